@@ -1,0 +1,51 @@
+//! `umedsam info`
+
+use std::path::PathBuf;
+
+use clap::Args;
+use safetensors::SafeTensors;
+use umedsam::weights::{WeightsError, read_metadata, sha256_hex};
+use umedsam::{Error, Result};
+
+#[derive(Args)]
+pub struct Arguments {
+    /// The weight file
+    weights: PathBuf,
+    /// Print JSON, with every tensor
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run(arguments: &Arguments) -> Result<()> {
+    let bytes = std::fs::read(&arguments.weights).map_err(|error| Error::file(&arguments.weights, error))?;
+    let metadata = read_metadata(&bytes)?;
+    let tensors =
+        SafeTensors::deserialize(&bytes).map_err(|error| WeightsError::Malformed(error.to_string()))?.tensors();
+    let values: usize = tensors.iter().map(|(_, tensor)| tensor.shape().iter().product::<usize>()).sum();
+    let sha256 = sha256_hex(&bytes);
+    if arguments.json {
+        let tensors: serde_json::Map<String, serde_json::Value> = tensors
+            .iter()
+            .map(|(name, tensor)| {
+                let dtype = format!("{:?}", tensor.dtype());
+                (name.clone(), serde_json::json!({ "dtype": dtype, "shape": tensor.shape() }))
+            })
+            .collect();
+        let report = serde_json::json!({
+            "bytes": bytes.len(), "sha256": sha256, "metadata": metadata, "values": values, "tensors": tensors,
+        });
+        println!("{report:#}");
+        return Ok(());
+    }
+    println!("architecture   {}", metadata.architecture);
+    println!("precision      {}", metadata.precision.name());
+    println!("input          {0}×{0} pixels", metadata.config.input_size());
+    println!("tensors        {} with {values} values", tensors.len());
+    println!("size           {} bytes", bytes.len());
+    println!("sha256         {sha256}");
+    println!("licence        {}", metadata.licence);
+    println!("source         {}", metadata.source);
+    println!("source sha256  {}", metadata.source_sha256);
+    println!("written by     umedsam {}", metadata.umedsam_version);
+    Ok(())
+}

@@ -1,0 +1,165 @@
+//! `umedsam segment`
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use burn::tensor::Device;
+use clap::Args;
+use image::{GrayImage, ImageBuffer, Luma, RgbImage};
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::json;
+use umedsam::data::read_image;
+use umedsam::image::{Image8, Window};
+use umedsam::segment::{Segmentation, Segmenter};
+use umedsam::{Error, Result};
+
+#[derive(Args)]
+pub struct Arguments {
+    /// The weight file
+    #[arg(long)]
+    weights: PathBuf,
+    /// The image: .png, .jpg, or a 2D challenge .npz
+    #[arg(long)]
+    image: PathBuf,
+    /// A box x0,y0,x1,y1 in pixels; may be repeated, and replaces the boxes of a .npz
+    #[arg(long = "box", value_parser = parse_box, allow_hyphen_values = true)]
+    boxes: Vec<[f64; 4]>,
+    /// How intensities become 8 bits: auto, min-max, percentiles:LOW,HIGH or level:CENTER,WIDTH
+    #[arg(long, value_parser = parse_window, default_value = "auto", allow_hyphen_values = true)]
+    window: Window,
+    /// The folder for mask_N.png, probability_N.png, uncertainty_N.png (N from 0, one per box) and result.json
+    #[arg(long)]
+    out_dir: PathBuf,
+}
+
+/// Opacity of the heatmap where the uncertainty is 1 bit.
+const HEATMAP_OPACITY: f64 = 0.9;
+
+fn parse_numbers<const N: usize>(text: &str) -> std::result::Result<[f64; N], String> {
+    let parse = |part: &str| part.trim().parse::<f64>().map_err(|_| format!("{part:?} is not a number"));
+    let numbers = text.split(',').map(parse).collect::<std::result::Result<Vec<_>, _>>()?;
+    let count = numbers.len();
+    numbers.try_into().map_err(|_| format!("{N} numbers separated by commas are expected, got {count}"))
+}
+
+fn parse_box(text: &str) -> std::result::Result<[f64; 4], String> {
+    parse_numbers(text)
+}
+
+fn parse_window(text: &str) -> std::result::Result<Window, String> {
+    match text.split_once(':') {
+        None if text == "auto" => Ok(Window::Auto),
+        None if text == "min-max" => Ok(Window::MinMax),
+        Some(("percentiles", numbers)) => {
+            parse_numbers(numbers).map(|[low, high]| Window::Percentiles { low, high })
+        }
+        Some(("level", numbers)) => parse_numbers(numbers).map(|[center, width]| Window::Level { center, width }),
+        _ => Err("use auto, min-max, percentiles:LOW,HIGH or level:CENTER,WIDTH".into()),
+    }
+}
+
+pub fn run(arguments: &Arguments) -> Result<()> {
+    let file = read_image(&arguments.image)?;
+    let view = file.view()?;
+    let boxes = if arguments.boxes.is_empty() { &file.boxes } else { &arguments.boxes };
+    if boxes.is_empty() {
+        let message = format!("{} brings no boxes; give one with --box x0,y0,x1,y1", arguments.image.display());
+        return Err(Error::InvalidBox(message));
+    }
+
+    let start = Instant::now();
+    let bytes = std::fs::read(&arguments.weights).map_err(|error| Error::file(&arguments.weights, error))?;
+    let segmenter = Segmenter::from_weights(bytes, &Device::flex())?;
+    let load_ms = elapsed_ms(start);
+
+    let start = Instant::now();
+    let preprocessed = segmenter.preprocess(&view, arguments.window)?;
+    let preprocess_ms = elapsed_ms(start);
+
+    let bar = ProgressBar::new(100);
+    bar.set_style(ProgressStyle::with_template("encoding {bar:40} {percent} %").expect("a constant template"));
+    let start = Instant::now();
+    let image = segmenter.encode(&preprocessed, |share| bar.set_position((share * 100.0) as u64));
+    let encode_ms = elapsed_ms(start);
+    bar.finish_and_clear();
+
+    let start = Instant::now();
+    let segmentations = pollster::block_on(segmenter.segment(&image, boxes))?;
+    let segment_ms = elapsed_ms(start);
+
+    let folder = &arguments.out_dir;
+    std::fs::create_dir_all(folder).map_err(|error| Error::file(folder, error))?;
+    let grey = arguments.window.apply(&view)?;
+    let mut results = Vec::new();
+    for (index, segmentation) in segmentations.iter().enumerate() {
+        let names = ["mask", "probability", "uncertainty"].map(|kind| format!("{kind}_{index}.png"));
+        write_mask(segmentation, file.width, &folder.join(&names[0]))?;
+        write_probability(segmentation, file.width, &folder.join(&names[1]))?;
+        write_uncertainty(segmentation, &grey, &folder.join(&names[2]))?;
+        results.push(json!({
+            "box": segmentation.bounding_box,
+            "predicted_iou": segmentation.predicted_iou,
+            "area_pixels": segmentation.area,
+            "mean_uncertainty_bits": mean(&segmentation.uncertainty),
+            "files": { "mask": names[0], "probability": names[1], "uncertainty": names[2] },
+        }));
+        println!(
+            "box {index}: {} pixels, predicted IoU {:.3} → {}",
+            segmentation.area,
+            segmentation.predicted_iou,
+            folder.join(&names[0]).display()
+        );
+    }
+    let report = json!({
+        "image": { "path": arguments.image, "width": file.width, "height": file.height, "channels": file.channels },
+        "weights": segmenter.metadata(),
+        "window": arguments.window,
+        "results": results,
+        "timings_ms": {
+            "load": load_ms, "preprocess": preprocess_ms, "encode": encode_ms, "segment": segment_ms,
+        },
+    });
+    let path = folder.join("result.json");
+    std::fs::write(&path, format!("{report:#}\n")).map_err(|error| Error::file(&path, error))
+}
+
+fn elapsed_ms(start: Instant) -> f64 {
+    start.elapsed().as_secs_f64() * 1e3
+}
+
+fn mean(values: &[f32]) -> f64 {
+    values.iter().map(|&value| f64::from(value)).sum::<f64>() / values.len() as f64
+}
+
+fn height_of(values: usize, width: usize) -> u32 {
+    (values / width) as u32
+}
+
+fn write_mask(segmentation: &Segmentation, width: usize, path: &Path) -> Result<()> {
+    let pixels = segmentation.mask.iter().map(|&inside| inside * 255).collect();
+    let image = GrayImage::from_raw(width as u32, height_of(segmentation.mask.len(), width), pixels);
+    image.expect("a mask of the image's size").save(path).map_err(|error| Error::file(path, error))
+}
+
+/// 0–1 becomes 0–65535.
+fn write_probability(segmentation: &Segmentation, width: usize, path: &Path) -> Result<()> {
+    let pixels = segmentation.probability.iter().map(|&value| (value * 65535.0).round() as u16).collect();
+    let height = height_of(segmentation.probability.len(), width);
+    let image = ImageBuffer::<Luma<u16>, Vec<u16>>::from_raw(width as u32, height, pixels);
+    image.expect("a map of the image's size").save(path).map_err(|error| Error::file(path, error))
+}
+
+/// The image with the uncertainty over it in the colours of inferno, more opaque where it is higher.
+fn write_uncertainty(segmentation: &Segmentation, image: &Image8, path: &Path) -> Result<()> {
+    let overlay = RgbImage::from_fn(image.width as u32, image.height as u32, |x, y| {
+        let pixel = y as usize * image.width + x as usize;
+        let uncertainty = f64::from(segmentation.uncertainty[pixel]);
+        let heat = colorous::INFERNO.eval_continuous(uncertainty).as_array();
+        let opacity = HEATMAP_OPACITY * uncertainty;
+        image::Rgb(std::array::from_fn(|channel| {
+            let value = f64::from(image.data[pixel * image.channels + channel % image.channels]);
+            (value * (1.0 - opacity) + f64::from(heat[channel]) * opacity).round() as u8
+        }))
+    });
+    overlay.save(path).map_err(|error| Error::file(path, error))
+}

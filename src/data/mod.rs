@@ -1,0 +1,7 @@
+//! Image files and the challenge's `.npz` files (native only).
+
+mod file;
+mod npz;
+
+pub use file::{ImageFile, OwnedPixels, read_image};
+pub use npz::{ChallengeCase, read_npz};

@@ -1,0 +1,17 @@
+//! Pixel buffers to network input, and logits to masks at the image's own size.
+//!
+//! Source: the preprocessing and postprocessing of the CVPR 2024 "Segment Anything in Medical Images on Laptop" baseline.
+
+mod boxes;
+mod buffer;
+mod postprocess;
+mod preprocess;
+mod resize;
+mod window;
+
+pub use boxes::BoundingBox;
+pub use buffer::{ImageView, Pixels};
+pub use postprocess::upsample_logits;
+pub use preprocess::{Geometry, Preprocessed, preprocess};
+pub use resize::{Image8, resize_area};
+pub use window::Window;

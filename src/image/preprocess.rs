@@ -1,0 +1,105 @@
+//! 8-bit images to the network's input.
+
+use super::buffer::ImageView;
+use super::resize::{Image8, resize_area};
+use super::window::Window;
+use crate::error::Result;
+
+/// Where an image lies in the network's square input: at its top left, scaled so that its longer side fills it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Geometry {
+    /// Width of the image, in pixels.
+    pub width: usize,
+    /// Height of the image, in pixels.
+    pub height: usize,
+    /// Side of the network's input, in pixels.
+    pub input_size: usize,
+}
+
+impl Geometry {
+    /// Width and height of the image within the input, in pixels, at least 1.
+    pub fn resized(&self) -> (usize, usize) {
+        let resized = |side: usize| ((side as f64 * self.scale() + 0.5) as usize).max(1);
+        (resized(self.width), resized(self.height))
+    }
+
+    /// Input pixels per image pixel.
+    pub fn scale(&self) -> f64 {
+        self.input_size as f64 / self.width.max(self.height) as f64
+    }
+}
+
+/// The network's input for one image.
+#[derive(Debug, Clone)]
+pub struct Preprocessed {
+    /// The image at the input's scale, grey or RGB.
+    pub resized: Image8,
+    /// `input_size · input_size · 3` values in 0–1, row by row, channels of a pixel side by side.
+    pub input: Vec<f32>,
+    /// Where the image lies in the input.
+    pub geometry: Geometry,
+}
+
+/// Applies the window, resizes the longer side to `input_size`, scales the values to 0–1 by the smallest and largest of all
+/// channels, and pads with zeros at the right and the bottom.
+///
+/// # Errors
+/// As [`Window::apply`].
+pub fn preprocess(image: &ImageView, window: Window, input_size: usize) -> Result<Preprocessed> {
+    let geometry = Geometry { width: image.width(), height: image.height(), input_size };
+    let (width, height) = geometry.resized();
+    let resized = resize_area(&window.apply(image)?, width, height);
+
+    let low = resized.data.iter().copied().min().unwrap_or(0);
+    let high = resized.data.iter().copied().max().unwrap_or(0);
+    let span = f64::from(high - low).max(1e-8);
+    let scaled: [f32; 256] = std::array::from_fn(|value| ((value as f64 - f64::from(low)) / span) as f32);
+
+    let mut input = vec![0f32; input_size * input_size * 3];
+    let channels = resized.channels;
+    for (row, source) in input.chunks_exact_mut(input_size * 3).zip(resized.data.chunks_exact(width * channels)) {
+        for (pixel, source) in row.chunks_exact_mut(3).zip(source.chunks_exact(channels)) {
+            for channel in 0..3 {
+                pixel[channel] = scaled[usize::from(source[channel % channels])];
+            }
+        }
+    }
+    Ok(Preprocessed { resized, input, geometry })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::image::Pixels;
+
+    fn input(pixels: &[u8], width: usize, height: usize, channels: usize, size: usize) -> Preprocessed {
+        let view = ImageView::new(Pixels::U8(pixels), width, height, channels).unwrap();
+        preprocess(&view, Window::Auto, size).unwrap()
+    }
+
+    #[test]
+    fn grey_is_repeated_scaled_and_padded() {
+        let result = input(&[10, 20], 2, 1, 1, 2);
+        assert_eq!(result.input, [0.0, 0.0, 0.0, 1.0, 1.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]);
+    }
+
+    #[test]
+    fn channels_share_one_range() {
+        let result = input(&[0, 51, 255], 1, 1, 3, 1);
+        assert_eq!(result.input, [0.0, 0.2, 1.0]);
+    }
+
+    #[test]
+    fn a_constant_image_is_zero() {
+        assert!(input(&[77; 12], 2, 2, 3, 4).input.iter().all(|&value| value == 0.0));
+    }
+
+    #[test]
+    fn sizes_round_half_up_and_never_vanish() {
+        let resized = |width, height| Geometry { width, height, input_size: 256 }.resized();
+        assert_eq!(resized(432, 651), (170, 256));
+        assert_eq!(resized(200, 120), (256, 154));
+        assert_eq!(resized(1, 1), (256, 256));
+        assert_eq!(resized(10_000, 1), (256, 1));
+    }
+}

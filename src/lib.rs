@@ -1,0 +1,20 @@
+//! Uncertainty-aware medical image segmentation that runs natively and entirely in the browser.
+//!
+//! Data flows one way: image → input → embedding → prompt → logits → mask and uncertainty. [`segment::Segmenter`] does it in
+//! that order; the other modules are its parts.
+
+#![warn(missing_docs)]
+
+#[cfg(feature = "cli")]
+pub mod data;
+pub mod error;
+pub mod image;
+pub mod metrics;
+pub mod model;
+pub mod segment;
+pub mod uncertainty;
+#[cfg(target_family = "wasm")]
+mod web;
+pub mod weights;
+
+pub use error::{Error, Result};

@@ -1,0 +1,189 @@
+//! Layers that several sub-networks share.
+//!
+//! Activations are channels-last, `[batch, height, width, channels]`, everywhere: a 1×1 convolution is then a plain
+//! matrix product, and no sub-network permutes between images and tokens.
+
+use burn::module::{Module, Param};
+use burn::nn::conv::{Conv2d, Conv2dConfig};
+use burn::nn::{BatchNorm, BatchNormConfig, Linear, LinearConfig, PaddingConfig2d};
+use burn::tensor::activation::relu;
+use burn::tensor::module::{conv2d, layer_norm, linear};
+use burn::tensor::ops::ConvOptions;
+use burn::tensor::{Device, Tensor};
+
+/// Applies a stored convolution to a channels-last tensor.
+///
+/// # Shapes
+/// - `x`: `[batch, height, width, channels_in]`
+/// - output: `[batch, height / stride, width / stride, channels_out]` (rounded up)
+pub fn conv2d_nhwc(conv: &Conv2d, x: Tensor<4>) -> Tensor<4> {
+    let bias = conv.bias.as_ref().map(|bias| bias.val());
+    let weight = conv.weight.val();
+    let [batch, height, width, channels_in] = x.dims();
+    let [channels_out, ..] = weight.dims();
+
+    if conv.kernel_size == [1, 1] && conv.stride == [1, 1] && conv.groups == 1 {
+        let weight = weight.reshape([channels_out, channels_in]).transpose();
+        let x = x.reshape([batch * height * width, channels_in]);
+        return linear(x, weight, bias).reshape([batch, height, width, channels_out]);
+    }
+
+    let padding = [conv.kernel_size[0] / 2, conv.kernel_size[1] / 2];
+    let options = ConvOptions::new(conv.stride, padding, conv.dilation, conv.groups);
+    let x = x.permute([0, 3, 1, 2]);
+    // The depthwise kernels of the GPU backends take no bias, so it is added afterwards.
+    let x = conv2d(x, weight, None, options).permute([0, 2, 3, 1]);
+    match bias {
+        Some(bias) => x + bias.reshape([1, 1, 1, channels_out]),
+        None => x,
+    }
+}
+
+/// [`ConvBn`] configuration: channels, square kernel, stride and groups; padding is half the kernel.
+#[derive(Debug, Clone)]
+pub struct ConvBnConfig {
+    /// Input and output channels.
+    pub channels: [usize; 2],
+    /// Side of the square kernel, in pixels.
+    pub kernel: usize,
+    /// Stride, in pixels.
+    pub stride: usize,
+    /// Number of channel groups.
+    pub groups: usize,
+}
+
+impl ConvBnConfig {
+    /// A pointwise convolution.
+    pub fn pointwise(channels_in: usize, channels_out: usize) -> Self {
+        Self { channels: [channels_in, channels_out], kernel: 1, stride: 1, groups: 1 }
+    }
+
+    /// A 3×3 convolution of each channel on its own.
+    pub fn depthwise(channels: usize, stride: usize) -> Self {
+        Self { channels: [channels, channels], kernel: 3, stride, groups: channels }
+    }
+
+    /// Creates the layer with unit batch statistics.
+    pub fn init(&self, device: &Device) -> ConvBn {
+        let padding = self.kernel / 2;
+        ConvBn {
+            c: Conv2dConfig::new(self.channels, [self.kernel, self.kernel])
+                .with_stride([self.stride, self.stride])
+                .with_groups(self.groups)
+                .with_padding(PaddingConfig2d::Explicit(padding, padding, padding, padding))
+                .with_bias(false)
+                .init(device),
+            bn: Some(BatchNormConfig::new(self.channels[1]).init(device)),
+        }
+    }
+}
+
+/// A convolution without bias followed by batch normalization (`Conv2d_BN` of the checkpoint).
+#[derive(Module, Debug)]
+pub struct ConvBn {
+    /// The convolution; it gains a bias when the layer is folded.
+    pub c: Conv2d,
+    /// The normalization; gone once it is folded into the convolution.
+    pub bn: Option<BatchNorm>,
+}
+
+impl ConvBn {
+    /// Applies the layer.
+    ///
+    /// # Shapes
+    /// - `x`: `[batch, height, width, channels_in]`
+    /// - output: `[batch, height / stride, width / stride, channels_out]`
+    pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        let x = conv2d_nhwc(&self.c, x);
+        match &self.bn {
+            Some(bn) => bn.forward(x.permute([0, 3, 1, 2])).permute([0, 2, 3, 1]),
+            None => x,
+        }
+    }
+
+    /// Folds the batch normalization's running statistics into the convolution, for inference.
+    pub fn fold(mut self) -> Self {
+        let Some(bn) = self.bn.take() else { return self };
+        let scale = bn.gamma.val() / (bn.running_var.value() + bn.epsilon).sqrt();
+        let bias = bn.beta.val() - bn.running_mean.value() * scale.clone();
+        let [channels_out] = scale.dims();
+        self.c.weight = self.c.weight.map(|weight| weight * scale.reshape([channels_out, 1, 1, 1]));
+        self.c.bias = Some(Param::from_tensor(bias));
+        self
+    }
+}
+
+/// [`LayerNorm2d`] configuration.
+#[derive(Debug, Clone)]
+pub struct LayerNorm2dConfig {
+    /// Number of channels.
+    pub channels: usize,
+}
+
+impl LayerNorm2dConfig {
+    /// Creates the layer with unit weight and zero bias.
+    pub fn init(&self, device: &Device) -> LayerNorm2d {
+        LayerNorm2d {
+            weight: Param::from_tensor(Tensor::ones([self.channels], device)),
+            bias: Param::from_tensor(Tensor::zeros([self.channels], device)),
+        }
+    }
+}
+
+/// Layer normalization over the channels of each pixel (SAM's `LayerNorm2d`, epsilon 1e-6).
+#[derive(Module, Debug)]
+pub struct LayerNorm2d {
+    /// Scale, `[channels]`.
+    pub weight: Param<Tensor<1>>,
+    /// Shift, `[channels]`.
+    pub bias: Param<Tensor<1>>,
+}
+
+impl LayerNorm2d {
+    /// Normalizes over the last axis.
+    ///
+    /// # Shapes
+    /// - `x` and output: `[…, channels]`
+    pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
+        layer_norm(x, self.weight.val(), Some(self.bias.val()), 1e-6)
+    }
+}
+
+/// [`Mlp`] configuration.
+#[derive(Debug, Clone)]
+pub struct MlpConfig {
+    /// Features of the input, of each hidden layer in turn, and of the output.
+    pub features: Vec<usize>,
+}
+
+impl MlpConfig {
+    /// Creates the layers with random weights.
+    pub fn init(&self, device: &Device) -> Mlp {
+        let layer = |pair: &[usize]| LinearConfig::new(pair[0], pair[1]).init(device);
+        Mlp { layers: self.features.windows(2).map(layer).collect() }
+    }
+}
+
+/// Linear layers with ReLU between them (`MLP` of SAM's mask decoder).
+#[derive(Module, Debug)]
+pub struct Mlp {
+    /// The linear layers, first to last.
+    pub layers: Vec<Linear>,
+}
+
+impl Mlp {
+    /// Applies the layers.
+    ///
+    /// # Shapes
+    /// - `x`: `[…, features_in]`
+    /// - output: `[…, features_out]`
+    pub fn forward<const D: usize>(&self, mut x: Tensor<D>) -> Tensor<D> {
+        for (index, layer) in self.layers.iter().enumerate() {
+            x = layer.forward(x);
+            if index + 1 < self.layers.len() {
+                x = relu(x);
+            }
+        }
+        x
+    }
+}

@@ -1,0 +1,86 @@
+//! The image encoder's variants. Everything else sees only this type.
+
+use burn::module::Module;
+use burn::tensor::{Device, Tensor};
+use serde::{Deserialize, Serialize};
+
+use super::tiny_vit::{TinyVit, TinyVitConfig};
+
+/// Sizes of an [`ImageEncoder`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum ImageEncoderConfig {
+    /// LiteMedSAM's TinyViT.
+    TinyVit(TinyVitConfig),
+}
+
+impl ImageEncoderConfig {
+    /// Side of the square input, in pixels.
+    pub fn input_size(&self) -> usize {
+        match self {
+            Self::TinyVit(config) => config.input_size,
+        }
+    }
+
+    /// Side of the embedding, in tokens.
+    pub fn embedding_size(&self) -> usize {
+        match self {
+            Self::TinyVit(config) => config.embedding_size(),
+        }
+    }
+
+    /// Channels of the embedding.
+    pub fn out_channels(&self) -> usize {
+        match self {
+            Self::TinyVit(config) => config.out_channels,
+        }
+    }
+
+    /// What is wrong with the sizes, if anything.
+    pub fn check(&self) -> Result<(), String> {
+        match self {
+            Self::TinyVit(config) => config.check(),
+        }
+    }
+
+    /// Creates the encoder with random weights.
+    pub fn init(&self, device: &Device) -> ImageEncoder {
+        match self {
+            Self::TinyVit(config) => ImageEncoder::TinyVit(config.init(device)),
+        }
+    }
+}
+
+/// An image encoder.
+#[derive(Module, Debug)]
+pub enum ImageEncoder {
+    /// LiteMedSAM's TinyViT.
+    TinyVit(TinyVit),
+}
+
+impl ImageEncoder {
+    /// Encodes an image; `observe` gets each part's name and output as it is done.
+    ///
+    /// # Shapes
+    /// - `x`: `[1, input_size, input_size, 3]`, values in 0–1
+    /// - output: `[1, embedding_size, embedding_size, out_channels]`
+    pub fn forward(&self, x: Tensor<4>, observe: &mut dyn FnMut(&str, &Tensor<4>)) -> Tensor<4> {
+        match self {
+            Self::TinyVit(encoder) => encoder.forward(x, observe),
+        }
+    }
+
+    /// How often [`ImageEncoder::forward`] calls its observer.
+    pub fn steps(&self) -> usize {
+        match self {
+            Self::TinyVit(encoder) => encoder.steps(),
+        }
+    }
+
+    /// Folds batch normalizations and expands attention biases, for inference.
+    pub fn fold(self) -> Self {
+        match self {
+            Self::TinyVit(encoder) => Self::TinyVit(encoder.fold()),
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! The networks: image encoder, prompt encoder, mask decoder.
+//!
+//! Source: Ma et al., *Segment Anything in Medical Images*, 2024 (MedSAM, LiteMedSAM).
+
+pub mod common;
+pub mod image_encoder;
+pub mod mask_decoder;
+mod seeded;
+pub mod prompt_encoder;
+pub mod tiny_vit;
+pub mod transformer;
+
+use burn::module::{Module, Param};
+use burn::tensor::{Device, Tensor};
+use serde::{Deserialize, Serialize};
+
+use image_encoder::{ImageEncoder, ImageEncoderConfig};
+use mask_decoder::{MaskDecoder, MaskDecoderConfig, MaskOutput, MaskPrediction};
+use prompt_encoder::{InputPrompt, PromptEncoder, PromptEncoderConfig};
+use tiny_vit::TinyVitConfig;
+use transformer::TwoWayTransformerConfig;
+
+/// Every size of a [`Umedsam`] network.
+///
+/// ```
+/// use umedsam::model::Config;
+/// assert_eq!(Config::litemedsam().low_res_size(), 256);
+/// ```
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// The image encoder.
+    pub image_encoder: ImageEncoderConfig,
+    /// Hidden channels of the mask prompt's encoder.
+    pub mask_in_chans: usize,
+    /// The mask decoder.
+    pub mask_decoder: MaskDecoderConfig,
+}
+
+impl Config {
+    /// LiteMedSAM: 9,791,300 parameters, 256-pixel input.
+    pub fn litemedsam() -> Self {
+        Self {
+            image_encoder: ImageEncoderConfig::TinyVit(TinyVitConfig::litemedsam()),
+            mask_in_chans: 16,
+            mask_decoder: MaskDecoderConfig {
+                transformer: TwoWayTransformerConfig { depth: 2, embedding_dim: 256, num_heads: 8, mlp_dim: 2048 },
+                num_multimask_outputs: 3,
+                iou_head_depth: 3,
+                iou_head_hidden_dim: 256,
+            },
+        }
+    }
+
+    /// A small network of the same code, for fast tests: 64-pixel input.
+    pub fn tiny() -> Self {
+        Self {
+            image_encoder: ImageEncoderConfig::TinyVit(TinyVitConfig::tiny()),
+            mask_in_chans: 4,
+            mask_decoder: MaskDecoderConfig {
+                transformer: TwoWayTransformerConfig { depth: 2, embedding_dim: 32, num_heads: 2, mlp_dim: 64 },
+                num_multimask_outputs: 3,
+                iou_head_depth: 3,
+                iou_head_hidden_dim: 32,
+            },
+        }
+    }
+
+    /// Side of the network's square input, in pixels.
+    pub fn input_size(&self) -> usize {
+        self.image_encoder.input_size()
+    }
+
+    /// Side of the low-res mask logits, in pixels.
+    pub fn low_res_size(&self) -> usize {
+        4 * self.image_encoder.embedding_size()
+    }
+
+    /// What is wrong with the sizes, if anything.
+    pub fn check(&self) -> Result<(), String> {
+        self.image_encoder.check()?;
+        let transformer = &self.mask_decoder.transformer;
+        let dim = transformer.embedding_dim;
+        if dim != self.image_encoder.out_channels() {
+            return Err(format!("the decoder takes {dim} channels, the encoder gives {}", self.image_encoder.out_channels()));
+        }
+        if dim == 0 || dim % 8 != 0 || transformer.num_heads == 0 || (dim / 2) % transformer.num_heads != 0 {
+            return Err(format!("embedding_dim {dim} does not fit num_heads {}", transformer.num_heads));
+        }
+        if transformer.depth == 0 || transformer.mlp_dim == 0 || self.mask_decoder.iou_head_depth == 0 {
+            return Err("depth, mlp_dim and iou_head_depth must be positive".into());
+        }
+        if self.mask_in_chans == 0 || self.mask_in_chans % 4 != 0 {
+            return Err(format!("mask_in_chans {} is not a multiple of 4", self.mask_in_chans));
+        }
+        Ok(())
+    }
+
+    /// Creates the network with random weights.
+    pub fn init(&self, device: &Device) -> Umedsam {
+        let prompt_encoder = PromptEncoderConfig {
+            embed_dim: self.mask_decoder.transformer.embedding_dim,
+            embedding_size: self.image_encoder.embedding_size(),
+            input_size: self.input_size(),
+            mask_in_chans: self.mask_in_chans,
+        };
+        Umedsam {
+            image_encoder: self.image_encoder.init(device),
+            prompt_encoder: prompt_encoder.init(device),
+            mask_decoder: self.mask_decoder.init(device),
+        }
+    }
+
+    /// Creates the network with weights drawn from a seed, the same on every device and platform.
+    pub fn init_seeded(&self, seed: u64, device: &Device) -> Umedsam {
+        self.init(device).map(&mut seeded::SeededWeights::new(seed))
+    }
+}
+
+/// The whole network. Field names are the checkpoint's keys.
+#[derive(Module, Debug)]
+pub struct Umedsam {
+    /// Image to embedding.
+    pub image_encoder: ImageEncoder,
+    /// Prompts to embeddings.
+    pub prompt_encoder: PromptEncoder,
+    /// Embeddings to masks.
+    pub mask_decoder: MaskDecoder,
+}
+
+impl Umedsam {
+    /// Folds what can be computed once from the weights, for inference.
+    pub fn into_inference(self) -> InferenceModel {
+        let network = Self { image_encoder: self.image_encoder.fold(), ..self };
+        let dense_pe = Param::from_tensor(network.prompt_encoder.dense_pe());
+        InferenceModel { network, dense_pe }
+    }
+}
+
+/// A [`Umedsam`] ready to run.
+#[derive(Module, Debug)]
+pub struct InferenceModel {
+    /// The folded network.
+    pub network: Umedsam,
+    /// Position encoding of the embedding's tokens, `[1, tokens, dim]`.
+    pub dense_pe: Param<Tensor<3>>,
+}
+
+impl InferenceModel {
+    /// Encodes a preprocessed image; `observe` gets each part's name and output as it is done.
+    ///
+    /// # Shapes
+    /// - `input`: `[1, input_size, input_size, 3]`, values in 0–1
+    /// - output: `[1, embedding_size, embedding_size, dim]`
+    pub fn encode(&self, input: Tensor<4>, observe: &mut dyn FnMut(&str, &Tensor<4>)) -> Tensor<4> {
+        self.network.image_encoder.forward(input, observe)
+    }
+
+    /// Decodes masks for prompts on one embedding. `masks` are low-res logits of an earlier pass, one per prompt.
+    ///
+    /// # Shapes
+    /// - `embedding`: `[1, embedding_size, embedding_size, dim]`
+    /// - `masks`: `[prompts, low_res_size, low_res_size]`
+    pub fn decode(
+        &self,
+        embedding: Tensor<4>,
+        prompts: &[InputPrompt],
+        masks: Option<Tensor<3>>,
+        output: MaskOutput,
+    ) -> MaskPrediction {
+        let prompt_encoder = &self.network.prompt_encoder;
+        let sparse = prompt_encoder.embed_sparse(prompts);
+        let dense = match masks {
+            Some(masks) => prompt_encoder.embed_masks(masks),
+            None => prompt_encoder.no_mask(),
+        };
+        self.network.mask_decoder.forward(embedding, self.dense_pe.val(), sparse, dense, output)
+    }
+}

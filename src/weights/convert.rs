@@ -1,0 +1,147 @@
+//! LiteMedSAM's PyTorch checkpoint to our weight file.
+
+use std::path::Path;
+
+use burn::module::{Module, ModuleVisitor, Param};
+use burn::tensor::{DType, Device, Tensor};
+use burn_store::burn_pack::Tensor as PackTensor;
+use burn_store::{
+    BurnToPyTorchAdapter, FloatCastAdapter, ModuleAdapter, ModuleContext, ModuleSnapshot, PytorchStore,
+    SafetensorsStore,
+};
+
+use super::{Metadata, Precision, WeightsError, check_applied, sha256_hex};
+use crate::error::{Error, Result};
+use crate::model::{Config, Umedsam};
+
+/// What a conversion did.
+#[derive(Debug, Clone)]
+pub struct Converted {
+    /// What the new file says of itself.
+    pub metadata: Metadata,
+    /// Number of parameters, batch statistics included.
+    pub parameters: usize,
+    /// SHA-256 of the new file.
+    pub sha256: String,
+    /// Size of the new file.
+    pub bytes: usize,
+}
+
+/// Converts a LiteMedSAM checkpoint (`lite_medsam.pth`, or a training checkpoint with it under `model`) to safetensors.
+/// The output is written whole or not at all.
+///
+/// # Errors
+/// [`Error::File`] if a file cannot be read or written; [`WeightsError::Hash`] if `expected_sha256` is given and differs;
+/// [`WeightsError::Tensors`] naming missing, extra or misshapen tensors, or values that are not finite.
+pub fn convert(
+    checkpoint: &Path,
+    output: &Path,
+    precision: Precision,
+    source: &str,
+    licence: &str,
+    expected_sha256: Option<&str>,
+) -> Result<Converted> {
+    let bytes = std::fs::read(checkpoint).map_err(|error| Error::file(checkpoint, error))?;
+    let source_sha256 = sha256_hex(&bytes);
+    if let Some(expected) = expected_sha256.filter(|expected| !expected.eq_ignore_ascii_case(&source_sha256)) {
+        return Err(WeightsError::Hash { expected: expected.to_string(), actual: source_sha256 }.into());
+    }
+    if bytes.starts_with(b"<") {
+        return Err(WeightsError::Html.into());
+    }
+    drop(bytes);
+
+    let config = Config::litemedsam();
+    let network = read_checkpoint(checkpoint, &config)?;
+    let mut census = Census::default();
+    network.visit(&mut census);
+    if census.not_finite > 0 {
+        let message = format!("{} values are not finite numbers", census.not_finite);
+        return Err(WeightsError::Malformed(message).into());
+    }
+
+    let metadata = Metadata {
+        architecture: "litemedsam".into(),
+        config,
+        precision,
+        licence: licence.into(),
+        source: source.into(),
+        source_sha256,
+        umedsam_version: env!("CARGO_PKG_VERSION").into(),
+    };
+    save(&network, &metadata, output)?;
+    let written = std::fs::read(output).map_err(|error| Error::file(output, error))?;
+    Ok(Converted { metadata, parameters: census.parameters, sha256: sha256_hex(&written), bytes: written.len() })
+}
+
+fn read_checkpoint(checkpoint: &Path, config: &Config) -> Result<Umedsam> {
+    let device = Device::flex();
+    let read = |top_level_key: Option<&str>| {
+        let mut network = config.init(&device);
+        let mut store = PytorchStore::from_file(checkpoint)
+            .skip_enum_variants(true)
+            .map_indices_contiguous(false)
+            .allow_partial(true)
+            .validate(false);
+        if let Some(key) = top_level_key {
+            store = store.with_top_level_key(key);
+        }
+        let result = network.load_from(&mut store).map_err(|error| WeightsError::Malformed(error.to_string()))?;
+        check_applied(&result).map(|()| network)
+    };
+    match read(None) {
+        Err(error @ WeightsError::Tensors { .. }) => Ok(read(Some("model")).map_err(|_| error)?),
+        result => Ok(result?),
+    }
+}
+
+fn save(network: &Umedsam, metadata: &Metadata, output: &Path) -> Result<()> {
+    if let Some(folder) = output.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        std::fs::create_dir_all(folder).map_err(|error| Error::file(folder, error))?;
+    }
+    let mut store = SafetensorsStore::from_file(output).skip_enum_variants(true).overwrite(true);
+    for (key, value) in metadata.to_entries() {
+        store = store.metadata(key, value);
+    }
+    store = match metadata.precision {
+        Precision::F32 => store.with_to_adapter(BurnToPyTorchAdapter),
+        Precision::F16 => store.with_to_adapter(BurnToPyTorchAdapter.chain(LargeTensorsToF16)),
+    };
+    network.save_into(&mut store).map_err(|error| Error::file(output, error))
+}
+
+/// Stores large tensors in 16 bits. Small ones stay in 32: depthwise kernels, norms and the first layers weigh little in the
+/// file, and most of the rounding error comes from them.
+#[derive(Debug, Clone)]
+struct LargeTensorsToF16;
+
+/// Tensors of at least this many values become 16-bit.
+const LARGE: usize = 32_768;
+
+impl ModuleAdapter for LargeTensorsToF16 {
+    fn adapt(&self, tensor: PackTensor, context: ModuleContext<'_>) -> PackTensor {
+        match tensor.shape.iter().product::<usize>() >= LARGE {
+            true => FloatCastAdapter::to(DType::F16).adapt(tensor, context),
+            false => tensor,
+        }
+    }
+
+    fn clone_box(&self) -> Box<dyn ModuleAdapter> {
+        Box::new(self.clone())
+    }
+}
+
+/// Counts parameters and values that are not finite.
+#[derive(Default)]
+struct Census {
+    parameters: usize,
+    not_finite: usize,
+}
+
+impl ModuleVisitor for Census {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let data = param.val().into_data();
+        self.parameters += data.num_elements();
+        self.not_finite += data.iter::<f32>().filter(|value| !value.is_finite()).count();
+    }
+}

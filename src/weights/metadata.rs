@@ -1,0 +1,108 @@
+//! The metadata of a weight file.
+
+use std::collections::HashMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::error::WeightsError;
+use crate::model::Config;
+
+/// Value of the metadata entry `umedsam.format`.
+pub const FORMAT: &str = "umedsam-weights";
+/// Version of the format this library writes and reads.
+pub const FORMAT_VERSION: u32 = 1;
+
+/// How weights are stored; they are computed with in f32 in any case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Precision {
+    /// 32-bit floats.
+    F32,
+    /// 16-bit floats for matrices; norms and statistics stay in 32 bits.
+    F16,
+}
+
+impl Precision {
+    /// `f32` or `f16`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "f32",
+            Self::F16 => "f16",
+        }
+    }
+}
+
+/// What a weight file says of itself.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Metadata {
+    /// Name of the network, such as `litemedsam`.
+    pub architecture: String,
+    /// Sizes of the network.
+    pub config: Config,
+    /// How the weights are stored.
+    pub precision: Precision,
+    /// SPDX identifier of the weights' licence.
+    pub licence: String,
+    /// Where the weights come from.
+    pub source: String,
+    /// SHA-256 of the file they were converted from.
+    pub source_sha256: String,
+    /// Version of umedsam that wrote the file.
+    pub umedsam_version: String,
+}
+
+impl Metadata {
+    /// Reads the entries of a safetensors header.
+    ///
+    /// # Errors
+    /// [`WeightsError::Foreign`] if they are not ours, are of a newer format, or describe an impossible network.
+    pub fn from_map(entries: Option<&HashMap<String, String>>) -> Result<Self, WeightsError> {
+        let foreign = |message: String| WeightsError::Foreign(message);
+        let empty = HashMap::new();
+        let entries = entries.unwrap_or(&empty);
+        let entry = |key: &str| {
+            let key = format!("umedsam.{key}");
+            entries.get(&key).cloned().ok_or_else(|| foreign(format!("the metadata has no {key}")))
+        };
+        let format = entry("format")?;
+        let version = entry("format_version")?;
+        if format != FORMAT || version != FORMAT_VERSION.to_string() {
+            return Err(foreign(format!("the format is {format} {version}, this version reads {FORMAT} {FORMAT_VERSION}")));
+        }
+        let config: Config =
+            serde_json::from_str(&entry("config")?).map_err(|error| foreign(format!("unknown architecture ({error})")))?;
+        config.check().map_err(|message| foreign(format!("impossible architecture ({message})")))?;
+        Ok(Self {
+            architecture: entry("architecture")?,
+            config,
+            precision: match entry("precision")?.as_str() {
+                "f32" => Precision::F32,
+                "f16" => Precision::F16,
+                other => return Err(foreign(format!("unknown precision {other}"))),
+            },
+            licence: entry("licence")?,
+            source: entry("source")?,
+            source_sha256: entry("source_sha256")?,
+            umedsam_version: entry("version")?,
+        })
+    }
+
+    /// The entries of a safetensors header.
+    pub fn to_entries(&self) -> Vec<(String, String)> {
+        let config = serde_json::to_string(&self.config).expect("a configuration is plain data");
+        [
+            ("format", FORMAT.to_string()),
+            ("format_version", FORMAT_VERSION.to_string()),
+            ("architecture", self.architecture.clone()),
+            ("config", config),
+            ("input_size", self.config.input_size().to_string()),
+            ("precision", self.precision.name().to_string()),
+            ("licence", self.licence.clone()),
+            ("source", self.source.clone()),
+            ("source_sha256", self.source_sha256.clone()),
+            ("version", self.umedsam_version.clone()),
+        ]
+        .map(|(key, value)| (format!("umedsam.{key}"), value))
+        .into()
+    }
+}

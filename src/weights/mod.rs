@@ -1,0 +1,109 @@
+//! Weight files: safetensors whose tensor names are the checkpoint's keys, with metadata that says what they are.
+
+#[cfg(feature = "cli")]
+mod convert;
+mod error;
+mod metadata;
+
+#[cfg(feature = "cli")]
+pub use convert::{Converted, convert};
+pub use error::WeightsError;
+pub use metadata::{FORMAT, FORMAT_VERSION, Metadata, Precision};
+
+use burn::tensor::{DType, Device};
+use burn_store::{ApplyError, ApplyResult, FloatCastAdapter, ModuleAdapter, ModuleSnapshot, PyTorchToBurnAdapter, SafetensorsStore};
+use safetensors::SafeTensors;
+use sha2::{Digest, Sha256};
+
+use crate::model::Umedsam;
+
+/// The lower-case hexadecimal SHA-256 of some bytes.
+pub fn sha256_hex(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Reads a weight file's metadata, having checked that the file is whole.
+///
+/// # Errors
+/// A [`WeightsError`] that says what the bytes are instead: an HTML page, a PyTorch checkpoint, a truncated file, a
+/// safetensors file of something else.
+pub fn read_metadata(bytes: &[u8]) -> Result<Metadata, WeightsError> {
+    reject_other_formats(bytes)?;
+    let (header_len, header) = SafeTensors::read_metadata(bytes).map_err(|error| explain_header(bytes, &error))?;
+    let expected = 8 + header_len + header.data_len();
+    if bytes.len() < expected {
+        return Err(WeightsError::Truncated { expected, actual: bytes.len() });
+    }
+    Metadata::from_map(header.metadata().as_ref())
+}
+
+/// Reads a weight file into the network it describes, on `device`.
+///
+/// # Errors
+/// As [`read_metadata`]; [`WeightsError::Tensors`] names missing, extra and misshapen tensors.
+pub fn load(bytes: Vec<u8>, device: &Device) -> Result<(Umedsam, Metadata), WeightsError> {
+    let metadata = read_metadata(&bytes)?;
+    let mut network = metadata.config.init(device);
+    let mut store = SafetensorsStore::from_bytes(Some(bytes))
+        .with_from_adapter(PyTorchToBurnAdapter.chain(FloatCastAdapter::to(DType::F32)))
+        .skip_enum_variants(true)
+        .allow_partial(true)
+        .validate(false);
+    let result = network.load_from(&mut store).map_err(|error| WeightsError::Malformed(error.to_string()))?;
+    check_applied(&result)?;
+    Ok((network, metadata))
+}
+
+fn reject_other_formats(bytes: &[u8]) -> Result<(), WeightsError> {
+    let start = bytes.iter().position(|byte| !byte.is_ascii_whitespace()).unwrap_or(bytes.len());
+    if bytes[start..].starts_with(b"<") {
+        return Err(WeightsError::Html);
+    }
+    // PyTorch checkpoints are zip archives, before 1.6 pickles.
+    if bytes.starts_with(b"PK\x03\x04") || bytes.starts_with(&[0x80, 0x02]) {
+        return Err(WeightsError::PytorchCheckpoint);
+    }
+    Ok(())
+}
+
+fn explain_header(bytes: &[u8], error: &safetensors::SafeTensorError) -> WeightsError {
+    let announced = bytes.first_chunk().map(|length| u64::from_le_bytes(*length));
+    match announced {
+        Some(length) if bytes.get(8) == Some(&b'{') && length > bytes.len() as u64 - 8 => {
+            WeightsError::Truncated { expected: length as usize + 8, actual: bytes.len() }
+        }
+        _ => WeightsError::Malformed(error.to_string()),
+    }
+}
+
+/// Checks that every tensor of the network was found with its shape, and that the file holds no other.
+fn check_applied(result: &ApplyResult) -> Result<(), WeightsError> {
+    let missing = result.missing.iter().map(|(path, containers)| checkpoint_key(path, containers)).collect::<Vec<_>>();
+    // PyTorch counts the batches of every batch norm; inference and our training do without.
+    let unexpected: Vec<String> =
+        result.unused.iter().filter(|name| !name.ends_with(".num_batches_tracked")).cloned().collect();
+    let unusable = result
+        .errors
+        .iter()
+        .map(|error| match error {
+            ApplyError::ShapeMismatch { path, expected, found } => {
+                format!("{path} (shape {:?}, expected {:?})", found.to_vec(), expected.to_vec())
+            }
+            error => error.to_string(),
+        })
+        .collect::<Vec<_>>();
+    if missing.is_empty() && unexpected.is_empty() && unusable.is_empty() {
+        return Ok(());
+    }
+    Err(WeightsError::Tensors { missing, unexpected, unusable })
+}
+
+/// burn names the parameters of norms `gamma` and `beta`, checkpoints `weight` and `bias`.
+fn checkpoint_key(path: &str, containers: &str) -> String {
+    let is_norm = containers.ends_with("Struct:LayerNorm") || containers.ends_with("Struct:BatchNorm");
+    match path.rsplit_once('.') {
+        Some((module, "gamma")) if is_norm => format!("{module}.weight"),
+        Some((module, "beta")) if is_norm => format!("{module}.bias"),
+        _ => path.to_string(),
+    }
+}
