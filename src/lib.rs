@@ -14,7 +14,7 @@ pub mod model;
 pub mod segment;
 pub mod uncertainty;
 #[cfg(target_family = "wasm")]
-mod web;
+pub mod web;
 pub mod weights;
 
 pub use error::{Error, Result};

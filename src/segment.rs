@@ -31,8 +31,19 @@ pub struct EncodedImage {
     pub geometry: Geometry,
 }
 
+impl EncodedImage {
+    /// Waits until the device has computed the embedding, by reading one value of it.
+    ///
+    /// # Errors
+    /// [`Error::Computation`] if the device fails or the value is not finite.
+    pub async fn wait(&self) -> Result<()> {
+        read(self.embedding.clone().slice([0..1, 0..1, 0..1, 0..1])).await.map(drop)
+    }
+}
+
 /// What the network says of one box.
 #[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Segmentation {
     /// The box as it was used: in order and within the image.
     #[serde(rename = "box")]

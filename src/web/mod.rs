@@ -1,0 +1,53 @@
+//! The JavaScript boundary: converts values, keeps one call at a time, recovers from lost GPUs. No JS value goes deeper.
+//!
+//! The npm package's TypeScript wraps these classes; see `pkg-template/`.
+
+pub mod device;
+mod model;
+mod values;
+
+pub use model::{Image, Model};
+
+use std::sync::Once;
+
+use wasm_bindgen::prelude::*;
+
+#[wasm_bindgen]
+extern "C" {
+    #[wasm_bindgen(js_namespace = performance, js_name = now)]
+    fn now_ms() -> f64;
+
+    #[wasm_bindgen(js_name = setTimeout)]
+    fn set_timeout(callback: &js_sys::Function, ms: i32) -> JsValue;
+}
+
+/// Lets the event loop run for some milliseconds.
+async fn sleep(ms: i32) {
+    let promise = js_sys::Promise::new(&mut |resolve, _| {
+        set_timeout(&resolve, ms);
+    });
+    let _ = wasm_bindgen_futures::JsFuture::from(promise).await;
+}
+
+unsafe extern "C" {
+    fn __wasm_call_ctors();
+}
+
+/// Prepares the instance, once.
+#[wasm_bindgen(start)]
+fn start() {
+    static STARTED: Once = Once::new();
+    STARTED.call_once(|| {
+        console_error_panic_hook::set_once();
+        // cubecl registers its operations through static constructors, which nothing calls in a wasm library.
+        unsafe { __wasm_call_ctors() };
+    });
+}
+
+/// Bytes of this instance's linear memory; it never shrinks, so this is the peak.
+#[wasm_bindgen(js_name = memoryBytes)]
+pub fn memory_bytes() -> f64 {
+    let memory: js_sys::WebAssembly::Memory = wasm_bindgen::memory().unchecked_into();
+    let buffer: js_sys::ArrayBuffer = memory.buffer().unchecked_into();
+    f64::from(buffer.byte_length())
+}

@@ -3,14 +3,10 @@
 use std::path::Path;
 
 use burn::module::{Module, ModuleVisitor, Param};
-use burn::tensor::{DType, Device, Tensor};
-use burn_store::burn_pack::Tensor as PackTensor;
-use burn_store::{
-    BurnToPyTorchAdapter, FloatCastAdapter, ModuleAdapter, ModuleContext, ModuleSnapshot, PytorchStore,
-    SafetensorsStore,
-};
+use burn::tensor::{Device, Tensor};
+use burn_store::{ModuleSnapshot, PytorchStore};
 
-use super::{Metadata, Precision, WeightsError, check_applied, sha256_hex};
+use super::{Metadata, Precision, WeightsError, check_applied, sha256_hex, to_bytes};
 use crate::error::{Error, Result};
 use crate::model::{Config, Umedsam};
 
@@ -69,8 +65,8 @@ pub fn convert(
         source_sha256,
         umedsam_version: env!("CARGO_PKG_VERSION").into(),
     };
-    save(&network, &metadata, output)?;
-    let written = std::fs::read(output).map_err(|error| Error::file(output, error))?;
+    let written = to_bytes(&network, &metadata)?;
+    write_whole(output, &written).map_err(|error| Error::file(output, error))?;
     Ok(Converted { metadata, parameters: census.parameters, sha256: sha256_hex(&written), bytes: written.len() })
 }
 
@@ -95,40 +91,19 @@ fn read_checkpoint(checkpoint: &Path, config: &Config) -> Result<Umedsam> {
     }
 }
 
-fn save(network: &Umedsam, metadata: &Metadata, output: &Path) -> Result<()> {
-    if let Some(folder) = output.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-        std::fs::create_dir_all(folder).map_err(|error| Error::file(folder, error))?;
+/// Writes beside the file and renames, so that no half-written file is ever there.
+fn write_whole(output: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    if let Some(folder) = output.parent() {
+        std::fs::create_dir_all(folder)?;
     }
-    let mut store = SafetensorsStore::from_file(output).skip_enum_variants(true).overwrite(true);
-    for (key, value) in metadata.to_entries() {
-        store = store.metadata(key, value);
+    let mut name = output.file_name().unwrap_or_default().to_os_string();
+    name.push(".partial");
+    let partial = output.with_file_name(name);
+    let written = std::fs::write(&partial, bytes).and_then(|()| std::fs::rename(&partial, output));
+    if written.is_err() {
+        let _ = std::fs::remove_file(&partial);
     }
-    store = match metadata.precision {
-        Precision::F32 => store.with_to_adapter(BurnToPyTorchAdapter),
-        Precision::F16 => store.with_to_adapter(BurnToPyTorchAdapter.chain(LargeTensorsToF16)),
-    };
-    network.save_into(&mut store).map_err(|error| Error::file(output, error))
-}
-
-/// Stores large tensors in 16 bits. Small ones stay in 32: depthwise kernels, norms and the first layers weigh little in the
-/// file, and most of the rounding error comes from them.
-#[derive(Debug, Clone)]
-struct LargeTensorsToF16;
-
-/// Tensors of at least this many values become 16-bit.
-const LARGE: usize = 32_768;
-
-impl ModuleAdapter for LargeTensorsToF16 {
-    fn adapt(&self, tensor: PackTensor, context: ModuleContext<'_>) -> PackTensor {
-        match tensor.shape.iter().product::<usize>() >= LARGE {
-            true => FloatCastAdapter::to(DType::F16).adapt(tensor, context),
-            false => tensor,
-        }
-    }
-
-    fn clone_box(&self) -> Box<dyn ModuleAdapter> {
-        Box::new(self.clone())
-    }
+    written
 }
 
 /// Counts parameters and values that are not finite.

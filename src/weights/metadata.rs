@@ -1,6 +1,6 @@
 //! The metadata of a weight file.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
@@ -56,13 +56,12 @@ impl Metadata {
     ///
     /// # Errors
     /// [`WeightsError::Foreign`] if they are not ours, are of a newer format, or describe an impossible network.
-    pub fn from_map(entries: Option<&HashMap<String, String>>) -> Result<Self, WeightsError> {
+    pub fn from_entries<'a>(entries: impl IntoIterator<Item = (&'a String, &'a String)>) -> Result<Self, WeightsError> {
         let foreign = |message: String| WeightsError::Foreign(message);
-        let empty = HashMap::new();
-        let entries = entries.unwrap_or(&empty);
+        let entries: BTreeMap<&str, &String> = entries.into_iter().map(|(key, value)| (key.as_str(), value)).collect();
         let entry = |key: &str| {
             let key = format!("umedsam.{key}");
-            entries.get(&key).cloned().ok_or_else(|| foreign(format!("the metadata has no {key}")))
+            entries.get(key.as_str()).map(|&value| value.clone()).ok_or_else(|| foreign(format!("the metadata has no {key}")))
         };
         let format = entry("format")?;
         let version = entry("format_version")?;

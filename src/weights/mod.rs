@@ -4,11 +4,13 @@
 mod convert;
 mod error;
 mod metadata;
+mod save;
 
 #[cfg(feature = "cli")]
 pub use convert::{Converted, convert};
 pub use error::WeightsError;
 pub use metadata::{FORMAT, FORMAT_VERSION, Metadata, Precision};
+pub use save::to_bytes;
 
 use burn::tensor::{DType, Device};
 use burn_store::{ApplyError, ApplyResult, FloatCastAdapter, ModuleAdapter, ModuleSnapshot, PyTorchToBurnAdapter, SafetensorsStore};
@@ -29,12 +31,10 @@ pub fn sha256_hex(bytes: &[u8]) -> String {
 /// safetensors file of something else.
 pub fn read_metadata(bytes: &[u8]) -> Result<Metadata, WeightsError> {
     reject_other_formats(bytes)?;
-    let (header_len, header) = SafeTensors::read_metadata(bytes).map_err(|error| explain_header(bytes, &error))?;
-    let expected = 8 + header_len + header.data_len();
-    if bytes.len() < expected {
-        return Err(WeightsError::Truncated { expected, actual: bytes.len() });
-    }
-    Metadata::from_map(header.metadata().as_ref())
+    check_length(bytes)?;
+    let (_, header) =
+        SafeTensors::read_metadata(bytes).map_err(|error| WeightsError::Malformed(error.to_string()))?;
+    Metadata::from_entries(header.metadata().iter().flatten())
 }
 
 /// Reads a weight file into the network it describes, on `device`.
@@ -66,13 +66,23 @@ fn reject_other_formats(bytes: &[u8]) -> Result<(), WeightsError> {
     Ok(())
 }
 
-fn explain_header(bytes: &[u8], error: &safetensors::SafeTensorError) -> WeightsError {
-    let announced = bytes.first_chunk().map(|length| u64::from_le_bytes(*length));
-    match announced {
-        Some(length) if bytes.get(8) == Some(&b'{') && length > bytes.len() as u64 - 8 => {
-            WeightsError::Truncated { expected: length as usize + 8, actual: bytes.len() }
-        }
-        _ => WeightsError::Malformed(error.to_string()),
+/// Compares the file's length with what its header announces: 8 bytes of header length, the header, the tensors.
+fn check_length(bytes: &[u8]) -> Result<(), WeightsError> {
+    let not_safetensors = || WeightsError::Malformed("there is no safetensors header".into());
+    let (length, rest) = bytes.split_first_chunk().ok_or_else(not_safetensors)?;
+    if rest.first().is_some_and(|&first| first != b'{') {
+        return Err(not_safetensors());
+    }
+    let header_len = usize::try_from(u64::from_le_bytes(*length)).map_err(|_| not_safetensors())?;
+    let truncated = |expected: usize| WeightsError::Truncated { expected, actual: bytes.len() };
+    let header = rest.get(..header_len).ok_or_else(|| truncated(header_len.saturating_add(8)))?;
+    let header: serde_json::Map<String, serde_json::Value> =
+        serde_json::from_slice(header).map_err(|error| WeightsError::Malformed(error.to_string()))?;
+    let ends = header.values().filter_map(|tensor| tensor.get("data_offsets")?.get(1)?.as_u64());
+    let expected = ends.max().unwrap_or(0) as usize + header_len + 8;
+    match bytes.len() < expected {
+        true => Err(truncated(expected)),
+        false => Ok(()),
     }
 }
 

@@ -1,0 +1,226 @@
+//! Which device runs the network.
+
+use std::sync::{Arc, OnceLock};
+
+use burn::tensor::activation::{gelu, softmax};
+use burn::tensor::module::{conv2d, layer_norm, linear};
+use burn::tensor::ops::ConvOptions;
+use burn::tensor::{Device, Int, Tensor};
+use burn_wgpu::{WgpuSetup, wgpu};
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+
+/// What the caller asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DeviceRequest {
+    /// WebGPU on a real adapter that passes the check, else the CPU.
+    #[default]
+    Auto,
+    /// The CPU, with SIMD, on the calling thread.
+    Cpu,
+    /// WebGPU, an emulated adapter included.
+    Webgpu,
+}
+
+/// What runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DeviceKind {
+    /// The CPU.
+    Cpu,
+    /// WebGPU.
+    Webgpu,
+}
+
+/// What was chosen and why.
+#[derive(Debug, Clone, Serialize)]
+pub struct DeviceChoice {
+    /// What runs.
+    pub kind: DeviceKind,
+    /// Why, for people.
+    pub reason: String,
+    /// The GPU adapter's name, if there is one.
+    pub adapter: Option<String>,
+}
+
+/// A device that is open.
+#[derive(Debug)]
+pub struct OpenDevice {
+    /// For tensors.
+    pub device: Device,
+    /// What was chosen and why.
+    pub choice: DeviceChoice,
+    gpu: Option<Gpu>,
+}
+
+impl OpenDevice {
+    /// Opens what was asked for.
+    ///
+    /// # Errors
+    /// [`Error::DeviceUnavailable`] if WebGPU was asked for by name and is not there or computes wrongly.
+    pub async fn open(request: DeviceRequest) -> Result<Self> {
+        if request == DeviceRequest::Cpu {
+            return Ok(Self::cpu("asked for".into()));
+        }
+        match (Self::open_gpu(request).await, request) {
+            (Ok(device), _) => Ok(device),
+            (Err(reason), DeviceRequest::Webgpu) => Err(Error::DeviceUnavailable(format!("WebGPU: {reason}"))),
+            (Err(reason), _) => Ok(Self::cpu(format!("WebGPU was not used: {reason}"))),
+        }
+    }
+
+    /// The CPU.
+    pub fn cpu(reason: String) -> Self {
+        let choice = DeviceChoice { kind: DeviceKind::Cpu, reason, adapter: None };
+        Self { device: Device::flex(), choice, gpu: None }
+    }
+
+    async fn open_gpu(request: DeviceRequest) -> std::result::Result<Self, String> {
+        let instance = wgpu::Instance::new(wgpu::InstanceDescriptor {
+            backends: wgpu::Backends::BROWSER_WEBGPU,
+            ..wgpu::InstanceDescriptor::new_without_display_handle()
+        });
+        let options = wgpu::RequestAdapterOptions {
+            power_preference: wgpu::PowerPreference::HighPerformance,
+            ..Default::default()
+        };
+        let adapter = instance.request_adapter(&options).await.map_err(|error| error.to_string())?;
+        let info = adapter.get_info();
+        let emulated = info.device_type == wgpu::DeviceType::Cpu;
+        let name = match info.name.trim() {
+            "" => "unnamed adapter".to_string(),
+            name => name.to_string(),
+        };
+        if emulated && request == DeviceRequest::Auto {
+            return Err(format!("the only adapter ({name}) is emulated on the CPU"));
+        }
+        let (device, queue) = adapter
+            .request_device(&wgpu::DeviceDescriptor {
+                required_features: adapter.features().difference(wgpu::Features::MAPPABLE_PRIMARY_BUFFERS),
+                required_limits: adapter.limits(),
+                memory_hints: wgpu::MemoryHints::MemoryUsage,
+                ..Default::default()
+            })
+            .await
+            .map_err(|error| error.to_string())?;
+
+        let setup =
+            WgpuSetup { instance, adapter, device, queue, backend: wgpu::Backend::BrowserWebGpu };
+        let gpu_device = setup.device.clone();
+        let device = Device::wgpu_options().setup(setup).init().map_err(|error| error.to_string())?;
+        // After init, because init installs handlers of its own, of which one panics.
+        let gpu = Gpu::watch(gpu_device);
+
+        let error = known_answer_error(&device).await.map_err(|error| error.to_string())?;
+        if let Some(problem) = gpu.problem() {
+            return Err(problem.to_string());
+        }
+        if !(error <= KNOWN_ANSWER_TOLERANCE) {
+            return Err(format!("{name} computes wrongly (a known answer is off by {error:.1e})"));
+        }
+        let kind = if emulated { "an adapter emulated on the CPU" } else { "a GPU" };
+        let choice = DeviceChoice {
+            kind: DeviceKind::Webgpu,
+            reason: format!("{kind} that passed the known-answer check"),
+            adapter: Some(name),
+        };
+        Ok(Self { device, choice, gpu: Some(gpu) })
+    }
+
+    /// What went wrong on the GPU since it was opened: a lost device, or an error that WebGPU reports beside the results.
+    ///
+    /// # Errors
+    /// [`Error::DeviceLost`] or [`Error::Computation`].
+    pub fn check(&self) -> Result<()> {
+        self.gpu.as_ref().and_then(Gpu::problem).map_or(Ok(()), Err)
+    }
+
+    /// A result of this device, or what was wrong with the device while it was computed.
+    ///
+    /// # Errors
+    /// As [`OpenDevice::check`], else those of the result.
+    pub async fn explain<T>(&self, result: Result<T>) -> Result<T> {
+        if self.gpu.is_some() && matches!(result, Err(Error::Computation(_))) {
+            // Reading from a lost device fails a moment before the loss itself is told.
+            super::sleep(LOSS_DELAY_MS).await;
+        }
+        self.check().and(result)
+    }
+
+    /// Destroys the GPU device as a driver reset would, for tests.
+    pub fn destroy_gpu(&self) {
+        if let Some(gpu) = &self.gpu {
+            gpu.device.destroy();
+        }
+    }
+}
+
+/// A WebGPU device under watch.
+#[derive(Debug)]
+struct Gpu {
+    device: wgpu::Device,
+    lost: Arc<OnceLock<String>>,
+    error: Arc<OnceLock<String>>,
+}
+
+impl Gpu {
+    fn watch(device: wgpu::Device) -> Self {
+        let (lost, error) = (Arc::new(OnceLock::new()), Arc::new(OnceLock::new()));
+        let slot = lost.clone();
+        device.set_device_lost_callback(move |reason, message| {
+            let _ = slot.set(format!("{reason:?}: {message}"));
+        });
+        let slot = error.clone();
+        device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
+            let _ = slot.set(error.to_string());
+        }));
+        Self { device, lost, error }
+    }
+
+    fn problem(&self) -> Option<Error> {
+        match (self.lost.get(), self.error.get()) {
+            (Some(reason), _) => Some(Error::DeviceLost(reason.clone())),
+            (None, Some(error)) => Some(Error::Computation(error.clone())),
+            (None, None) => None,
+        }
+    }
+}
+
+/// How long after a failed read a lost device is told at the latest, in milliseconds.
+const LOSS_DELAY_MS: i32 = 50;
+
+/// Largest relative difference between GPU and CPU that is still rounding.
+const KNOWN_ANSWER_TOLERANCE: f32 = 1e-3;
+
+/// Computes the network's kinds of operations on small tensors and returns the largest difference from the CPU's answer, relative
+/// to the largest value.
+async fn known_answer_error(device: &Device) -> Result<f32> {
+    let read = |tensor: Tensor<2>| async {
+        let data = tensor.into_data_async().await.map_err(|error| Error::Computation(error.to_string()))?;
+        data.try_into_vec::<f32>().map_err(|error| Error::Computation(error.to_string()))
+    };
+    let expected = read(known_answer(&Device::flex())).await?;
+    let actual = read(known_answer(device)).await?;
+    let largest = expected.iter().fold(0f32, |largest, value| largest.max(value.abs()));
+    let difference = |(actual, expected): (&f32, &f32)| (actual - expected).abs() / largest;
+    // NaN must not be lost in a maximum.
+    Ok(actual.iter().zip(&expected).map(difference).fold(0.0, |a, b| if b > a || b.is_nan() { b } else { a }))
+}
+
+fn known_answer(device: &Device) -> Tensor<2> {
+    const SIDE: usize = 12;
+    const CHANNELS: usize = 16;
+    let wave = |count: usize, step: f64| {
+        (Tensor::<1, Int>::arange(0..count as i64, device).float() * step).sin()
+    };
+    let x = wave(SIDE * SIDE * CHANNELS, 0.7).reshape([1, CHANNELS, SIDE, SIDE]);
+    let kernel = wave(CHANNELS * 9, 0.3).reshape([CHANNELS, 1, 3, 3]);
+    let x = conv2d(x, kernel, None, ConvOptions::new([1, 1], [1, 1], [1, 1], CHANNELS));
+    let x = x.permute([0, 2, 3, 1]).reshape([SIDE * SIDE, CHANNELS]);
+    let x = layer_norm(x, wave(CHANNELS, 0.1) + 1.0, Some(wave(CHANNELS, 0.2)), 1e-6);
+    let x = gelu(linear(x, wave(CHANNELS * CHANNELS, 0.9).reshape([CHANNELS, CHANNELS]), Some(wave(CHANNELS, 0.4))));
+    let attention = softmax(x.clone().matmul(x.clone().transpose()) * 0.1, 1);
+    attention.matmul(x)
+}

@@ -1,0 +1,295 @@
+//! The classes that JavaScript sees.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+use async_lock::{Mutex, MutexGuard};
+use js_sys::{Float64Array, Function};
+use serde::Serialize;
+use wasm_bindgen::prelude::*;
+
+use super::device::{DeviceRequest, OpenDevice};
+use super::{now_ms, values};
+use crate::error::{Error, Result};
+use crate::image::{Preprocessed, Window};
+use crate::segment::{EncodedImage, Segmentation, Segmenter};
+use crate::weights::Metadata;
+
+/// A network on its device. JavaScript may call while an earlier call is under way: calls wait for each other.
+#[wasm_bindgen]
+pub struct Model(Rc<Shared>);
+
+struct Shared {
+    weights: Vec<u8>,
+    request: DeviceRequest,
+    metadata: Metadata,
+    /// The device in use. Outside the lock, so that it can be asked about during a call.
+    device: RefCell<Rc<OpenDevice>>,
+    running: Mutex<Option<Running>>,
+    disposed: Cell<bool>,
+}
+
+/// What is on the device. A new generation begins when a lost device was replaced: embeddings of older ones are gone.
+struct Running {
+    segmenter: Segmenter,
+    device: Rc<OpenDevice>,
+    generation: u32,
+}
+
+impl Running {
+    fn start(weights: &[u8], device: Rc<OpenDevice>, generation: u32) -> Result<Self> {
+        let segmenter = Segmenter::from_weights(weights.to_vec(), &device.device)?;
+        device.check()?;
+        Ok(Self { segmenter, device, generation })
+    }
+
+    /// Runs the encoder to its end.
+    async fn encode(&self, preprocessed: &Preprocessed, progress: impl FnMut(f64)) -> Result<EncodedImage> {
+        let image = self.segmenter.encode(preprocessed, progress);
+        let result = image.wait().await;
+        self.device.explain(result).await.map(|()| image)
+    }
+
+    async fn segment(&self, image: &EncodedImage, boxes: &[[f64; 4]]) -> Result<Vec<Segmentation>> {
+        self.device.explain(self.segmenter.segment(image, boxes).await).await
+    }
+}
+
+impl Shared {
+    /// Waits for earlier calls, and replaces a device that was lost meanwhile.
+    async fn running(&self) -> Result<Healthy<'_>> {
+        let mut guard = self.running.lock().await;
+        if self.disposed.get() {
+            *guard = None;
+            return Err(Error::Disposed("the model"));
+        }
+        let problem = self.device.borrow().check().err();
+        if guard.is_none() || problem.is_some() {
+            let generation = guard.take().map_or(0, |running| running.generation) + 1;
+            let device = match OpenDevice::open(self.request).await {
+                Ok(device) => device,
+                Err(error) => {
+                    let cause = problem.map_or_else(String::new, |problem| format!("{problem}; "));
+                    OpenDevice::cpu(format!("{cause}{error}"))
+                }
+            };
+            let device = Rc::new(device);
+            self.device.replace(device.clone());
+            *guard = Some(Running::start(&self.weights, device, generation)?);
+        }
+        Ok(Healthy { guard, disposed: &self.disposed })
+    }
+}
+
+/// A lock that holds a running model.
+struct Healthy<'a> {
+    guard: MutexGuard<'a, Option<Running>>,
+    disposed: &'a Cell<bool>,
+}
+
+impl std::ops::Deref for Healthy<'_> {
+    type Target = Running;
+
+    fn deref(&self) -> &Running {
+        self.guard.as_ref().expect("made only with a running model")
+    }
+}
+
+impl Drop for Healthy<'_> {
+    /// Frees the network if it was disposed of during the call.
+    fn drop(&mut self) {
+        if self.disposed.get() {
+            *self.guard = None;
+        }
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Info<'a> {
+    architecture: &'a str,
+    precision: &'a str,
+    input_size: usize,
+    licence: &'a str,
+    source: &'a str,
+    source_sha256: &'a str,
+    device: &'a super::device::DeviceChoice,
+}
+
+#[wasm_bindgen]
+impl Model {
+    /// Reads weights onto a device: `"auto"`, `"cpu"` or `"webgpu"`.
+    pub async fn load(weights: Vec<u8>, device: JsValue) -> std::result::Result<Model, JsValue> {
+        Self::try_load(weights, device).await.map_err(|error| values::to_js_error(&error))
+    }
+
+    async fn try_load(weights: Vec<u8>, device: JsValue) -> Result<Model> {
+        // Test binaries have another start function than ours.
+        super::start();
+        // Before a device is opened, so that bad weights are told at once.
+        crate::weights::read_metadata(&weights)?;
+        let request = values::from_js(device, |cause| {
+            Error::InvalidOption(format!("device: {cause}; use \"auto\", \"cpu\" or \"webgpu\""))
+        })?;
+        let device = Rc::new(OpenDevice::open(request).await?);
+        let running = Running::start(&weights, device.clone(), 0)?;
+        Ok(Self(Rc::new(Shared {
+            weights,
+            request,
+            metadata: running.segmenter.metadata().clone(),
+            device: RefCell::new(device),
+            running: Mutex::new(Some(running)),
+            disposed: Cell::new(false),
+        })))
+    }
+
+    /// What the weights say of themselves, and the device in use with the reason for it.
+    #[wasm_bindgen(getter)]
+    pub fn info(&self) -> JsValue {
+        let metadata = &self.0.metadata;
+        values::to_js(&Info {
+            architecture: &metadata.architecture,
+            precision: metadata.precision.name(),
+            input_size: metadata.config.input_size(),
+            licence: &metadata.licence,
+            source: &metadata.source,
+            source_sha256: &metadata.source_sha256,
+            device: &self.0.device.borrow().choice,
+        })
+    }
+
+    /// Encodes an image: a typed array of `height · width · channels` values. `progress` is called with 0–1.
+    pub async fn encode(
+        &self,
+        data: JsValue,
+        width: f64,
+        height: f64,
+        channels: f64,
+        window: JsValue,
+        progress: Option<Function>,
+    ) -> std::result::Result<Image, JsValue> {
+        let shared = self.0.clone();
+        let encoded = async {
+            let window: Window = values::from_js(window, Error::InvalidWindow)?;
+            let running = shared.running().await?;
+            let start = now_ms();
+            let preprocessed = {
+                let pixels = values::JsPixels::copy_from(&data)?;
+                running.segmenter.preprocess(&pixels.view(width, height, channels)?, window)?
+            };
+            let preprocess_ms = now_ms() - start;
+            let start = now_ms();
+            let report = |share: f64| {
+                if let Some(progress) = &progress {
+                    let _ = progress.call1(&JsValue::UNDEFINED, &share.into());
+                }
+            };
+            let encoded = running.encode(&preprocessed, report).await?;
+            let timings = EncodeTimings { preprocess_ms, encode_ms: now_ms() - start };
+            Ok((Embedded { encoded, generation: running.generation }, preprocessed, timings))
+        };
+        let (embedded, preprocessed, timings) = encoded.await.map_err(|error| values::to_js_error(&error))?;
+        let state = ImageState {
+            shared: shared.clone(),
+            preprocessed,
+            embedded: Mutex::new(Some(embedded)),
+            disposed: Cell::new(false),
+        };
+        Ok(Image { state: Rc::new(state), timings })
+    }
+
+    /// Frees the network, at the end of a call that is under way; images and later calls answer that it was disposed of.
+    pub fn dispose(&self) {
+        self.0.disposed.set(true);
+        if let Some(mut running) = self.0.running.try_lock() {
+            *running = None;
+        }
+    }
+
+    /// Destroys the GPU device as a driver reset would, for tests.
+    #[wasm_bindgen(js_name = destroyGpuForTest)]
+    pub fn destroy_gpu(&self) {
+        self.0.device.borrow().destroy_gpu();
+    }
+}
+
+#[derive(Clone, Copy, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct EncodeTimings {
+    preprocess_ms: f64,
+    encode_ms: f64,
+}
+
+/// An encoded image, kept to answer prompts.
+#[wasm_bindgen]
+pub struct Image {
+    state: Rc<ImageState>,
+    timings: EncodeTimings,
+}
+
+struct ImageState {
+    shared: Rc<Shared>,
+    /// To encode again on a new device.
+    preprocessed: Preprocessed,
+    embedded: Mutex<Option<Embedded>>,
+    disposed: Cell<bool>,
+}
+
+struct Embedded {
+    encoded: EncodedImage,
+    generation: u32,
+}
+
+#[wasm_bindgen]
+impl Image {
+    /// Milliseconds of `preprocessMs` and `encodeMs`.
+    #[wasm_bindgen(getter)]
+    pub fn timings(&self) -> JsValue {
+        values::to_js(&self.timings)
+    }
+
+    /// Segments boxes given as four numbers each, one after the other.
+    pub async fn segment(&self, boxes: Float64Array) -> std::result::Result<JsValue, JsValue> {
+        let state = self.state.clone();
+        state.segment(&boxes).await.map_err(|error| values::to_js_error(&error))
+    }
+
+    /// Frees the embedding, at the end of a call that is under way; later calls answer that it was disposed of.
+    pub fn dispose(&self) {
+        self.state.disposed.set(true);
+        if let Some(mut embedded) = self.state.embedded.try_lock() {
+            *embedded = None;
+        }
+    }
+}
+
+impl ImageState {
+    async fn segment(&self, boxes: &Float64Array) -> Result<JsValue> {
+        let boxes = values::boxes(boxes)?;
+        let mut embedded = self.embedded.lock().await;
+        let answer = self.segment_with(&mut embedded, &boxes).await;
+        if self.disposed.get() {
+            *embedded = None;
+        }
+        answer
+    }
+
+    async fn segment_with(&self, embedded: &mut Option<Embedded>, boxes: &[[f64; 4]]) -> Result<JsValue> {
+        let Some(current) = embedded.as_mut() else { return Err(Error::Disposed("the image")) };
+        let running = self.shared.running().await?;
+        let start = now_ms();
+        if current.generation != running.generation {
+            let encoded = running.encode(&self.preprocessed, |_| ()).await?;
+            *current = Embedded { encoded, generation: running.generation };
+        }
+        let reencode_ms = now_ms() - start;
+        let start = now_ms();
+        let results = running.segment(&current.encoded, boxes).await?;
+        let answer = js_sys::Object::new();
+        let list = results.iter().map(values::segmentation).collect::<js_sys::Array>();
+        values::set(&answer, "results", &list);
+        values::set(&answer, "segmentMs", &(now_ms() - start).into());
+        values::set(&answer, "reencodeMs", &reencode_ms.into());
+        Ok(answer.into())
+    }
+}

@@ -1,0 +1,101 @@
+//! JavaScript values to ours and back.
+
+use js_sys::{Float32Array, Float64Array, Int16Array, Object, Reflect, Uint8Array, Uint8ClampedArray, Uint16Array};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use wasm_bindgen::prelude::*;
+
+use crate::error::{Error, Result};
+use crate::image::{ImageView, Pixels};
+use crate::segment::Segmentation;
+
+/// A JavaScript `Error` with our code.
+pub fn to_js_error(error: &Error) -> JsValue {
+    let js_error = js_sys::Error::new(&error.to_string());
+    js_error.set_name("UmedsamError");
+    set(&js_error, "code", &error.code().into());
+    js_error.into()
+}
+
+/// Sets a property of an object of ours, which cannot fail.
+pub fn set(object: &JsValue, key: &str, value: &JsValue) {
+    let _ = Reflect::set(object, &key.into(), value);
+}
+
+/// Plain data to a JavaScript value.
+pub fn to_js(value: &impl Serialize) -> JsValue {
+    value.serialize(&serde_wasm_bindgen::Serializer::json_compatible()).unwrap_or(JsValue::UNDEFINED)
+}
+
+/// An options object to ours; `undefined` gives the default.
+pub fn from_js<T: DeserializeOwned + Default>(value: JsValue, error: impl Fn(String) -> Error) -> Result<T> {
+    if value.is_undefined() || value.is_null() {
+        return Ok(T::default());
+    }
+    serde_wasm_bindgen::from_value(value).map_err(|cause| error(cause.to_string()))
+}
+
+/// Pixels copied out of a typed array.
+pub enum JsPixels {
+    U8(Vec<u8>),
+    U16(Vec<u16>),
+    I16(Vec<i16>),
+    F32(Vec<f32>),
+}
+
+impl JsPixels {
+    pub fn copy_from(data: &JsValue) -> Result<Self> {
+        if let Some(array) = data.dyn_ref::<Uint8Array>() {
+            Ok(Self::U8(array.to_vec()))
+        } else if let Some(array) = data.dyn_ref::<Uint8ClampedArray>() {
+            Ok(Self::U8(array.to_vec()))
+        } else if let Some(array) = data.dyn_ref::<Uint16Array>() {
+            Ok(Self::U16(array.to_vec()))
+        } else if let Some(array) = data.dyn_ref::<Int16Array>() {
+            Ok(Self::I16(array.to_vec()))
+        } else if let Some(array) = data.dyn_ref::<Float32Array>() {
+            Ok(Self::F32(array.to_vec()))
+        } else {
+            let name = data.dyn_ref::<Object>().map_or_else(
+                || data.js_typeof().as_string().unwrap_or_default(),
+                |object| String::from(object.constructor().name()),
+            );
+            Err(Error::InvalidImage(format!(
+                "data is {name}; use Uint8Array, Uint8ClampedArray, Uint16Array, Int16Array or Float32Array"
+            )))
+        }
+    }
+
+    pub fn view(&self, width: f64, height: f64, channels: f64) -> Result<ImageView<'_>> {
+        let whole = |name: &str, value: f64| match value.fract() == 0.0 && (0.0..=f64::from(u32::MAX)).contains(&value) {
+            true => Ok(value as usize),
+            false => Err(Error::InvalidImage(format!("{name} is {value}; use a whole number"))),
+        };
+        let pixels = match self {
+            Self::U8(values) => Pixels::U8(values),
+            Self::U16(values) => Pixels::U16(values),
+            Self::I16(values) => Pixels::I16(values),
+            Self::F32(values) => Pixels::F32(values),
+        };
+        ImageView::new(pixels, whole("width", width)?, whole("height", height)?, whole("channels", channels)?)
+    }
+}
+
+/// Boxes as four numbers each, one after the other.
+pub fn boxes(corners: &Float64Array) -> Result<Vec<[f64; 4]>> {
+    let corners = corners.to_vec();
+    let (boxes, rest) = corners.as_chunks::<4>();
+    match rest {
+        [] => Ok(boxes.to_vec()),
+        _ => Err(Error::InvalidBox(format!("{} numbers; each box is [x0, y0, x1, y1]", corners.len()))),
+    }
+}
+
+/// A result with its maps as typed arrays.
+pub fn segmentation(result: &Segmentation) -> JsValue {
+    let object = to_js(result);
+    set(&object, "mask", &Uint8Array::from(result.mask.as_slice()));
+    set(&object, "probability", &Float32Array::from(result.probability.as_slice()));
+    set(&object, "uncertainty", &Float32Array::from(result.uncertainty.as_slice()));
+    object
+}

@@ -1,0 +1,49 @@
+//! Networks to weight files.
+
+use burn::tensor::DType;
+use burn_store::burn_pack::Tensor as PackTensor;
+use burn_store::{
+    BurnToPyTorchAdapter, FloatCastAdapter, ModuleAdapter, ModuleContext, ModuleSnapshot, SafetensorsStore,
+};
+
+use super::{Metadata, Precision, WeightsError};
+use crate::model::Umedsam;
+
+/// The bytes of a weight file for a network on the CPU that is not folded.
+///
+/// # Errors
+/// [`WeightsError::Malformed`] if the network's tensors cannot be read.
+pub fn to_bytes(network: &Umedsam, metadata: &Metadata) -> Result<Vec<u8>, WeightsError> {
+    let mut store = SafetensorsStore::from_bytes(None).skip_enum_variants(true);
+    for (key, value) in metadata.to_entries() {
+        store = store.metadata(key, value);
+    }
+    store = match metadata.precision {
+        Precision::F32 => store.with_to_adapter(BurnToPyTorchAdapter),
+        Precision::F16 => store.with_to_adapter(BurnToPyTorchAdapter.chain(LargeTensorsToF16)),
+    };
+    let malformed = |error: burn_store::SafetensorsStoreError| WeightsError::Malformed(error.to_string());
+    network.save_into(&mut store).map_err(malformed)?;
+    store.get_bytes().map_err(malformed)
+}
+
+/// Stores large tensors in 16 bits. Small ones stay in 32: depthwise kernels, norms and the first layers weigh little in the
+/// file, and most of the rounding error comes from them.
+#[derive(Debug, Clone)]
+struct LargeTensorsToF16;
+
+/// Tensors of at least this many values become 16-bit.
+const LARGE: usize = 32_768;
+
+impl ModuleAdapter for LargeTensorsToF16 {
+    fn adapt(&self, tensor: PackTensor, context: ModuleContext<'_>) -> PackTensor {
+        match tensor.shape.iter().product::<usize>() >= LARGE {
+            true => FloatCastAdapter::to(DType::F16).adapt(tensor, context),
+            false => tensor,
+        }
+    }
+
+    fn clone_box(&self) -> Box<dyn ModuleAdapter> {
+        Box::new(self.clone())
+    }
+}

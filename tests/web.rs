@@ -1,0 +1,244 @@
+//! The wasm library in a real browser: run by `cargo xtask test` with `wasm-bindgen-test` in headless Chromium.
+#![cfg(target_family = "wasm")]
+
+#[path = "support/images.rs"]
+mod images;
+
+use burn::tensor::Device;
+use js_sys::{Array, Float32Array, Float64Array, Int32Array, Object, Reflect, Uint8Array};
+use umedsam::model::Config;
+use umedsam::web::{Image, Model};
+use umedsam::weights::{Metadata, Precision, to_bytes};
+use wasm_bindgen::prelude::*;
+use wasm_bindgen_test::{wasm_bindgen_test, wasm_bindgen_test_configure};
+
+wasm_bindgen_test_configure!(run_in_dedicated_worker);
+
+const WIDTH: usize = 90;
+const HEIGHT: usize = 70;
+const BOX: [f64; 4] = [20.0, 15.0, 70.0, 55.0];
+
+/// A weight file of the `tiny` configuration with weights from a seed.
+fn tiny_weights() -> Vec<u8> {
+    let config = Config::tiny();
+    let network = config.init_seeded(7, &Device::flex());
+    let metadata = Metadata {
+        architecture: "tiny".into(),
+        config,
+        precision: Precision::F32,
+        licence: "Apache-2.0".into(),
+        source: "a seed".into(),
+        source_sha256: String::new(),
+        umedsam_version: String::new(),
+    };
+    to_bytes(&network, &metadata).unwrap()
+}
+
+async fn load(device: &str) -> Model {
+    Model::load(tiny_weights(), device.into()).await.unwrap()
+}
+
+async fn encode(model: &Model) -> Result<Image, JsValue> {
+    let pixels: JsValue = Uint8Array::from(images::phantom(WIDTH, HEIGHT).as_slice()).into();
+    model.encode(pixels, WIDTH as f64, HEIGHT as f64, 1.0, JsValue::UNDEFINED, None).await
+}
+
+fn get(object: &JsValue, key: &str) -> JsValue {
+    Reflect::get(object, &key.into()).unwrap()
+}
+
+async fn segment(image: &Image, boxes: &[f64]) -> Result<Vec<JsValue>, JsValue> {
+    let answer = image.segment(Float64Array::from(boxes)).await?;
+    Ok(get(&answer, "results").unchecked_into::<Array>().to_vec())
+}
+
+fn probability(result: &JsValue) -> Vec<f32> {
+    get(result, "probability").unchecked_into::<Float32Array>().to_vec()
+}
+
+#[track_caller]
+fn assert_code<T>(result: Result<T, JsValue>, code: &str, part: &str) {
+    let Err(error) = result else { panic!("no error, {code} was expected") };
+    let message = String::from(error.unchecked_ref::<js_sys::Error>().message());
+    assert_eq!(get(&error, "code").as_string().as_deref(), Some(code), "{message}");
+    assert!(message.contains(part), "{message:?} does not say {part:?}");
+}
+
+#[wasm_bindgen_test]
+fn preprocessing_matches_native_bit_for_bit() {
+    assert_eq!(images::preprocessing_digest(), images::PREPROCESSING_DIGEST);
+}
+
+#[wasm_bindgen_test]
+async fn webgpu_matches_cpu() {
+    let boxes = [BOX, [0.0, 0.0, 90.0, 70.0], [40.0, 30.0, 50.0, 36.0]].concat();
+    let mut answers = Vec::new();
+    for device in ["cpu", "webgpu"] {
+        let model = load(device).await;
+        assert_eq!(get(&get(&model.info(), "device"), "kind").as_string().as_deref(), Some(device));
+        let image = encode(&model).await.unwrap();
+        answers.push(segment(&image, &boxes).await.unwrap());
+    }
+    for (cpu, gpu) in answers[0].iter().zip(&answers[1]) {
+        let worst = probability(cpu).iter().zip(probability(gpu)).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        assert!(worst <= 1e-3, "a probability differs by {worst}");
+        let iou = |result| get(result, "predictedIou").as_f64().unwrap();
+        assert!((iou(cpu) - iou(gpu)).abs() <= 1e-3, "the predicted IoUs are {} and {}", iou(cpu), iou(gpu));
+    }
+    let spread = |values: Vec<f32>| {
+        values.iter().copied().fold(f32::MIN, f32::max) - values.iter().copied().fold(f32::MAX, f32::min)
+    };
+    assert!(spread(probability(&answers[0][0])) > 0.05, "a constant answer proves nothing");
+}
+
+#[wasm_bindgen_test]
+async fn auto_does_not_choose_an_emulated_adapter() {
+    let info = load("auto").await.info();
+    let device = get(&info, "device");
+    assert_eq!(get(&device, "kind").as_string().as_deref(), Some("cpu"));
+    let reason = get(&device, "reason").as_string().unwrap();
+    assert!(reason.contains("emulated"), "{reason}");
+}
+
+#[wasm_bindgen_test]
+async fn a_lost_gpu_is_reported_and_replaced() {
+    let model = load("webgpu").await;
+    let image = encode(&model).await.unwrap();
+    let before = probability(&segment(&image, &BOX).await.unwrap()[0]);
+
+    // Lost during a call: the call says so.
+    let (lost, ()) = {
+        let call = segment(&image, &BOX);
+        let loss = async { model.destroy_gpu() };
+        futures_join(call, loss).await
+    };
+    if let Err(error) = lost {
+        assert_eq!(get(&error, "code").as_string().as_deref(), Some("device-lost"));
+    }
+    // The next call works again with the same image.
+    let after = probability(&segment(&image, &BOX).await.unwrap()[0]);
+    let worst = before.iter().zip(&after).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    assert!(worst <= 1e-5, "after recovery a probability differs by {worst}");
+
+    // Lost between calls: nobody notices but for the time it takes.
+    model.destroy_gpu();
+    wait(50).await;
+    assert!(segment(&image, &BOX).await.is_ok());
+    assert!(encode(&model).await.is_ok());
+}
+
+#[wasm_bindgen_test]
+async fn overlapping_calls_are_not_mixed_up() {
+    let model = load("cpu").await;
+    let image = encode(&model).await.unwrap();
+    let other = [5.0, 5.0, 30.0, 60.0];
+    let expected = [segment(&image, &BOX).await.unwrap(), segment(&image, &other).await.unwrap()];
+    let (first, second) = futures_join(segment(&image, &BOX), segment(&image, &other)).await;
+    for (actual, expected) in [first.unwrap(), second.unwrap()].iter().zip(&expected) {
+        assert_eq!(probability(&actual[0]), probability(&expected[0]));
+    }
+    let (first, second) = futures_join(load("cpu"), load("cpu")).await;
+    assert!(encode(&first).await.is_ok() && encode(&second).await.is_ok(), "two loads at once");
+}
+
+#[wasm_bindgen_test]
+async fn bad_images_are_typed_errors_and_change_nothing() {
+    let model = load("cpu").await;
+    let call = async |data: JsValue, width: f64, height: f64, channels: f64| {
+        model.encode(data, width, height, channels, JsValue::UNDEFINED, None).await
+    };
+    let bytes = || -> JsValue { Uint8Array::new_with_length(12).into() };
+    assert_code(call(bytes(), 5.0, 3.0, 1.0).await, "invalid-image", "12 values");
+    assert_code(call(bytes(), 3.0, 2.0, 2.0).await, "invalid-image", "2 channels");
+    assert_code(call(bytes(), 0.0, 3.0, 1.0).await, "invalid-image", "0×3");
+    assert_code(call(bytes(), f64::NAN, 3.0, 1.0).await, "invalid-image", "NaN");
+    assert_code(call(bytes(), 2.5, 3.0, 1.0).await, "invalid-image", "2.5");
+    assert_code(call(bytes(), -4.0, -3.0, 1.0).await, "invalid-image", "-4");
+    assert_code(call(Int32Array::new_with_length(12).into(), 4.0, 3.0, 1.0).await, "invalid-image", "Int32Array");
+    assert_code(call("pixels".into(), 4.0, 3.0, 1.0).await, "invalid-image", "string");
+    assert_code(call(JsValue::NULL, 4.0, 3.0, 1.0).await, "invalid-image", "data is");
+    let nan: JsValue = Float32Array::from([f32::NAN; 12].as_slice()).into();
+    assert_code(call(nan, 4.0, 3.0, 1.0).await, "invalid-image", "finite");
+
+    let window = Object::new();
+    Reflect::set(&window, &"kind".into(), &"level".into()).unwrap();
+    Reflect::set(&window, &"center".into(), &40.0.into()).unwrap();
+    Reflect::set(&window, &"width".into(), &f64::NAN.into()).unwrap();
+    assert_code(model.encode(bytes(), 4.0, 3.0, 1.0, window.into(), None).await, "invalid-window", "NaN");
+    assert_code(model.encode(bytes(), 4.0, 3.0, 1.0, "bright".into(), None).await, "invalid-window", "");
+
+    for (data, width, height) in [(Uint8Array::new_with_length(1), 1.0, 1.0), (Uint8Array::new_with_length(12), 4.0, 3.0)] {
+        let image = call(data.into(), width, height, 1.0).await.unwrap();
+        let results = segment(&image, &[0.0, 0.0, width, height]).await.unwrap();
+        assert_eq!(probability(&results[0]).len() as f64, width * height, "a constant image has a result");
+    }
+    assert!(encode(&model).await.is_ok());
+}
+
+#[wasm_bindgen_test]
+async fn bad_boxes_are_typed_errors_and_change_nothing() {
+    let model = load("cpu").await;
+    let image = encode(&model).await.unwrap();
+    for (corners, part) in [
+        ([f64::NAN, 0.0, 10.0, 10.0], "finite"),
+        ([0.0, 0.0, f64::INFINITY, 10.0], "finite"),
+        ([5.0, 5.0, 5.0, 20.0], "no area"),
+        ([100.0, 0.0, 120.0, 10.0], "outside"),
+    ] {
+        assert_code(segment(&image, &[BOX, corners].concat()).await, "invalid-box", part);
+    }
+    assert_code(segment(&image, &[1.0, 2.0, 3.0]).await, "invalid-box", "3 numbers");
+    assert!(segment(&image, &[]).await.unwrap().is_empty());
+
+    let clipped = &segment(&image, &[70.0, 55.0, -20.0, 500.0]).await.unwrap()[0];
+    let used = get(clipped, "box").unchecked_into::<Array>().iter().map(|v| v.as_f64().unwrap()).collect::<Vec<_>>();
+    assert_eq!(used, [0.0, 55.0, 70.0, 70.0]);
+}
+
+#[wasm_bindgen_test]
+async fn bad_weights_are_typed_errors() {
+    let load = |bytes: Vec<u8>| Model::load(bytes, "cpu".into());
+    let good = tiny_weights();
+    assert_code(load(Vec::new()).await, "invalid-weights", "safetensors");
+    assert_code(load(b"<!doctype html><title>404</title>".to_vec()).await, "invalid-weights", "HTML");
+    assert_code(load(b"PK\x03\x04rest of a zip".to_vec()).await, "invalid-weights", "umedsam convert");
+    assert_code(load(good[..good.len() - 1].to_vec()).await, "invalid-weights", "truncated");
+    assert_code(load(good[..100].to_vec()).await, "invalid-weights", "truncated");
+    assert_code(load(vec![0xff; 4096]).await, "invalid-weights", "safetensors");
+    let mut renamed = good.clone();
+    let name = b"mask_decoder.iou_token.weight";
+    let position = renamed.windows(name.len()).position(|window| window == name).unwrap();
+    renamed[position + name.len() - 1] = b'T';
+    assert_code(load(renamed).await, "invalid-weights", "missing mask_decoder.iou_token.weight");
+    assert_code(Model::load(good, "quantum".into()).await, "invalid-option", "quantum");
+}
+
+#[wasm_bindgen_test]
+async fn disposed_models_and_images_say_so() {
+    let model = load("cpu").await;
+    let first = encode(&model).await.unwrap();
+    let second = encode(&model).await.unwrap();
+    first.dispose();
+    assert_code(segment(&first, &BOX).await, "disposed", "image");
+    assert!(segment(&second, &BOX).await.is_ok());
+
+    // Dispose while a call is under way: that call ends one way or the other, later ones say so.
+    let (running, ()) = futures_join(segment(&second, &BOX), async { model.dispose() }).await;
+    if running.is_err() {
+        assert_code(running, "disposed", "model");
+    }
+    assert_code(segment(&second, &BOX).await, "disposed", "model");
+    assert_code(encode(&model).await, "disposed", "model");
+}
+
+async fn wait(ms: i32) {
+    let promise = js_sys::Promise::new(&mut |resolve, _| {
+        let set_timeout: js_sys::Function = get(&js_sys::global(), "setTimeout").unchecked_into();
+        set_timeout.call2(&JsValue::UNDEFINED, &resolve, &ms.into()).unwrap();
+    });
+    wasm_bindgen_futures::JsFuture::from(promise).await.unwrap();
+}
+
+async fn futures_join<A, B>(a: impl Future<Output = A>, b: impl Future<Output = B>) -> (A, B) {
+    futures_lite::future::zip(a, b).await
+}
