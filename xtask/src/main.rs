@@ -1,1 +1,105 @@
-fn main(){}
+//! `cargo xtask …`: everything from a fresh machine to a running page, tests and a package.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+use xtask::build::{self, Profile};
+use xtask::process::{cargo, command, run, say};
+use xtask::server::Server;
+use xtask::{root, target, tools, weights};
+
+#[derive(Parser)]
+#[command(about)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Get the weights, build everything and serve the page
+    Demo {
+        /// Port on this machine
+        #[arg(long, default_value_t = 8080)]
+        port: u16,
+    },
+    /// Run all tests, native and in a browser; installs what they lack
+    Test {
+        /// Test the page with the wasm module that ships instead of the quicker build
+        #[arg(long)]
+        dist: bool,
+    },
+    /// Get LiteMedSAM's checkpoint and convert it to f32 and f16 safetensors
+    Weights {
+        /// Convert this lite_medsam.pth instead
+        #[arg(long)]
+        checkpoint: Option<PathBuf>,
+    },
+    /// Fill the package template and pack it with npm
+    Package,
+    /// Run the page at full size on WebGPU, emulated if there is no GPU (minutes), and print its timings
+    Webgpu,
+    /// Time the page on the CPU and print the module's size and peak memory
+    Measure,
+}
+
+fn main() -> Result<()> {
+    match Cli::parse().command {
+        Command::Demo { port } => demo(port),
+        Command::Test { dist } => test(if dist { Profile::Dist } else { Profile::Dev }),
+        Command::Weights { checkpoint } => weights::ensure(&["f32", "f16"], checkpoint.as_deref()),
+        Command::Package => package(),
+        Command::Webgpu => page_test(Profile::Dist, &["--ignored", "webgpu_full_size"]),
+        Command::Measure => page_test(Profile::Dist, &["--ignored", "measure"]),
+    }
+}
+
+fn demo(port: u16) -> Result<()> {
+    let site = build::site(Profile::Dist)?;
+    let server = Server::start(&site, port)?;
+    say(format!("Open http://{} in a browser; Ctrl-C ends", server.address()));
+    loop {
+        std::thread::park();
+    }
+}
+
+fn package() -> Result<()> {
+    let package = build::package(Profile::Dist)?;
+    run(command("npm").args(["pack", "--pack-destination"]).arg(target()).current_dir(&package))?;
+    say(format!("The package is in {}", target().display()));
+    Ok(())
+}
+
+fn test(profile: Profile) -> Result<()> {
+    tools::wasm_target()?;
+    let bindgen = tools::wasm_bindgen()?;
+    let browser = tools::browser()?;
+    weights::ensure(&["f32", "f16"], None)?;
+
+    say("Native tests: the library, the command line, parity with PyTorch");
+    run(cargo().args(["test", "--package", "umedsam", "--package", "xtask"]))?;
+
+    say("Browser tests: the wasm library in headless Chromium, on the CPU and on emulated WebGPU");
+    run(cargo()
+        .args(["test", "--package", "umedsam", "--no-default-features", "--test", "web"])
+        .args(["--target", "wasm32-unknown-unknown"])
+        .env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER", bindgen.join("wasm-bindgen-test-runner"))
+        .env("CHROMEDRIVER", &browser.chromedriver)
+        .env("WASM_BINDGEN_TEST_WEBDRIVER_JSON", root().join("webdriver/webdriver.json"))
+        .env("WASM_BINDGEN_TEST_TIMEOUT", "600"))?;
+
+    page_test(profile, &[])
+}
+
+fn page_test(profile: Profile, arguments: &[&str]) -> Result<()> {
+    let browser = tools::browser()?;
+    let site = build::site(profile)?;
+    say("Page tests: the real page with the real weights in headless Chromium");
+    run(cargo()
+        .args(["test", "--package", "umedsam-webdriver", "--test", "page", "--", "--test-threads=1", "--nocapture"])
+        .args(arguments)
+        .env("UMEDSAM_SITE", site)
+        .env("UMEDSAM_SCREENSHOTS", target().join("screenshots"))
+        .env("CHROMEDRIVER", &browser.chromedriver))
+}

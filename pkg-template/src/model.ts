@@ -1,0 +1,158 @@
+/** The classes that an application uses. */
+
+import { UmedsamError } from "./errors.js";
+import type { Result, WindowMessage } from "./protocol.js";
+import type { Connection } from "./transport.js";
+import type {
+  Box,
+  EncodeOptions,
+  EncodeTimings,
+  ImageInput,
+  ModelInfo,
+  PixelArray,
+  Prompt,
+  SegmentOptions,
+  Segmentation,
+  Window,
+} from "./types.js";
+
+/** A loaded network. Calls may overlap: each waits for those before it. */
+export class Model {
+  readonly #connection: Connection;
+  #info: ModelInfo;
+
+  /** @internal Use `load`. */
+  constructor(connection: Connection, info: ModelInfo) {
+    this.#connection = connection;
+    this.#info = info;
+  }
+
+  /** What the weights say of themselves, and the device in use as of the last call. */
+  get info(): ModelInfo {
+    return this.#info;
+  }
+
+  /**
+   * Encodes an image, which takes most of the time; the result answers any number of prompts.
+   *
+   * @throws {UmedsamError} `invalid-image`, `invalid-window`, `device-lost` (call again), `disposed`, `aborted`.
+   */
+  async encode(input: ImageInput, options: EncodeOptions = {}): Promise<EncodedImage> {
+    const { data, width, height, channels } = pixels(input);
+    const result = await this.#connection.call(
+      "encode",
+      { data, width, height, channels, window: windowMessage(input.window) },
+      {
+        what: "encoding the image",
+        signal: options.signal,
+        onProgress: (fraction) => options.onProgress?.({ stage: "encode", fraction }),
+      },
+    );
+    this.#info = result.info;
+    return new EncodedImage(this.#connection, result, width, height, (info) => {
+      this.#info = info;
+    });
+  }
+
+  /** Bytes of the wasm instance's memory; it never shrinks, so this is the peak. */
+  memoryBytes(): Promise<number> {
+    return this.#connection.call("memoryBytes", null, { what: "asking for the memory" });
+  }
+
+  /** Frees the network, its images and its worker at once. Calls under way and later ones fail with code `disposed`. */
+  dispose(): void {
+    this.#connection.close();
+  }
+
+  /** @internal Destroys the GPU device as a driver reset would. */
+  destroyGpuForTest(): Promise<null> {
+    return this.#connection.call("destroyGpuForTest", null, { what: "destroying the GPU device" });
+  }
+}
+
+/** An encoded image, kept to answer prompts. */
+export class EncodedImage {
+  readonly width: number;
+  readonly height: number;
+  readonly timings: EncodeTimings;
+  readonly #connection: Connection;
+  readonly #id: number;
+  readonly #onInfo: (info: ModelInfo) => void;
+  #disposed = false;
+
+  /** @internal Use `Model.encode`. */
+  constructor(
+    connection: Connection,
+    { imageId, timings }: Result<"encode">,
+    width: number,
+    height: number,
+    onInfo: (info: ModelInfo) => void,
+  ) {
+    this.#connection = connection;
+    this.#id = imageId;
+    this.width = width;
+    this.height = height;
+    this.timings = timings;
+    this.#onInfo = onInfo;
+  }
+
+  /**
+   * Segments what is in each box, many boxes in one call. Corners are put in order, and a box partly outside is clipped.
+   *
+   * @throws {UmedsamError} `invalid-box` for the first box that is not finite, has no area or lies outside; `device-lost` (call
+   * again), `disposed`, `aborted`.
+   */
+  async segment(prompts: readonly Prompt[], options: SegmentOptions = {}): Promise<Segmentation[]> {
+    if (this.#disposed) throw new UmedsamError("disposed", "the image was disposed of; encode it again");
+    const boxes = Float64Array.from(prompts.flatMap(({ box }) => checkedBox(box)));
+    const { results, timings, info } = await this.#connection.call(
+      "segment",
+      { imageId: this.#id, boxes },
+      { what: "segmenting", signal: options.signal },
+    );
+    this.#onInfo(info);
+    const { width, height } = this;
+    return results.map((result) => ({ ...result, width, height, timings }));
+  }
+
+  /** Frees the embedding. Later calls fail with code `disposed`. */
+  dispose(): void {
+    if (this.#disposed) return;
+    this.#disposed = true;
+    const call = this.#connection.call("disposeImage", { imageId: this.#id }, { what: "disposing of the image" });
+    // Nothing is left to free where the model was disposed of first.
+    call.catch(() => {});
+  }
+}
+
+function checkedBox(box: Box): number[] {
+  if (!Array.isArray(box) || box.length !== 4 || box.some((coordinate) => typeof coordinate !== "number")) {
+    throw new UmedsamError("invalid-box", `${JSON.stringify(box)}; use { box: [x0, y0, x1, y1] }`);
+  }
+  return [...box];
+}
+
+function pixels(input: ImageInput): { data: PixelArray; width: number; height: number; channels: number } {
+  const { data } = input;
+  if (typeof ImageData !== "undefined" && data instanceof ImageData) {
+    return { data: data.data, width: data.width, height: data.height, channels: 4 };
+  }
+  const { width, height } = input;
+  if (!ArrayBuffer.isView(data) || width === undefined || height === undefined) {
+    throw new UmedsamError("invalid-image", "use { data: ImageData } or { data: typed array, width, height }");
+  }
+  const values = data as PixelArray;
+  return { data: values, width, height, channels: input.channels ?? values.length / (width * height) };
+}
+
+function windowMessage(window: Window = "auto"): WindowMessage {
+  if (window === "auto" || window === "min-max") return { kind: window };
+  if (typeof window === "object" && window !== null) {
+    if ("percentiles" in window) return { kind: "percentiles", low: window.percentiles[0], high: window.percentiles[1] };
+    if ("center" in window) return { kind: "level", center: window.center, width: window.width };
+  }
+  throw new UmedsamError(
+    "invalid-window",
+    `${JSON.stringify(window)}; use "auto", "min-max", { center, width } or { percentiles: [low, high] }`,
+  );
+}

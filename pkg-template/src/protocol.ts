@@ -1,0 +1,46 @@
+/** What the page asks of the engine, and what it answers. The same requests go to a worker or to an engine in this thread. */
+
+import type { ErrorMessage } from "./errors.js";
+import type { Box, DeviceRequest, EncodeTimings, ModelInfo, PixelArray, SegmentTimings } from "./types.js";
+
+/** A window as the wasm library reads it. */
+export type WindowMessage =
+  | { readonly kind: "auto" | "min-max" }
+  | { readonly kind: "level"; readonly center: number; readonly width: number }
+  | { readonly kind: "percentiles"; readonly low: number; readonly high: number };
+
+export interface Methods {
+  load: { args: { weights: ArrayBuffer; device: DeviceRequest; wasmUrl?: string }; result: { info: ModelInfo } };
+  encode: {
+    args: { data: PixelArray; width: number; height: number; channels: number; window: WindowMessage };
+    result: { imageId: number; timings: EncodeTimings; info: ModelInfo };
+  };
+  segment: {
+    args: { imageId: number; boxes: Float64Array };
+    result: { results: SegmentationMessage[]; timings: SegmentTimings; info: ModelInfo };
+  };
+  disposeImage: { args: { imageId: number }; result: null };
+  disposeModel: { args: null; result: null };
+  memoryBytes: { args: null; result: number };
+  destroyGpuForTest: { args: null; result: null };
+}
+
+export interface SegmentationMessage {
+  readonly box: Box;
+  readonly mask: Uint8Array<ArrayBuffer>;
+  readonly probability: Float32Array<ArrayBuffer>;
+  readonly uncertainty: Float32Array<ArrayBuffer>;
+  readonly predictedIou: number;
+  readonly area: number;
+}
+
+export type Method = keyof Methods;
+export type Args<M extends Method> = Methods[M]["args"];
+export type Result<M extends Method> = Methods[M]["result"];
+
+export type RequestMessage = { [M in Method]: { id: number; method: M; args: Args<M> } }[Method];
+
+export type ResponseMessage =
+  | { readonly id: number; readonly kind: "progress"; readonly fraction: number }
+  | { readonly id: number; readonly kind: "result"; readonly value: unknown }
+  | { readonly id: number; readonly kind: "error"; readonly error: ErrorMessage };

@@ -1,0 +1,150 @@
+/** A box `[x0, y0, x1, y1]` in pixels of the image: x to the right, y down, from the outer corner of the first pixel. */
+export type Box = readonly [x0: number, y0: number, x1: number, y1: number];
+
+/**
+ * Which device runs the network.
+ * - `"auto"`: WebGPU on a real adapter that passes a known-answer check, else the CPU.
+ * - `"cpu"`: WebAssembly with SIMD.
+ * - `"webgpu"`: WebGPU, an emulated adapter included; an error where there is none.
+ */
+export type DeviceRequest = "auto" | "cpu" | "webgpu";
+
+/** The device in use. It can change if a GPU is lost. */
+export interface DeviceInfo {
+  readonly kind: "cpu" | "webgpu";
+  /** Why it was chosen, for people. */
+  readonly reason: string;
+  /** Name of the GPU adapter, if there is one. */
+  readonly adapter: string | null;
+}
+
+/** What the weights say of themselves, and where the network runs. */
+export interface ModelInfo {
+  /** Name of the network, such as `"litemedsam"`. */
+  readonly architecture: string;
+  /** How the weights are stored: `"f32"` or `"f16"`. */
+  readonly precision: string;
+  /** Side of the network's square input, in pixels. */
+  readonly inputSize: number;
+  /** SPDX identifier of the weights' licence. */
+  readonly licence: string;
+  /** Where the weights come from. */
+  readonly source: string;
+  /** SHA-256 of the checkpoint they were converted from. */
+  readonly sourceSha256: string;
+  readonly device: DeviceInfo;
+}
+
+/** How far a load or an encode is. */
+export interface Progress {
+  /** `"weights"` while they download, `"model"` while the network is set up, `"encode"` while an image is encoded. */
+  readonly stage: "weights" | "model" | "encode";
+  /** 0–1; `undefined` where a server does not tell a length. */
+  readonly fraction: number | undefined;
+  /** Bytes so far, while weights download. */
+  readonly loadedBytes?: number;
+  /** Bytes in all, while weights download, where the server tells. */
+  readonly totalBytes?: number;
+}
+
+/** Where weights come from: a URL, a response, or the bytes themselves, which are copied. */
+export type WeightsSource = string | URL | Response | Blob | ArrayBuffer | ArrayBufferView;
+
+export interface LoadOptions {
+  /** A `.safetensors` file made by `umedsam convert`. */
+  readonly weights: WeightsSource;
+  /** Default `"auto"`. */
+  readonly device?: DeviceRequest;
+  /**
+   * `true` (default) runs in a module worker, so that the page never freezes; `false` runs on the calling thread; a function
+   * gives a worker of your own, which must run the package's `worker.js`.
+   */
+  readonly worker?: boolean | (() => Worker);
+  readonly onProgress?: (progress: Progress) => void;
+  /** Ends the load early with an error of code `"aborted"`. */
+  readonly signal?: AbortSignal;
+  /** Refuses weights with another SHA-256 (lower-case hexadecimal). Needs a secure context. */
+  readonly sha256?: string;
+  /** Where `umedsam_bg.wasm` is, if your bundler does not find it beside the package's files. */
+  readonly wasmUrl?: string | URL;
+}
+
+/** Pixel values, row by row, channels of a pixel side by side. */
+export type PixelArray = Uint8Array | Uint8ClampedArray | Uint16Array | Int16Array | Float32Array;
+
+/**
+ * How intensities become 8 bits. Values outside the range are clipped; NaN becomes the lower end.
+ * - `"auto"` (default): 8-bit images as they are, other types by the 0.5–99.5 percentiles of their non-zero values.
+ * - `"min-max"`: from the smallest to the largest finite value.
+ * - `{ center, width }`: as in DICOM, in the image's units (Hounsfield units for CT).
+ * - `{ percentiles: [low, high] }`: of the finite non-zero values, 0–100.
+ */
+export type Window =
+  | "auto"
+  | "min-max"
+  | { readonly center: number; readonly width: number }
+  | { readonly percentiles: readonly [low: number, high: number] };
+
+export interface ImageInput {
+  /** An `ImageData`, or `width · height · channels` values. */
+  readonly data: ImageData | PixelArray;
+  /** In pixels; an `ImageData` brings its own. */
+  readonly width?: number;
+  /** In pixels; an `ImageData` brings its own. */
+  readonly height?: number;
+  /** 1 (grey), 3 (RGB) or 4 (RGBA, alpha ignored); by default what fits the length. */
+  readonly channels?: 1 | 3 | 4;
+  /** How intensities become 8 bits; default `"auto"`. */
+  readonly window?: Window;
+}
+
+export interface EncodeOptions {
+  readonly onProgress?: (progress: Progress) => void;
+  /** Takes the call out of the queue, or drops its result, with an error of code `"aborted"`. */
+  readonly signal?: AbortSignal;
+}
+
+/** One prompt: what to segment. */
+export interface Prompt {
+  readonly box: Box;
+}
+
+export interface SegmentOptions {
+  /** Takes the call out of the queue, or drops its result, with an error of code `"aborted"`. */
+  readonly signal?: AbortSignal;
+}
+
+/** Milliseconds. */
+export interface EncodeTimings {
+  /** Window, resize, scaling. */
+  readonly preprocessMs: number;
+  /** The image encoder. */
+  readonly encodeMs: number;
+}
+
+/** Milliseconds of the whole call, all its boxes together. */
+export interface SegmentTimings {
+  /** Prompt encoder, mask decoder and the maps at the image's size. */
+  readonly segmentMs: number;
+  /** Encoding the image again after a GPU was lost; else about 0. */
+  readonly reencodeMs: number;
+}
+
+/** What the network says of one box. Maps have `width · height` values, row by row. */
+export interface Segmentation {
+  /** The box as it was used: corners in order, clipped to the image. */
+  readonly box: Box;
+  readonly width: number;
+  readonly height: number;
+  /** 1 inside, 0 outside. */
+  readonly mask: Uint8Array<ArrayBuffer>;
+  /** Probability of being inside, 0–1. */
+  readonly probability: Float32Array<ArrayBuffer>;
+  /** Binary predictive entropy, in bits: 0 where the network is certain, 1 where it could as well be inside as outside. */
+  readonly uncertainty: Float32Array<ArrayBuffer>;
+  /** The network's own estimate of the mask's IoU with the truth; near 0–1 but not bounded. */
+  readonly predictedIou: number;
+  /** Pixels inside the mask. */
+  readonly area: number;
+  readonly timings: SegmentTimings;
+}

@@ -1,0 +1,34 @@
+/** Entry of the module worker. */
+
+import { Engine } from "./engine.js";
+import { toUmedsamError } from "./errors.js";
+import type { RequestMessage, ResponseMessage, Result } from "./protocol.js";
+
+interface WorkerScope {
+  onmessage: ((event: MessageEvent<RequestMessage>) => void) | null;
+  postMessage(message: ResponseMessage, transfer?: Transferable[]): void;
+}
+
+const scope = globalThis as unknown as WorkerScope;
+const engine = new Engine();
+
+/** The maps go to the page without a copy. */
+function transferables(method: RequestMessage["method"], value: unknown): Transferable[] {
+  if (method !== "segment") return [];
+  const { results } = value as Result<"segment">;
+  return results.flatMap((result) => [result.mask.buffer, result.probability.buffer, result.uncertainty.buffer]);
+}
+
+async function answer({ id, method, args }: RequestMessage): Promise<void> {
+  try {
+    const value = await engine.handle(method, args as never, (fraction) => {
+      scope.postMessage({ id, kind: "progress", fraction });
+    });
+    scope.postMessage({ id, kind: "result", value }, transferables(method, value));
+  } catch (cause) {
+    const { code, message } = toUmedsamError(cause);
+    scope.postMessage({ id, kind: "error", error: { code, message } });
+  }
+}
+
+scope.onmessage = ({ data }) => void answer(data);

@@ -1,0 +1,197 @@
+//! A browser on the page, and what a person would do with it.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::{Value, json};
+use thirtyfour::prelude::*;
+use xtask::server::Server;
+
+/// Chromium with the page open, and everything to take down afterwards.
+pub struct Page {
+    /// The browser.
+    pub driver: WebDriver,
+    /// The page's server.
+    pub server: Server,
+    downloads: PathBuf,
+    screenshots: PathBuf,
+    chromedriver: Child,
+}
+
+impl Page {
+    /// Opens the page of `UMEDSAM_SITE` with a query such as `?device=cpu`.
+    pub async fn open(query: &str, width: u32, height: u32) -> Result<Self> {
+        let site = PathBuf::from(std::env::var("UMEDSAM_SITE").context("UMEDSAM_SITE is set by cargo xtask test")?);
+        let screenshots = PathBuf::from(std::env::var("UMEDSAM_SCREENSHOTS").unwrap_or_else(|_| "screenshots".into()));
+        std::fs::create_dir_all(&screenshots)?;
+        let downloads = std::env::temp_dir().join(format!("umedsam-downloads-{}", std::process::id()));
+        std::fs::create_dir_all(&downloads)?;
+        let server = Server::start(&site, 0)?;
+
+        let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let program = std::env::var("CHROMEDRIVER").unwrap_or_else(|_| "chromedriver".into());
+        let chromedriver = Command::new(program)
+            .arg(format!("--port={port}"))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .context("chromedriver could not be started")?;
+        let driver = connect(port, &downloads).await?;
+        driver.set_window_rect(0, 0, width, height).await?;
+        driver.goto(format!("http://{}/{query}", server.address())).await?;
+        Ok(Self { driver, server, downloads, screenshots, chromedriver })
+    }
+
+    /// Runs JavaScript, whose `return` value comes back.
+    pub async fn script(&self, script: &str) -> Result<Value> {
+        Ok(self.driver.execute(script, Vec::new()).await?.json().clone())
+    }
+
+    /// The text of an element, or an empty string while it is hidden.
+    pub async fn text(&self, id: &str) -> Result<String> {
+        let value = self.script(&format!("return document.getElementById('{id}').innerText")).await?;
+        Ok(value.as_str().unwrap_or_default().to_string())
+    }
+
+    /// Waits until a script returns true; an error on the page ends the wait early unless the script waits for it.
+    pub async fn wait_for(&self, what: &str, script: &str, seconds: u64) -> Result<()> {
+        let start = Instant::now();
+        while self.script(script).await? != Value::Bool(true) {
+            let error = self.text("error").await?;
+            ensure!(error.is_empty() || script.contains("'error'"), "waiting for {what}: the page says {error:?}");
+            if start.elapsed().as_secs() > seconds {
+                self.screenshot("timeout").await?;
+                bail!("waited {seconds} s for {what}");
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        Ok(())
+    }
+
+    /// Waits until every box has its result.
+    pub async fn wait_for_results(&self, boxes: usize, seconds: u64) -> Result<()> {
+        let script = format!(
+            "const items = [...document.querySelectorAll('#boxes small')];
+             return items.length === {boxes} && items.every((item) => item.textContent.includes('IoU'))"
+        );
+        self.wait_for(&format!("{boxes} results"), &script, seconds).await
+    }
+
+    /// Waits until the image is encoded.
+    pub async fn wait_until_encoded(&self, seconds: u64) -> Result<()> {
+        let script = "return / m?s$/.test(document.getElementById('encode-time').textContent)
+            && document.getElementById('progress').hidden";
+        self.wait_for("the encoded image", script, seconds).await
+    }
+
+    /// Gives a file to the page's file button.
+    pub async fn open_file(&self, path: &Path) -> Result<()> {
+        self.driver.find(By::Id("file")).await?.send_keys(path.to_string_lossy()).await?;
+        Ok(())
+    }
+
+    /// Where a pixel of the image is in the window.
+    pub async fn window_position(&self, x: f64, y: f64) -> Result<(i64, i64)> {
+        let script = format!(
+            "const viewer = document.getElementById('viewer');
+             const image = document.getElementById('image-layer');
+             viewer.scrollIntoView({{ block: 'nearest' }});
+             const frame = viewer.getBoundingClientRect();
+             const scale = Math.min(viewer.clientWidth / image.width, viewer.clientHeight / image.height);
+             return [
+               frame.left + viewer.clientLeft + (viewer.clientWidth - image.width * scale) / 2 + {x} * scale,
+               frame.top + viewer.clientTop + (viewer.clientHeight - image.height * scale) / 2 + {y} * scale,
+             ]"
+        );
+        let position = self.script(&script).await?;
+        let coordinate = |index: usize| position[index].as_f64().context("a position").map(|value| value.round() as i64);
+        Ok((coordinate(0)?, coordinate(1)?))
+    }
+
+    /// Presses the mouse on one pixel of the image and lets go on another.
+    pub async fn drag(&self, from: (f64, f64), to: (f64, f64)) -> Result<()> {
+        let from = self.window_position(from.0, from.1).await?;
+        let to = self.window_position(to.0, to.1).await?;
+        let middle = ((from.0 + to.0) / 2, (from.1 + to.1) / 2);
+        self.driver
+            .action_chain()
+            .move_to(from.0, from.1)
+            .click_and_hold()
+            .move_to(middle.0, middle.1)
+            .move_to(to.0, to.1)
+            .release()
+            .perform()
+            .await?;
+        Ok(())
+    }
+
+    /// Clicks an element.
+    pub async fn click(&self, id: &str) -> Result<()> {
+        let element = self.driver.find(By::Id(id)).await?;
+        element.scroll_into_view().await?;
+        element.click().await?;
+        Ok(())
+    }
+
+    /// Clicks a save button and returns the file it gives.
+    pub async fn download(&self, button: &str, name: &str) -> Result<PathBuf> {
+        let path = self.downloads.join(name);
+        std::fs::remove_file(&path).ok();
+        self.click(button).await?;
+        let start = Instant::now();
+        while !path.exists() {
+            ensure!(start.elapsed().as_secs() < 20, "{name} was not downloaded");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        Ok(path)
+    }
+
+    /// Keeps a picture of the window.
+    pub async fn screenshot(&self, name: &str) -> Result<()> {
+        self.driver.screenshot(&self.screenshots.join(format!("{name}.png"))).await?;
+        Ok(())
+    }
+
+    /// Messages of the browser's log of a kind (`browser` or `performance`) since the last call.
+    pub async fn log(&self, kind: &str) -> Result<Vec<Value>> {
+        let url = format!("{}session/{}/se/log", self.driver.handle().server_url(), self.driver.session_id());
+        let response = reqwest::Client::new().post(url).json(&json!({ "type": kind })).send().await?;
+        let body: Value = response.json().await?;
+        Ok(body["value"].as_array().cloned().unwrap_or_default())
+    }
+
+    /// Ends the browser.
+    pub async fn close(mut self) -> Result<()> {
+        self.driver.clone().quit().await?;
+        self.chromedriver.kill()?;
+        self.chromedriver.wait()?;
+        std::fs::remove_dir_all(&self.downloads).ok();
+        Ok(())
+    }
+}
+
+async fn connect(port: u16, downloads: &Path) -> Result<WebDriver> {
+    let mut settings: Value = serde_json::from_str(include_str!("../webdriver.json"))?;
+    settings["goog:chromeOptions"]["prefs"] = json!({
+        "download.default_directory": downloads,
+        "download.prompt_for_download": false,
+    });
+    settings["goog:loggingPrefs"] = json!({ "browser": "ALL", "performance": "ALL" });
+    settings["browserName"] = json!("chrome");
+    let settings = settings.as_object().context("webdriver.json is an object")?;
+    let mut capabilities = Capabilities::new();
+    for (key, value) in settings {
+        capabilities.insert(key.clone(), value.clone());
+    }
+    let url = format!("http://127.0.0.1:{port}");
+    let start = Instant::now();
+    loop {
+        match WebDriver::new(&url, capabilities.clone()).await {
+            Ok(driver) => return Ok(driver),
+            Err(error) if start.elapsed().as_secs() > 30 => return Err(error.into()),
+            Err(_) => tokio::time::sleep(Duration::from_millis(200)).await,
+        }
+    }
+}

@@ -1,0 +1,418 @@
+/** Wires the page together. */
+
+import {
+  type Box,
+  type DeviceRequest,
+  type EncodedImage,
+  type Model,
+  type Progress,
+  type Segmentation,
+  UmedsamError,
+  colorize,
+  load,
+} from "../umedsam/index.js";
+import { context2d, element, milliseconds } from "./dom.js";
+import { heatPicture, maskPicture, savePng, toCanvas, unionPicture } from "./overlay.js";
+import { type Sample, fetchSample, loadSamples } from "./samples.js";
+import { type EditableBox, Viewer } from "./viewer.js";
+
+/** Okabe and Ito's colours, told apart by colour-blind people too. */
+const COLORS = ["#56b4e9", "#e69f00", "#009e73", "#cc79a7", "#f0e442", "#d55e00"];
+const WEIGHTS = "weights/litemedsam-f16.safetensors";
+/** Keyboard steps are gathered for this long before the network runs. */
+const SETTLE_MS = 150;
+const OTHER_IMAGE = "image";
+
+interface Entry extends EditableBox {
+  result?: Segmentation;
+  /** Counts edits, so that late results of earlier places are dropped. */
+  edit: number;
+  timer?: number;
+}
+
+const page = {
+  privacy: element("privacy", HTMLParagraphElement),
+  progress: element("progress", HTMLDivElement),
+  progressLabel: element("progress-label", HTMLLabelElement),
+  progressBar: element("progress-bar", HTMLProgressElement),
+  error: element("error", HTMLParagraphElement),
+  dropHint: element("drop-hint", HTMLDivElement),
+  viewer: element("viewer", HTMLDivElement),
+  samples: element("samples", HTMLDivElement),
+  file: element("file", HTMLInputElement),
+  credit: element("credit", HTMLParagraphElement),
+  boxes: element("boxes", HTMLOListElement),
+  addBox: element("add-box", HTMLButtonElement),
+  maskOn: element("mask-on", HTMLInputElement),
+  maskOpacity: element("mask-opacity", HTMLInputElement),
+  heatOn: element("heat-on", HTMLInputElement),
+  heatOpacity: element("heat-opacity", HTMLInputElement),
+  pointer: element("pointer", HTMLParagraphElement),
+  saveImage: element("save-image", HTMLButtonElement),
+  saveMask: element("save-mask", HTMLButtonElement),
+  saveHeat: element("save-heat", HTMLButtonElement),
+  device: element("device", HTMLSpanElement),
+  deviceReason: element("device-reason", HTMLSpanElement),
+  model: element("model", HTMLElement),
+  loadTime: element("load-time", HTMLElement),
+  encodeTime: element("encode-time", HTMLElement),
+  segmentTime: element("segment-time", HTMLElement),
+  requests: element("requests", HTMLElement),
+  deviceChoice: element("device-choice", HTMLSelectElement),
+  legend: element("legend-bar", HTMLCanvasElement),
+};
+
+class App {
+  readonly #viewer = new Viewer({
+    drawn: (box) => this.#addBox(box),
+    changed: (box, done) => this.#edited(box as Entry, done),
+    selected: (id) => this.#select(id),
+    removed: (id) => this.#remove(id),
+    pointed: (pixel) => this.#showValues(pixel),
+  });
+  #model: Promise<Model> | undefined;
+  #image: EncodedImage | undefined;
+  /** Counts opened images, so that a slower earlier one does not replace a later one. */
+  #opened = 0;
+  #name = OTHER_IMAGE;
+  #entries: Entry[] = [];
+  #selected: number | undefined;
+  #nextId = 1;
+
+  /** Everything the page fetches it fetches here, before the first segmentation. */
+  async start(): Promise<void> {
+    drawLegend();
+    this.#listen();
+    const samples = await loadSamples();
+    const blobs = new Map(await Promise.all(samples.map(async (sample) => [sample, await fetchSample(sample)] as const)));
+    for (const [sample, blob] of blobs) {
+      const button = document.createElement("button");
+      button.type = "button";
+      button.textContent = sample.name;
+      button.addEventListener("click", () => this.#guard(() => this.#openSample(sample, blob)));
+      page.samples.append(button);
+    }
+    const parameters = new URLSearchParams(location.search);
+    const device = parameters.get("device");
+    if (device === "cpu" || device === "webgpu") page.deviceChoice.value = device;
+    const [first] = blobs;
+    if (first !== undefined) await this.#openSample(...first);
+  }
+
+  #listen(): void {
+    page.file.addEventListener("change", () => {
+      const file = page.file.files?.[0];
+      page.file.value = "";
+      if (file !== undefined) this.#guard(() => this.#openFile(file));
+    });
+    page.viewer.addEventListener("dragover", (event) => {
+      event.preventDefault();
+      page.dropHint.hidden = false;
+    });
+    page.viewer.addEventListener("dragleave", () => (page.dropHint.hidden = true));
+    page.viewer.addEventListener("drop", (event) => {
+      event.preventDefault();
+      page.dropHint.hidden = true;
+      const file = event.dataTransfer?.files[0];
+      if (file !== undefined) this.#guard(() => this.#openFile(file));
+    });
+    page.addBox.addEventListener("click", () => this.#addBox(this.#viewer.centredBox()));
+    for (const input of [page.maskOn, page.maskOpacity, page.heatOn, page.heatOpacity]) {
+      input.addEventListener("input", () => this.#paint());
+    }
+    page.deviceChoice.addEventListener("change", () => this.#guard(() => this.#changeDevice()));
+    page.saveImage.addEventListener("click", () =>
+      this.#guard(() => savePng(this.#viewer.imageLayer, `${this.#name}.png`)),
+    );
+    page.saveMask.addEventListener("click", () =>
+      this.#guard(() => {
+        const picture = unionPicture(this.#results(), this.#viewer.width, this.#viewer.height);
+        return savePng(toCanvas(picture), `${this.#name}-mask.png`);
+      }),
+    );
+    page.saveHeat.addEventListener("click", () =>
+      this.#guard(async () => {
+        const picture = heatPicture(this.#results(), page.heatOpacity.valueAsNumber);
+        if (picture === undefined) return;
+        await savePng(toCanvas(picture, this.#viewer.imageLayer), `${this.#name}-uncertainty.png`);
+      }),
+    );
+  }
+
+  /** Shows what goes wrong instead of losing it. */
+  #guard(action: () => Promise<void>): void {
+    hideError();
+    action().catch(showError);
+  }
+
+  #loadModel(): Promise<Model> {
+    if (this.#model !== undefined) return this.#model;
+    const start = performance.now();
+    const loading = load({
+      weights: WEIGHTS,
+      device: page.deviceChoice.value as DeviceRequest,
+      onProgress: showProgress,
+    });
+    this.#model = loading;
+    loading.then(
+      (model) => {
+        page.loadTime.textContent = milliseconds(performance.now() - start);
+        showModel(model);
+        watchRequests();
+      },
+      () => {
+        this.#model = undefined;
+      },
+    );
+    return loading;
+  }
+
+  async #changeDevice(): Promise<void> {
+    const previous = this.#model;
+    this.#model = undefined;
+    this.#image = undefined;
+    (await previous?.catch(() => undefined))?.dispose();
+    await this.#encode();
+  }
+
+  async #openSample(sample: Sample, blob: Blob): Promise<void> {
+    await this.#open(blob, sample.file.replace(/\.\w+$/, ""), [sample.box], sample.credit);
+  }
+
+  async #openFile(file: File): Promise<void> {
+    await this.#open(file, file.name.replace(/\.\w+$/, ""), [], `${file.name}, opened from this machine`);
+  }
+
+  async #open(blob: Blob, name: string, boxes: readonly Box[], credit: string): Promise<void> {
+    const opened = ++this.#opened;
+    let bitmap: ImageBitmap;
+    try {
+      bitmap = await createImageBitmap(blob);
+    } catch {
+      const file = blob instanceof File ? blob.name : name;
+      throw new Error(`${file} is not an image this browser can read; choose a PNG or JPEG file`);
+    }
+    if (opened !== this.#opened) return;
+    this.#image?.dispose();
+    this.#image = undefined;
+    this.#name = name;
+    this.#viewer.setImage(bitmap);
+    bitmap.close();
+    page.credit.textContent = credit;
+    this.#entries = [];
+    this.#selected = undefined;
+    for (const box of boxes) this.#newEntry(box);
+    this.#render();
+    await this.#encode();
+  }
+
+  /** Encodes the shown image and segments its boxes. */
+  async #encode(): Promise<void> {
+    const opened = this.#opened;
+    page.encodeTime.textContent = "…";
+    try {
+      const model = await this.#loadModel();
+      if (opened !== this.#opened) return;
+      showProgress({ stage: "encode", fraction: 0 });
+      const image = await model.encode({ data: this.#viewer.pixels() }, { onProgress: showProgress });
+      if (opened !== this.#opened) {
+        image.dispose();
+        return;
+      }
+      this.#image = image;
+      const { preprocessMs, encodeMs } = image.timings;
+      page.encodeTime.textContent = milliseconds(preprocessMs + encodeMs);
+      showModel(model);
+    } finally {
+      if (opened === this.#opened) page.progress.hidden = true;
+    }
+    this.#render();
+    await this.#segment(this.#entries);
+  }
+
+  async #segment(entries: readonly Entry[]): Promise<void> {
+    const image = this.#image;
+    if (image === undefined || entries.length === 0) return;
+    const edits = entries.map(({ edit }) => edit);
+    let results: Segmentation[];
+    try {
+      results = await image.segment(entries.map(({ box }) => ({ box })));
+    } catch (error) {
+      // The image was closed meanwhile.
+      if (error instanceof UmedsamError && error.code === "disposed") return;
+      throw error;
+    }
+    for (const [index, entry] of entries.entries()) {
+      const result = results[index];
+      if (result === undefined || entry.edit !== edits[index]) continue;
+      entry.result = result;
+      page.segmentTime.textContent = milliseconds(result.timings.segmentMs);
+    }
+    this.#render();
+  }
+
+  #newEntry(box: Box): Entry {
+    const id = this.#nextId++;
+    const color = COLORS[(id - 1) % COLORS.length] ?? "#ffffff";
+    const entry: Entry = { id, box, color, edit: 0 };
+    this.#entries.push(entry);
+    this.#selected = id;
+    return entry;
+  }
+
+  #addBox(box: Box): void {
+    const entry = this.#newEntry(box);
+    this.#render();
+    this.#guard(() => this.#segment([entry]));
+  }
+
+  #edited(entry: Entry, done: boolean): void {
+    entry.edit++;
+    if (!done) return;
+    this.#renderBoxes();
+    clearTimeout(entry.timer);
+    entry.timer = setTimeout(() => this.#guard(() => this.#segment([entry])), SETTLE_MS);
+  }
+
+  #select(id: number | undefined): void {
+    this.#selected = id;
+    this.#renderBoxes();
+  }
+
+  #remove(id: number): void {
+    this.#entries = this.#entries.filter((entry) => entry.id !== id);
+    if (this.#selected === id) this.#selected = this.#entries.at(-1)?.id;
+    this.#render();
+  }
+
+  #results(): Segmentation[] {
+    return this.#entries.flatMap(({ result }) => result ?? []);
+  }
+
+  #render(): void {
+    this.#renderBoxes();
+    this.#paint();
+  }
+
+  #renderBoxes(): void {
+    const ready = this.#image !== undefined;
+    this.#viewer.setBoxes(this.#entries, this.#selected, ready);
+    page.addBox.disabled = !ready;
+    page.saveMask.disabled = page.saveHeat.disabled = this.#results().length === 0;
+    page.boxes.replaceChildren(...this.#entries.map((entry, index) => this.#boxItem(entry, index)));
+  }
+
+  #boxItem(entry: Entry, index: number): HTMLLIElement {
+    const item = document.createElement("li");
+    if (entry.id === this.#selected) item.setAttribute("aria-current", "true");
+    const select = document.createElement("button");
+    select.type = "button";
+    select.className = "select";
+    const swatch = document.createElement("span");
+    swatch.className = "swatch";
+    swatch.style.background = entry.color;
+    const details = document.createElement("small");
+    details.textContent = describe(entry);
+    select.append(swatch, `Box ${index + 1}`, details);
+    select.addEventListener("click", () => {
+      this.#select(entry.id);
+      page.viewer.focus();
+    });
+    const remove = document.createElement("button");
+    remove.type = "button";
+    remove.className = "remove";
+    remove.textContent = "✕";
+    remove.setAttribute("aria-label", `Remove box ${index + 1}`);
+    remove.addEventListener("click", () => this.#remove(entry.id));
+    item.append(select, remove);
+    return item;
+  }
+
+  #paint(): void {
+    const pictures: ImageData[] = [];
+    if (page.maskOn.checked) {
+      for (const { result, color } of this.#entries) {
+        if (result !== undefined) pictures.push(maskPicture(result, color, page.maskOpacity.valueAsNumber));
+      }
+    }
+    const heat = page.heatOn.checked ? heatPicture(this.#results(), page.heatOpacity.valueAsNumber) : undefined;
+    this.#viewer.setMaps(heat === undefined ? pictures : [...pictures, heat]);
+  }
+
+  #showValues(pixel: { x: number; y: number } | undefined): void {
+    const results = this.#results();
+    if (pixel === undefined || results.length === 0) {
+      page.pointer.textContent = "Point at the image to read values.";
+      return;
+    }
+    const index = pixel.y * this.#viewer.width + pixel.x;
+    const probability = Math.max(...results.map((result) => result.probability[index] ?? 0));
+    const uncertainty = combinedAt(results, index);
+    page.pointer.textContent = `x ${pixel.x}, y ${pixel.y}: probability ${probability.toFixed(3)}, uncertainty ${uncertainty.toFixed(3)} bit`;
+  }
+}
+
+function combinedAt(results: readonly Segmentation[], index: number): number {
+  return Math.max(...results.map(({ uncertainty }) => uncertainty[index] ?? 0));
+}
+
+function describe({ result }: Entry): string {
+  if (result === undefined) return "waiting";
+  const inside = result.uncertainty.filter((_, index) => result.mask[index] === 1);
+  const mean = inside.length === 0 ? 0 : inside.reduce((sum, value) => sum + value, 0) / inside.length;
+  const area = result.area.toLocaleString("en");
+  return `${area} px · predicted IoU ${result.predictedIou.toFixed(2)} · ${mean.toFixed(2)} bit inside on average`;
+}
+
+function drawLegend(): void {
+  const ramp = Float32Array.from({ length: 256 }, (_, index) => index / 255);
+  const picture = colorize(ramp, 256, 1);
+  for (let pixel = 0; pixel < 256; pixel++) picture.data[4 * pixel + 3] = 255;
+  context2d(page.legend).putImageData(picture, 0, 0);
+}
+
+const STAGES = { weights: "Loading weights", model: "Starting the network", encode: "Encoding the image" };
+
+function showProgress({ stage, fraction, loadedBytes }: Progress): void {
+  page.progress.hidden = false;
+  const size = loadedBytes === undefined ? "" : ` ${(loadedBytes / 1e6).toFixed(1)} MB`;
+  page.progressLabel.textContent = `${STAGES[stage]}${size}`;
+  if (fraction === undefined) page.progressBar.removeAttribute("value");
+  else page.progressBar.value = fraction;
+}
+
+function showModel({ info }: Model): void {
+  const { device } = info;
+  page.device.textContent = device.kind === "webgpu" ? `GPU (WebGPU): ${device.adapter ?? "unnamed"}` : "CPU (WebAssembly)";
+  page.deviceReason.textContent = device.reason;
+  page.model.textContent = `${info.architecture}, ${info.precision}, ${info.licence}`;
+}
+
+/** Counts requests from now on; everything the page needs is here. */
+function watchRequests(): void {
+  let count = 0;
+  const show = () => {
+    page.requests.textContent = count === 0 ? "nothing: 0 requests since the model was loaded" : `${count} requests since the model was loaded`;
+    page.privacy.classList.toggle("broken", count > 0);
+    page.privacy.textContent = count === 0 ? "Nothing was sent: the image stays on this machine" : `${count} requests were made`;
+  };
+  const observer = new PerformanceObserver((list) => {
+    count += list.getEntries().filter(({ startTime }) => startTime >= since).length;
+    show();
+  });
+  const since = performance.now();
+  observer.observe({ type: "resource" });
+  show();
+}
+
+function showError(error: unknown): void {
+  page.progress.hidden = true;
+  page.error.hidden = false;
+  page.error.textContent = error instanceof Error ? error.message : String(error);
+}
+
+function hideError(): void {
+  page.error.hidden = true;
+}
+
+new App().start().catch(showError);

@@ -1,0 +1,78 @@
+/** Pictures of masks and uncertainty. */
+
+import { type Segmentation, colorize } from "../umedsam/index.js";
+
+/** A mask in one colour with an opaque edge. */
+export function maskPicture({ mask, width, height }: Segmentation, color: string, opacity: number): ImageData {
+  const picture = new ImageData(width, height);
+  const [red, green, blue] = channels(color);
+  const inside = (x: number, y: number) => x >= 0 && y >= 0 && x < width && y < height && mask[y * width + x] === 1;
+  for (let y = 0; y < height; y++) {
+    for (let x = 0; x < width; x++) {
+      if (!inside(x, y)) continue;
+      const edge = !(inside(x - 1, y) && inside(x + 1, y) && inside(x, y - 1) && inside(x, y + 1));
+      const alpha = edge ? Math.min(1, 2 * opacity) : opacity;
+      picture.data.set([red, green, blue, 255 * alpha], 4 * (y * width + x));
+    }
+  }
+  return picture;
+}
+
+/** The largest uncertainty of any box, per pixel. */
+export function combinedUncertainty(results: readonly Segmentation[]): Float32Array {
+  const [first, ...rest] = results;
+  const combined = Float32Array.from(first?.uncertainty ?? []);
+  for (const { uncertainty } of rest) {
+    for (let pixel = 0; pixel < combined.length; pixel++) {
+      combined[pixel] = Math.max(combined[pixel] ?? 0, uncertainty[pixel] ?? 0);
+    }
+  }
+  return combined;
+}
+
+export function heatPicture(results: readonly Segmentation[], opacity: number): ImageData | undefined {
+  const [first] = results;
+  if (first === undefined) return undefined;
+  return colorize(combinedUncertainty(results), first.width, first.height, { opacity });
+}
+
+/** 255 inside any mask, 0 outside. */
+export function unionPicture(results: readonly Segmentation[], width: number, height: number): ImageData {
+  const picture = new ImageData(width, height);
+  for (let pixel = 0; pixel < width * height; pixel++) {
+    const value = results.some(({ mask }) => mask[pixel] === 1) ? 255 : 0;
+    picture.data.set([value, value, value, 255], 4 * pixel);
+  }
+  return picture;
+}
+
+export async function savePng(canvas: HTMLCanvasElement | OffscreenCanvas, name: string): Promise<void> {
+  const blob =
+    canvas instanceof HTMLCanvasElement
+      ? await new Promise<Blob | null>((resolve) => canvas.toBlob(resolve, "image/png"))
+      : await canvas.convertToBlob({ type: "image/png" });
+  if (blob === null) throw new Error("the picture could not be encoded");
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(blob);
+  link.download = name;
+  link.click();
+  // The download reads the blob after this task.
+  setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
+}
+
+export function toCanvas(picture: ImageData, background?: CanvasImageSource): OffscreenCanvas {
+  const canvas = new OffscreenCanvas(picture.width, picture.height);
+  const context = canvas.getContext("2d");
+  if (context === null) throw new Error("this browser has no 2D canvas");
+  context.putImageData(picture, 0, 0);
+  if (background !== undefined) {
+    context.globalCompositeOperation = "destination-over";
+    context.drawImage(background, 0, 0);
+  }
+  return canvas;
+}
+
+function channels(color: string): [number, number, number] {
+  const value = Number.parseInt(color.slice(1), 16);
+  return [(value >> 16) & 255, (value >> 8) & 255, value & 255];
+}

