@@ -2,10 +2,13 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
+use http::Method;
 use serde_json::{Value, json};
+use thirtyfour::common::command::{Command as DriverCommand, ExtensionCommand};
 use thirtyfour::prelude::*;
 use xtask::server::Server;
 
@@ -51,7 +54,9 @@ impl Page {
 
     /// The text of an element, or an empty string while it is hidden.
     pub async fn text(&self, id: &str) -> Result<String> {
-        let value = self.script(&format!("return document.getElementById('{id}').innerText")).await?;
+        // A hidden element's innerText is its whole text.
+        let script = format!("const found = document.getElementById('{id}'); return found.hidden ? '' : found.innerText");
+        let value = self.script(&script).await?;
         Ok(value.as_str().unwrap_or_default().to_string())
     }
 
@@ -156,10 +161,8 @@ impl Page {
 
     /// Messages of the browser's log of a kind (`browser` or `performance`) since the last call.
     pub async fn log(&self, kind: &str) -> Result<Vec<Value>> {
-        let url = format!("{}session/{}/se/log", self.driver.handle().server_url(), self.driver.session_id());
-        let response = reqwest::Client::new().post(url).json(&json!({ "type": kind })).send().await?;
-        let body: Value = response.json().await?;
-        Ok(body["value"].as_array().cloned().unwrap_or_default())
+        let answer = self.driver.handle().cmd(DriverCommand::ExtensionCommand(Box::new(ReadLog(kind.to_string())))).await?;
+        Ok(answer.value_json()?.as_array().cloned().unwrap_or_default())
     }
 
     /// Ends the browser.
@@ -169,6 +172,24 @@ impl Page {
         self.chromedriver.wait()?;
         std::fs::remove_dir_all(&self.downloads).ok();
         Ok(())
+    }
+}
+
+/// ChromeDriver's command for its logs.
+#[derive(Debug)]
+struct ReadLog(String);
+
+impl ExtensionCommand for ReadLog {
+    fn parameters_json(&self) -> Option<Value> {
+        Some(json!({ "type": self.0 }))
+    }
+
+    fn method(&self) -> Method {
+        Method::POST
+    }
+
+    fn endpoint(&self) -> Arc<str> {
+        "/se/log".into()
     }
 }
 
@@ -183,7 +204,7 @@ async fn connect(port: u16, downloads: &Path) -> Result<WebDriver> {
     let settings = settings.as_object().context("webdriver.json is an object")?;
     let mut capabilities = Capabilities::new();
     for (key, value) in settings {
-        capabilities.insert(key.clone(), value.clone());
+        capabilities.set(key.clone(), value.clone())?;
     }
     let url = format!("http://127.0.0.1:{port}");
     let start = Instant::now();

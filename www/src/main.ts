@@ -57,6 +57,7 @@ const page = {
   loadTime: element("load-time", HTMLElement),
   encodeTime: element("encode-time", HTMLElement),
   segmentTime: element("segment-time", HTMLElement),
+  memory: element("memory", HTMLElement),
   requests: element("requests", HTMLElement),
   deviceChoice: element("device-choice", HTMLSelectElement),
   legend: element("legend-bar", HTMLCanvasElement),
@@ -148,6 +149,8 @@ class App {
   #loadModel(): Promise<Model> {
     if (this.#model !== undefined) return this.#model;
     const start = performance.now();
+    // What a change of device fetches again is not the image being sent.
+    requestObserver?.disconnect();
     const loading = load({
       weights: WEIGHTS,
       device: page.deviceChoice.value as DeviceRequest,
@@ -249,6 +252,8 @@ class App {
       page.segmentTime.textContent = milliseconds(result.timings.segmentMs);
     }
     this.#render();
+    const model = await this.#model;
+    if (model !== undefined) page.memory.textContent = `${((await model.memoryBytes()) / 2 ** 20).toFixed(0)} MiB of WebAssembly, at most`;
   }
 
   #newEntry(box: Box): Entry {
@@ -388,20 +393,24 @@ function showModel({ info }: Model): void {
   page.model.textContent = `${info.architecture}, ${info.precision}, ${info.licence}`;
 }
 
+let requestObserver: PerformanceObserver | undefined;
+
 /** Counts requests from now on; everything the page needs is here. */
 function watchRequests(): void {
+  const since = performance.now();
   let count = 0;
   const show = () => {
-    page.requests.textContent = count === 0 ? "nothing: 0 requests since the model was loaded" : `${count} requests since the model was loaded`;
+    const requests = count === 1 ? "1 request" : `${count} requests`;
+    page.requests.textContent = `${count === 0 ? "nothing: " : ""}${requests} since the model was loaded`;
     page.privacy.classList.toggle("broken", count > 0);
-    page.privacy.textContent = count === 0 ? "Nothing was sent: the image stays on this machine" : `${count} requests were made`;
+    page.privacy.textContent = count === 0 ? "Nothing was sent: the image stays on this machine" : `${requests} after the start`;
   };
-  const observer = new PerformanceObserver((list) => {
+  requestObserver?.disconnect();
+  requestObserver = new PerformanceObserver((list) => {
     count += list.getEntries().filter(({ startTime }) => startTime >= since).length;
     show();
   });
-  const since = performance.now();
-  observer.observe({ type: "resource" });
+  requestObserver.observe({ type: "resource" });
   show();
 }
 

@@ -24,6 +24,12 @@ enum Command {
         #[arg(long, default_value_t = 8080)]
         port: u16,
     },
+    /// Build the page into a folder to be put on any static host, and say where it is
+    Site {
+        /// Build quicker, larger and a little slower
+        #[arg(long)]
+        dev: bool,
+    },
     /// Run all tests, native and in a browser; installs what they lack
     Test {
         /// Test the page with the wasm module that ships instead of the quicker build
@@ -47,6 +53,11 @@ enum Command {
 fn main() -> Result<()> {
     match Cli::parse().command {
         Command::Demo { port } => demo(port),
+        Command::Site { dev } => {
+            let site = build::site(if dev { Profile::Dev } else { Profile::Dist })?;
+            say(format!("The page is in {}", site.display()));
+            Ok(())
+        }
         Command::Test { dist } => test(if dist { Profile::Dist } else { Profile::Dev }),
         Command::Weights { checkpoint } => weights::ensure(&["f32", "f16"], checkpoint.as_deref()),
         Command::Package => package(),

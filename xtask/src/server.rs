@@ -1,44 +1,68 @@
 //! A static file server with the headers a careful host would send.
 
 use std::net::SocketAddr;
-use std::path::{Component, Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use anyhow::{Result, anyhow};
-use tiny_http::{Header, Request, Response, StatusCode};
+use anyhow::{Context, Result};
+use axum::Router;
+use axum::extract::Request;
+use axum::http::HeaderValue;
+use axum::middleware::{Next, from_fn};
+use tokio::runtime::Runtime;
+use tower_http::services::ServeDir;
 
 /// Workers take their policy from their own response, so a `<meta>` in the page is not enough.
 const CONTENT_SECURITY_POLICY: &str =
     "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; object-src 'none'; base-uri 'none'; form-action 'none'";
 
+/// Headers of every response.
+const HEADERS: [(&str, &str); 4] = [
+    ("content-security-policy", CONTENT_SECURITY_POLICY),
+    ("x-content-type-options", "nosniff"),
+    ("referrer-policy", "no-referrer"),
+    ("cache-control", "no-cache"),
+];
+
 /// A server on this machine, until it is dropped.
 pub struct Server {
-    inner: Arc<tiny_http::Server>,
+    address: SocketAddr,
     requests: Arc<Mutex<Vec<String>>>,
+    runtime: Option<Runtime>,
 }
 
 impl Server {
     /// Serves a folder; port 0 takes a free one.
     pub fn start(folder: &Path, port: u16) -> Result<Self> {
-        let address = SocketAddr::from(([127, 0, 0, 1], port));
-        let inner = tiny_http::Server::http(address).map_err(|error| anyhow!("port {port}: {error}"))?;
-        let server = Self { inner: Arc::new(inner), requests: Arc::default() };
-        for _ in 0..4 {
-            let (inner, requests, folder) = (server.inner.clone(), server.requests.clone(), folder.to_path_buf());
-            std::thread::spawn(move || {
-                for request in inner.incoming_requests() {
-                    requests.lock().expect("no handler panics").push(request.url().to_string());
-                    // A browser that went away is no error of ours.
-                    let _ = answer(request, &folder);
+        let requests = Arc::<Mutex<Vec<String>>>::default();
+        let log = requests.clone();
+        let app = Router::new().fallback_service(ServeDir::new(folder)).layer(from_fn(
+            move |request: Request, next: Next| {
+                log.lock().expect("no handler panics").push(request.uri().to_string());
+                async move {
+                    let mut response = next.run(request).await;
+                    for (name, value) in HEADERS {
+                        response.headers_mut().insert(name, HeaderValue::from_static(value));
+                    }
+                    response
                 }
-            });
-        }
-        Ok(server)
+            },
+        ));
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+        let listener = std::net::TcpListener::bind(("127.0.0.1", port))
+            .with_context(|| format!("port {port} cannot be used; choose another with --port"))?;
+        listener.set_nonblocking(true)?;
+        let address = listener.local_addr()?;
+        runtime.spawn(async move {
+            let listener = tokio::net::TcpListener::from_std(listener)?;
+            axum::serve(listener, app).await
+        });
+        Ok(Self { address, requests, runtime: Some(runtime) })
     }
 
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
-        self.inner.server_addr().to_ip().expect("an IP listener")
+        self.address
     }
 
     /// The URLs that were asked for so far.
@@ -49,63 +73,9 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        for _ in 0..4 {
-            self.inner.unblock();
-        }
-    }
-}
-
-fn answer(request: Request, folder: &Path) -> std::io::Result<()> {
-    let Some(path) = resolve(folder, request.url()) else {
-        return request.respond(Response::from_string("not found").with_status_code(StatusCode(404)));
-    };
-    let file = std::fs::File::open(&path)?;
-    let headers = [
-        ("Content-Type", content_type(&path)),
-        ("Content-Security-Policy", CONTENT_SECURITY_POLICY),
-        ("X-Content-Type-Options", "nosniff"),
-        ("Referrer-Policy", "no-referrer"),
-        ("Cache-Control", "no-cache"),
-    ];
-    let mut response = Response::from_file(file);
-    for (name, value) in headers {
-        response.add_header(Header::from_bytes(name, value).expect("constant headers"));
-    }
-    request.respond(response)
-}
-
-/// The file of a URL, if it lies in the folder.
-fn resolve(folder: &Path, url: &str) -> Option<PathBuf> {
-    let path = url.split(['?', '#']).next()?.trim_start_matches('/');
-    let path = Path::new(if path.is_empty() { "index.html" } else { path });
-    let inside = path.components().all(|component| matches!(component, Component::Normal(_)));
-    let path = folder.join(path);
-    (inside && path.is_file()).then_some(path)
-}
-
-fn content_type(path: &Path) -> &'static str {
-    match path.extension().and_then(|extension| extension.to_str()) {
-        Some("html") => "text/html; charset=utf-8",
-        Some("js") => "text/javascript; charset=utf-8",
-        Some("css") => "text/css; charset=utf-8",
-        Some("json") => "application/json",
-        Some("svg") => "image/svg+xml",
-        Some("png") => "image/png",
-        Some("wasm") => "application/wasm",
-        _ => "application/octet-stream",
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_files_of_the_folder_are_served() {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
-        assert_eq!(resolve(folder, "/Cargo.toml?x=1"), Some(folder.join("Cargo.toml")));
-        for url in ["/../Cargo.toml", "/src/../Cargo.toml", "//etc/passwd", "/src", "/nothing"] {
-            assert_eq!(resolve(folder, url), None, "{url}");
+        // A server may be dropped within another runtime, where waiting is not allowed.
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
         }
     }
 }
