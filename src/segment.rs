@@ -116,10 +116,8 @@ impl Segmenter {
     /// [`Error::InvalidBox`], before any work, if a box cannot be used; [`Error::Computation`] if the device fails.
     pub async fn segment(&self, image: &EncodedImage, boxes: &[[f64; 4]]) -> Result<Vec<Segmentation>> {
         let Geometry { width, height, .. } = image.geometry;
-        let boxes = boxes
-            .iter()
-            .map(|&corners| BoundingBox::checked(corners, width, height))
-            .collect::<Result<Vec<_>>>()?;
+        let boxes =
+            boxes.iter().map(|&corners| BoundingBox::checked(corners, width, height)).collect::<Result<Vec<_>>>()?;
         let mut segmentations = Vec::with_capacity(boxes.len());
         for batch in boxes.chunks(BOXES_PER_BATCH) {
             self.segment_batch(image, batch, &mut segmentations).await?;

@@ -167,7 +167,9 @@ async fn bad_images_are_typed_errors_and_change_nothing() {
     assert_code(model.encode(bytes(), 4.0, 3.0, 1.0, window.into(), None).await, "invalid-window", "NaN");
     assert_code(model.encode(bytes(), 4.0, 3.0, 1.0, "bright".into(), None).await, "invalid-window", "");
 
-    for (data, width, height) in [(Uint8Array::new_with_length(1), 1.0, 1.0), (Uint8Array::new_with_length(12), 4.0, 3.0)] {
+    for (data, width, height) in
+        [(Uint8Array::new_with_length(1), 1.0, 1.0), (Uint8Array::new_with_length(12), 4.0, 3.0)]
+    {
         let image = call(data.into(), width, height, 1.0).await.unwrap();
         let results = segment(&image, &[0.0, 0.0, width, height]).await.unwrap();
         assert_eq!(probability(&results[0]).len() as f64, width * height, "a constant image has a result");

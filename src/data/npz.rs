@@ -39,7 +39,9 @@ pub fn read_npz(path: &Path) -> Result<ChallengeCase> {
     let (height, width, channels) = match imgs.shape[..] {
         [height, width] => (height, width, 1),
         [height, width, 3] => (height, width, 3),
-        [_, _, _] | [_, _, _, 3] => return Err(fail(format!("imgs is a 3D volume {:?}; only 2D cases are supported", imgs.shape))),
+        [_, _, _] | [_, _, _, 3] => {
+            return Err(fail(format!("imgs is a 3D volume {:?}; only 2D cases are supported", imgs.shape)));
+        }
         _ => return Err(fail(format!("imgs has shape {:?}; H×W or H×W×3 is supported", imgs.shape))),
     };
     let bytes = imgs.to_u8().ok_or_else(|| fail("imgs must be integers in 0–255".into()))?;
@@ -74,7 +76,10 @@ impl Array {
     }
 }
 
-fn read_array(archive: &mut NpzArchive<std::io::BufReader<File>>, name: &str) -> std::result::Result<Option<Array>, String> {
+fn read_array(
+    archive: &mut NpzArchive<std::io::BufReader<File>>,
+    name: &str,
+) -> std::result::Result<Option<Array>, String> {
     match archive.by_name(name) {
         Ok(Some(npy)) => to_array(npy).map(Some).map_err(|message| format!("array {name}: {message}")),
         Ok(None) => Ok(None),

@@ -23,7 +23,9 @@ impl BoundingBox {
         }
         let [x0, y0, x1, y1] = corners;
         if x0 == x1 || y0 == y1 {
-            return Err(Error::InvalidBox(format!("{corners:?} has no area; use [x0, y0, x1, y1] with x0 < x1, y0 < y1")));
+            return Err(Error::InvalidBox(format!(
+                "{corners:?} has no area; use [x0, y0, x1, y1] with x0 < x1, y0 < y1"
+            )));
         }
         let (width, height) = (width as f64, height as f64);
         let clip = |low: f64, high: f64, end: f64| (low.min(high).max(0.0), low.max(high).min(end));

@@ -40,9 +40,9 @@ impl Window {
 
     fn check(&self) -> Result<()> {
         match *self {
-            Self::Level { center, width } if !center.is_finite() || !width.is_finite() || width <= 0.0 => {
-                Err(Error::InvalidWindow(format!("center {center}, width {width}; both must be finite, width positive")))
-            }
+            Self::Level { center, width } if !center.is_finite() || !width.is_finite() || width <= 0.0 => Err(
+                Error::InvalidWindow(format!("center {center}, width {width}; both must be finite, width positive")),
+            ),
             Self::Percentiles { low, high } if !(0.0 <= low && low < high && high <= 100.0) => {
                 Err(Error::InvalidWindow(format!("percentiles {low} and {high}; use 0 ≤ low < high ≤ 100")))
             }

@@ -5,8 +5,8 @@
 pub mod common;
 pub mod image_encoder;
 pub mod mask_decoder;
-mod seeded;
 pub mod prompt_encoder;
+mod seeded;
 pub mod tiny_vit;
 pub mod transformer;
 
@@ -82,7 +82,10 @@ impl Config {
         let transformer = &self.mask_decoder.transformer;
         let dim = transformer.embedding_dim;
         if dim != self.image_encoder.out_channels() {
-            return Err(format!("the decoder takes {dim} channels, the encoder gives {}", self.image_encoder.out_channels()));
+            return Err(format!(
+                "the decoder takes {dim} channels, the encoder gives {}",
+                self.image_encoder.out_channels()
+            ));
         }
         if dim == 0 || dim % 8 != 0 || transformer.num_heads == 0 || (dim / 2) % transformer.num_heads != 0 {
             return Err(format!("embedding_dim {dim} does not fit num_heads {}", transformer.num_heads));

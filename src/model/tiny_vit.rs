@@ -405,10 +405,11 @@ impl Attention {
             }
             false => x,
         };
-        let x = x
-            .reshape([batch, rows, window, columns, window, dim])
-            .permute([0, 1, 3, 2, 4, 5])
-            .reshape([batch * rows * columns, window * window, dim]);
+        let x = x.reshape([batch, rows, window, columns, window, dim]).permute([0, 1, 3, 2, 4, 5]).reshape([
+            batch * rows * columns,
+            window * window,
+            dim,
+        ]);
         let x = self
             .forward(x)
             .reshape([batch, rows, columns, window, window, dim])
@@ -431,9 +432,7 @@ impl Attention {
             .forward(self.norm.forward(x))
             .reshape([windows, tokens, heads, 3, head_dim])
             .permute([3, 0, 2, 1, 4]);
-        let part = |index: usize| {
-            qkv.clone().slice([index..index + 1]).reshape([windows, heads, tokens, head_dim])
-        };
+        let part = |index: usize| qkv.clone().slice([index..index + 1]).reshape([windows, heads, tokens, head_dim]);
         let (q, k, v) = (part(0) * (head_dim as f64).powf(-0.5), part(1), part(2));
         let bias = match &self.ab {
             Some(bias) => bias.val(),
@@ -455,8 +454,7 @@ impl Attention {
         let offset = |from: usize, to: usize| {
             (from / window).abs_diff(to / window) * window + (from % window).abs_diff(to % window)
         };
-        let index: Vec<i32> =
-            (0..tokens * tokens).map(|pair| offset(pair / tokens, pair % tokens) as i32).collect();
+        let index: Vec<i32> = (0..tokens * tokens).map(|pair| offset(pair / tokens, pair % tokens) as i32).collect();
         let biases = self.attention_biases.val();
         let index = Tensor::<1, Int>::from_data(TensorData::new(index, [tokens * tokens]), &biases.device());
         biases.select(1, index).reshape([1, self.num_heads, tokens, tokens])

@@ -81,11 +81,8 @@ impl TwoWayTransformer {
         for layer in &self.layers {
             (queries, keys) = layer.forward(queries, keys, prompts.clone(), image_pe.clone());
         }
-        let attended = self.final_attn_token_to_image.forward(
-            queries.clone() + prompts,
-            keys.clone() + image_pe,
-            keys.clone(),
-        );
+        let attended =
+            self.final_attn_token_to_image.forward(queries.clone() + prompts, keys.clone() + image_pe, keys.clone());
         (self.norm_final_attn.forward(queries + attended), keys)
     }
 }

@@ -106,8 +106,7 @@ impl OpenDevice {
             .await
             .map_err(|error| error.to_string())?;
 
-        let setup =
-            WgpuSetup { instance, adapter, device, queue, backend: wgpu::Backend::BrowserWebGpu };
+        let setup = WgpuSetup { instance, adapter, device, queue, backend: wgpu::Backend::BrowserWebGpu };
         let gpu_device = setup.device.clone();
         let device = Device::wgpu_options().setup(setup).init().map_err(|error| error.to_string())?;
         // After init, because init installs handlers of its own, of which one panics.
@@ -212,9 +211,7 @@ async fn known_answer_error(device: &Device) -> Result<f32> {
 fn known_answer(device: &Device) -> Tensor<2> {
     const SIDE: usize = 12;
     const CHANNELS: usize = 16;
-    let wave = |count: usize, step: f64| {
-        (Tensor::<1, Int>::arange(0..count as i64, device).float() * step).sin()
-    };
+    let wave = |count: usize, step: f64| (Tensor::<1, Int>::arange(0..count as i64, device).float() * step).sin();
     let x = wave(SIDE * SIDE * CHANNELS, 0.7).reshape([1, CHANNELS, SIDE, SIDE]);
     let kernel = wave(CHANNELS * 9, 0.3).reshape([CHANNELS, 1, 3, 3]);
     let x = conv2d(x, kernel, None, ConvOptions::new([1, 1], [1, 1], [1, 1], CHANNELS));

@@ -67,7 +67,8 @@ impl JsPixels {
     }
 
     pub fn view(&self, width: f64, height: f64, channels: f64) -> Result<ImageView<'_>> {
-        let whole = |name: &str, value: f64| match value.fract() == 0.0 && (0.0..=f64::from(u32::MAX)).contains(&value) {
+        let whole = |name: &str, value: f64| match value.fract() == 0.0 && (0.0..=f64::from(u32::MAX)).contains(&value)
+        {
             true => Ok(value as usize),
             false => Err(Error::InvalidImage(format!("{name} is {value}; use a whole number"))),
         };

@@ -35,7 +35,12 @@ pub enum WeightsError {
         actual: String,
     },
     /// Tensors do not fit the network.
-    #[error("the weights do not fit the network:{}{}{}", list("missing", missing), list("unexpected", unexpected), list("unusable", unusable))]
+    #[error(
+        "the weights do not fit the network:{}{}{}",
+        list("missing", missing),
+        list("unexpected", unexpected),
+        list("unusable", unusable)
+    )]
     Tensors {
         /// Tensors the network needs and the file lacks.
         missing: Vec<String>,

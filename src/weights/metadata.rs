@@ -61,15 +61,20 @@ impl Metadata {
         let entries: BTreeMap<&str, &String> = entries.into_iter().map(|(key, value)| (key.as_str(), value)).collect();
         let entry = |key: &str| {
             let key = format!("umedsam.{key}");
-            entries.get(key.as_str()).map(|&value| value.clone()).ok_or_else(|| foreign(format!("the metadata has no {key}")))
+            entries
+                .get(key.as_str())
+                .map(|&value| value.clone())
+                .ok_or_else(|| foreign(format!("the metadata has no {key}")))
         };
         let format = entry("format")?;
         let version = entry("format_version")?;
         if format != FORMAT || version != FORMAT_VERSION.to_string() {
-            return Err(foreign(format!("the format is {format} {version}, this version reads {FORMAT} {FORMAT_VERSION}")));
+            return Err(foreign(format!(
+                "the format is {format} {version}, this version reads {FORMAT} {FORMAT_VERSION}"
+            )));
         }
-        let config: Config =
-            serde_json::from_str(&entry("config")?).map_err(|error| foreign(format!("unknown architecture ({error})")))?;
+        let config: Config = serde_json::from_str(&entry("config")?)
+            .map_err(|error| foreign(format!("unknown architecture ({error})")))?;
         config.check().map_err(|message| foreign(format!("impossible architecture ({message})")))?;
         Ok(Self {
             architecture: entry("architecture")?,

@@ -13,7 +13,9 @@ pub use metadata::{FORMAT, FORMAT_VERSION, Metadata, Precision};
 pub use save::to_bytes;
 
 use burn::tensor::{DType, Device};
-use burn_store::{ApplyError, ApplyResult, FloatCastAdapter, ModuleAdapter, ModuleSnapshot, PyTorchToBurnAdapter, SafetensorsStore};
+use burn_store::{
+    ApplyError, ApplyResult, FloatCastAdapter, ModuleAdapter, ModuleSnapshot, PyTorchToBurnAdapter, SafetensorsStore,
+};
 use safetensors::SafeTensors;
 use sha2::{Digest, Sha256};
 
@@ -32,8 +34,7 @@ pub fn sha256_hex(bytes: &[u8]) -> String {
 pub fn read_metadata(bytes: &[u8]) -> Result<Metadata, WeightsError> {
     reject_other_formats(bytes)?;
     check_length(bytes)?;
-    let (_, header) =
-        SafeTensors::read_metadata(bytes).map_err(|error| WeightsError::Malformed(error.to_string()))?;
+    let (_, header) = SafeTensors::read_metadata(bytes).map_err(|error| WeightsError::Malformed(error.to_string()))?;
     Metadata::from_entries(header.metadata().iter().flatten())
 }
 

@@ -55,7 +55,8 @@ impl Page {
     /// The text of an element, or an empty string while it is hidden.
     pub async fn text(&self, id: &str) -> Result<String> {
         // A hidden element's innerText is its whole text.
-        let script = format!("const found = document.getElementById('{id}'); return found.hidden ? '' : found.innerText");
+        let script =
+            format!("const found = document.getElementById('{id}'); return found.hidden ? '' : found.innerText");
         let value = self.script(&script).await?;
         Ok(value.as_str().unwrap_or_default().to_string())
     }
@@ -111,7 +112,8 @@ impl Page {
              ]"
         );
         let position = self.script(&script).await?;
-        let coordinate = |index: usize| position[index].as_f64().context("a position").map(|value| value.round() as i64);
+        let coordinate =
+            |index: usize| position[index].as_f64().context("a position").map(|value| value.round() as i64);
         Ok((coordinate(0)?, coordinate(1)?))
     }
 
@@ -161,7 +163,8 @@ impl Page {
 
     /// Messages of the browser's log of a kind (`browser` or `performance`) since the last call.
     pub async fn log(&self, kind: &str) -> Result<Vec<Value>> {
-        let answer = self.driver.handle().cmd(DriverCommand::ExtensionCommand(Box::new(ReadLog(kind.to_string())))).await?;
+        let answer =
+            self.driver.handle().cmd(DriverCommand::ExtensionCommand(Box::new(ReadLog(kind.to_string())))).await?;
         Ok(answer.value_json()?.as_array().cloned().unwrap_or_default())
     }
 

@@ -36,11 +36,7 @@ impl Reference {
             .map(|bytes| f64::from(f32::from_le_bytes(bytes.try_into().expect("four bytes"))))
             .collect();
         let masks = tensor("mask").data().chunks_exact(shape[0] * shape[1]).map(<[u8]>::to_vec).collect();
-        Some(Self {
-            image: image.expect("an RGB image"),
-            boxes: boxes.as_chunks::<4>().0.to_vec(),
-            masks,
-        })
+        Some(Self { image: image.expect("an RGB image"), boxes: boxes.as_chunks::<4>().0.to_vec(), masks })
     }
 
     fn save(&self) -> Result<PathBuf> {
@@ -173,11 +169,13 @@ async fn segment_reference(page: &Page, reference: &Reference) -> Result<()> {
     let centre = ((x0 + x1) / 2.0, (y0 + y1) / 2.0);
     let before = page.text("boxes").await?;
     page.drag(centre, (centre.0 - 60.0, centre.1)).await?;
-    page.wait_for("the moved box", &format!("return document.getElementById('boxes').innerText !== {before:?}"), 30).await?;
+    page.wait_for("the moved box", &format!("return document.getElementById('boxes').innerText !== {before:?}"), 30)
+        .await?;
     // Resize by the second corner.
     let before = page.text("boxes").await?;
     page.drag((x1 - 60.0, y1), (x1 - 20.0, y1 + 20.0)).await?;
-    page.wait_for("the resized box", &format!("return document.getElementById('boxes').innerText !== {before:?}"), 30).await
+    page.wait_for("the resized box", &format!("return document.getElementById('boxes').innerText !== {before:?}"), 30)
+        .await
 }
 
 async fn heatmap_follows_the_edge(page: &Page, mask: &GrayImage) -> Result<()> {
@@ -198,7 +196,9 @@ async fn heatmap_follows_the_edge(page: &Page, mask: &GrayImage) -> Result<()> {
     let brightest = alpha.iter().copied().max().context("pixels")?;
     let bright = alpha.iter().zip(&edge).filter(|&(&alpha, _)| alpha >= brightest - 2);
     let (near, all) = bright.fold((0usize, 0usize), |(near, all), (_, &edge)| (near + usize::from(edge), all + 1));
-    eprintln!("uncertainty: {on_edge:.1} on the edge, {elsewhere:.1} elsewhere; {near} of {all} brightest pixels on the edge");
+    eprintln!(
+        "uncertainty: {on_edge:.1} on the edge, {elsewhere:.1} elsewhere; {near} of {all} brightest pixels on the edge"
+    );
     ensure!(brightest > 200, "the heatmap's brightest pixel is {brightest} of 255");
     ensure!(on_edge > 5.0 * elsewhere, "uncertainty is {on_edge} on the edge and {elsewhere} elsewhere");
     ensure!(near as f64 >= 0.9 * all as f64, "only {near} of the {all} brightest pixels are on the edge");
@@ -206,13 +206,15 @@ async fn heatmap_follows_the_edge(page: &Page, mask: &GrayImage) -> Result<()> {
 }
 
 async fn edit_with_keys(page: &Page) -> Result<()> {
-    let boxes = page.script("return document.querySelectorAll('#boxes li').length").await?.as_u64().unwrap_or(0) as usize;
+    let boxes =
+        page.script("return document.querySelectorAll('#boxes li').length").await?.as_u64().unwrap_or(0) as usize;
     let viewer = page.driver.find(thirtyfour::By::Id("viewer")).await?;
     viewer.send_keys("n").await?;
     page.wait_for_results(boxes + 1, 60).await?;
     let before = page.text("boxes").await?;
     viewer.send_keys(thirtyfour::Key::Left + "").await?;
-    page.wait_for("the shifted box", &format!("return document.getElementById('boxes').innerText !== {before:?}"), 30).await?;
+    page.wait_for("the shifted box", &format!("return document.getElementById('boxes').innerText !== {before:?}"), 30)
+        .await?;
     page.screenshot("4-keyboard").await?;
     viewer.send_keys(thirtyfour::Key::Delete + "").await?;
     page.wait_for_results(boxes, 30).await
@@ -233,8 +235,12 @@ async fn survive_bad_files(page: &Page) -> Result<()> {
     }
     // The next good action works and clears the error.
     page.open_file(&one_pixel()?).await?;
-    page.wait_for("the tiny image", "return document.getElementById('error').hidden && document.getElementById('image-layer').width === 1", 30)
-        .await?;
+    page.wait_for(
+        "the tiny image",
+        "return document.getElementById('error').hidden && document.getElementById('image-layer').width === 1",
+        30,
+    )
+    .await?;
     page.wait_until_encoded(ENCODE_LIMIT).await?;
     page.click("add-box").await?;
     page.wait_for_results(1, 60).await

