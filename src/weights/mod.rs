@@ -67,6 +67,9 @@ fn reject_other_formats(bytes: &[u8]) -> Result<(), WeightsError> {
     Ok(())
 }
 
+/// The longest header that safetensors allows, in bytes.
+const LONGEST_HEADER: usize = 100_000_000;
+
 /// Compares the file's length with what its header announces: 8 bytes of header length, the header, the tensors.
 fn check_length(bytes: &[u8]) -> Result<(), WeightsError> {
     let not_safetensors = || WeightsError::Malformed("there is no safetensors header".into());
@@ -75,12 +78,16 @@ fn check_length(bytes: &[u8]) -> Result<(), WeightsError> {
         return Err(not_safetensors());
     }
     let header_len = usize::try_from(u64::from_le_bytes(*length)).map_err(|_| not_safetensors())?;
+    if header_len > LONGEST_HEADER {
+        return Err(not_safetensors());
+    }
     let truncated = |expected: usize| WeightsError::Truncated { expected, actual: bytes.len() };
     let header = rest.get(..header_len).ok_or_else(|| truncated(header_len.saturating_add(8)))?;
     let header: serde_json::Map<String, serde_json::Value> =
         serde_json::from_slice(header).map_err(|error| WeightsError::Malformed(error.to_string()))?;
     let ends = header.values().filter_map(|tensor| tensor.get("data_offsets")?.get(1)?.as_u64());
-    let expected = ends.max().unwrap_or(0) as usize + header_len + 8;
+    let data_len = usize::try_from(ends.max().unwrap_or(0)).unwrap_or(usize::MAX);
+    let expected = data_len.saturating_add(header_len + 8);
     match bytes.len() < expected {
         true => Err(truncated(expected)),
         false => Ok(()),
