@@ -1,6 +1,6 @@
 //! `cargo xtask …`: everything from a fresh machine to a running page, tests and a package.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -42,8 +42,12 @@ enum Command {
         #[arg(long)]
         checkpoint: Option<PathBuf>,
     },
-    /// Fill the package template and pack it with npm
-    Package,
+    /// Fill the package template, pack it with npm, and check the result in a plain Vite page
+    Package {
+        /// Build quicker, larger and a little slower
+        #[arg(long)]
+        dev: bool,
+    },
     /// Run the page at full size on WebGPU, emulated if there is no GPU (minutes), and print its timings
     Webgpu,
     /// Time the page on the CPU and print the module's size and peak memory
@@ -60,7 +64,7 @@ fn main() -> Result<()> {
         }
         Command::Test { dist } => test(if dist { Profile::Dist } else { Profile::Dev }),
         Command::Weights { checkpoint } => weights::ensure(&["f32", "f16"], checkpoint.as_deref()),
-        Command::Package => package(),
+        Command::Package { dev } => package(if dev { Profile::Dev } else { Profile::Dist }),
         Command::Webgpu => page_test(Profile::Dist, &["--ignored", "webgpu_full_size"]),
         Command::Measure => page_test(Profile::Dist, &["--ignored", "measure"]),
     }
@@ -75,10 +79,24 @@ fn demo(port: u16) -> Result<()> {
     }
 }
 
-fn package() -> Result<()> {
-    let package = build::package(Profile::Dist)?;
+fn package(profile: Profile) -> Result<()> {
+    let package = build::package(profile)?;
     run(command("npm").args(["pack", "--pack-destination"]).arg(target()).current_dir(&package))?;
-    say(format!("The package is in {}", target().display()));
+    let tarball = target().join(format!("umedsam-{}.tgz", env!("CARGO_PKG_VERSION")));
+
+    say("Checking the packed package in a plain Vite page");
+    let page = target().join("vite");
+    build::copy_folder(&root().join("webdriver/vite"), &page)?;
+    // npm keeps what it installed of the last package of this version.
+    std::fs::remove_dir_all(page.join("node_modules/umedsam")).ok();
+    std::fs::remove_file(page.join("package-lock.json")).ok();
+    run(command("npm").args(["install", "--no-audit", "--no-fund"]).current_dir(&page))?;
+    weights::ensure(&["f16"], None)?;
+    std::fs::create_dir_all(page.join("public"))?;
+    std::fs::copy(weights::path("f16"), page.join("public/litemedsam-f16.safetensors"))?;
+    run(command("npx").args(["vite", "build", "--logLevel", "warn"]).current_dir(&page))?;
+    webdriver_test(&page.join("dist"), "package", &["--ignored"])?;
+    say(format!("The package is {}", tarball.display()));
     Ok(())
 }
 
@@ -104,11 +122,16 @@ fn test(profile: Profile) -> Result<()> {
 }
 
 fn page_test(profile: Profile, arguments: &[&str]) -> Result<()> {
-    let browser = tools::browser()?;
     let site = build::site(profile)?;
     say("Page tests: the real page with the real weights in headless Chromium");
+    webdriver_test(&site, "page", arguments)
+}
+
+/// Runs a test file of `webdriver/` against a folder.
+fn webdriver_test(site: &Path, name: &str, arguments: &[&str]) -> Result<()> {
+    let browser = tools::browser()?;
     run(cargo()
-        .args(["test", "--package", "umedsam-webdriver", "--test", "page", "--", "--test-threads=1", "--nocapture"])
+        .args(["test", "--package", "umedsam-webdriver", "--test", name, "--", "--test-threads=1", "--nocapture"])
         .args(arguments)
         .env("UMEDSAM_SITE", site)
         .env("UMEDSAM_SCREENSHOTS", target().join("screenshots"))

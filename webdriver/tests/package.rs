@@ -1,0 +1,54 @@
+//! The packed npm package in a plain Vite page: `cargo xtask package` builds it, this opens it.
+
+use anyhow::{Context, Result, ensure};
+use serde_json::{Value, json};
+use umedsam_webdriver::Page;
+
+#[tokio::test]
+#[ignore = "needs the page that cargo xtask package builds"]
+async fn the_package_works_in_a_vite_page() -> Result<()> {
+    let page = Page::open("", 800, 600).await?;
+    let result = async {
+        let script = "return document.getElementById('report').textContent !== 'running'";
+        page.wait_for("the report", script, 300).await?;
+        let report = page.script("return document.getElementById('report').textContent").await?;
+        let report = report.as_str().context("a text")?;
+        check(&serde_json::from_str(report).with_context(|| report.to_string())?)
+    }
+    .await;
+    page.close().await?;
+    result
+}
+
+fn check(report: &Value) -> Result<()> {
+    println!("{report:#}");
+    let expect = |actual: &Value, expected: Value| -> Result<()> {
+        ensure!(*actual == expected, "{actual} is not {expected}");
+        Ok(())
+    };
+    for thread in ["worker", "inline"] {
+        let run = &report[thread];
+        expect(&run["outside"], json!("invalid-box"))?;
+        let area = run["area"].as_f64().context("an area")?;
+        let disc = std::f64::consts::PI * 40.0 * 40.0;
+        ensure!((area / disc - 1.0).abs() < 0.05, "{thread}: the disc has {area} of {disc} pixels");
+        expect(&run["sizes"], json!([30000, 30000, 30000]))?;
+        expect(&run["types"], json!(["Uint8Array", "Float32Array", "Float32Array"]))?;
+        expect(&run["progress"], json!(["weights", "model", "encode"]))?;
+        expect(&run["info"]["device"]["kind"], json!("cpu"))?;
+        expect(
+            &run["errors"],
+            json!({
+                "box": "invalid-box", "shape": "invalid-box", "image": "invalid-image", "window": "invalid-window",
+                "image_disposed": "disposed", "model_disposed": "disposed",
+            }),
+        )?;
+    }
+    expect(
+        &report["loads"],
+        json!({
+            "missing": "fetch-failed", "page": "invalid-weights", "truncated": "invalid-weights", "hash": "invalid-weights",
+            "device": "invalid-option", "aborted": "aborted", "nothing": "invalid-option", "wasm": "fetch-failed",
+        }),
+    )
+}

@@ -1,0 +1,82 @@
+import { UmedsamError, load } from "umedsam";
+
+const WIDTH = 200;
+const HEIGHT = 150;
+
+/** A bright disc on a dark ground, as signed 16-bit values. */
+function disc() {
+  return Int16Array.from({ length: WIDTH * HEIGHT }, (_, index) => {
+    const [x, y] = [index % WIDTH, Math.floor(index / WIDTH)];
+    return Math.hypot(x - 100, y - 75) < 40 ? 300 : -700 + ((x * 7 + y * 13) % 50);
+  });
+}
+
+async function code(promise) {
+  try {
+    await promise;
+    return "no error";
+  } catch (error) {
+    return error instanceof UmedsamError ? error.code : `${error}`;
+  }
+}
+
+async function run() {
+  const report = {};
+  for (const worker of [true, false]) {
+    const progress = new Set();
+    const options = { weights: "litemedsam-f16.safetensors", device: "cpu", worker };
+    const model = await load({ ...options, onProgress: ({ stage }) => progress.add(stage) });
+    const input = { data: disc(), width: WIDTH, height: HEIGHT, window: { center: -200, width: 1200 } };
+    const image = await model.encode(input, { onProgress: ({ stage }) => progress.add(stage) });
+    // Two calls at once, the second aborted while it waits.
+    const abort = new AbortController();
+    const [outside, aborted] = await Promise.all([
+      code(image.segment([{ box: [55, 30, 145, 120] }, { box: [300, -20, 400, 90] }])),
+      code(image.segment([{ box: [0, 0, 9, 9] }], { signal: abort.signal })),
+      abort.abort(),
+    ]);
+    const [result] = await image.segment([{ box: [55, 30, 145, 120] }]);
+    const errors = {
+      box: await code(image.segment([{ box: [NaN, 0, 1, 1] }])),
+      shape: await code(image.segment([{ box: [1, 2] }])),
+      image: await code(model.encode({ data: new Uint8Array(7), width: 2, height: 2 })),
+      window: await code(model.encode({ ...input, window: "bright" })),
+    };
+    image.dispose();
+    errors.image_disposed = await code(image.segment([{ box: [0, 0, 9, 9] }]));
+    const memory = await model.memoryBytes();
+    model.dispose();
+    errors.model_disposed = await code(model.encode(input));
+    report[worker ? "worker" : "inline"] = {
+      outside,
+      aborted,
+      area: result.area,
+      sizes: [result.mask.length, result.probability.length, result.uncertainty.length],
+      types: [result.mask.constructor.name, result.probability.constructor.name, result.uncertainty.constructor.name],
+      info: model.info,
+      progress: [...progress],
+      memory,
+      errors,
+    };
+  }
+  report.loads = {
+    missing: await code(load({ weights: "nothing.safetensors" })),
+    page: await code(load({ weights: "index.html" })),
+    truncated: await code(
+      fetch("litemedsam-f16.safetensors")
+        .then((response) => response.arrayBuffer())
+        .then((bytes) => load({ weights: bytes.slice(0, 1000), device: "cpu" })),
+    ),
+    hash: await code(load({ weights: "litemedsam-f16.safetensors", sha256: "0".repeat(64) })),
+    device: await code(load({ weights: "litemedsam-f16.safetensors", device: "abacus" })),
+    aborted: await code(load({ weights: "litemedsam-f16.safetensors", signal: AbortSignal.abort() })),
+    nothing: await code(load({})),
+    wasm: await code(load({ weights: "litemedsam-f16.safetensors", device: "cpu", wasmUrl: "nothing.wasm" })),
+  };
+  return report;
+}
+
+run().then(
+  (report) => (document.getElementById("report").textContent = JSON.stringify(report)),
+  (error) => (document.getElementById("report").textContent = `failed: ${error.stack}`),
+);
