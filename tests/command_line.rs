@@ -47,7 +47,8 @@ fn segment_writes_pictures_and_a_report() {
     let folder = TempDir::new().unwrap();
     let image = folder.path().join("ct.png");
     image::RgbImage::from_raw(512, 512, reference.bytes("image")).unwrap().save(&image).unwrap();
-    let boxes = reference.boxes().iter().map(|corners| corners.map(|value| value.to_string()).join(",")).collect::<Vec<_>>();
+    let boxes =
+        reference.boxes().iter().map(|corners| corners.map(|value| value.to_string()).join(",")).collect::<Vec<_>>();
     let out = folder.path().join("out");
     let mut arguments = vec!["segment", "--weights", text(&weights), "--image", text(&image), "--out-dir", text(&out)];
     for corners in &boxes {
@@ -63,7 +64,8 @@ fn segment_writes_pictures_and_a_report() {
         assert!(dsc(mask.as_raw(), expected) > 0.999);
         let probability = open("probability");
         assert_eq!(probability.color(), image::ColorType::L16);
-        let inside = probability.into_luma16().into_raw().iter().map(|&value| u8::from(value > 32767)).collect::<Vec<_>>();
+        let inside =
+            probability.into_luma16().into_raw().iter().map(|&value| u8::from(value > 32767)).collect::<Vec<_>>();
         assert!(dsc(&inside, mask.as_raw()) > 0.999, "mask and probability disagree");
         assert_eq!(open("uncertainty").into_rgb8().dimensions(), (512, 512));
     }
@@ -154,7 +156,8 @@ fn convert_checks_the_checkpoint() {
     assert_eq!(info["metadata"]["source_sha256"], "79d8c9dca6db4d69d3f905579e5250af05e859fff9c1f543e89a513c3028ce76");
     // Names and shapes are the checkpoint's.
     let keys = or_skip!(support::shared("reference/litemedsam/state_dict.json"), "../shared/reference");
-    let keys: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(&std::fs::read(keys).unwrap()).unwrap();
+    let keys: serde_json::Map<String, serde_json::Value> =
+        serde_json::from_slice(&std::fs::read(keys).unwrap()).unwrap();
     let expected: Vec<&String> = keys.keys().filter(|key| !key.ends_with("num_batches_tracked")).collect();
     let tensors = info["tensors"].as_object().unwrap();
     assert_eq!(tensors.len(), expected.len());
@@ -176,9 +179,9 @@ fn altered(bytes: &[u8], change: impl Fn(&str, TensorView<'_>) -> Option<(String
             change(name, view).map(|(name, shape, data)| (name, dtype, shape, data))
         })
         .collect();
-    let views = changed.iter().map(|(name, dtype, shape, data)| {
-        (name.clone(), TensorView::new(*dtype, shape.clone(), data).unwrap())
-    });
+    let views = changed
+        .iter()
+        .map(|(name, dtype, shape, data)| (name.clone(), TensorView::new(*dtype, shape.clone(), data).unwrap()));
     let metadata = header.metadata().clone().map(|metadata| metadata.into_iter().collect());
     safetensors::serialize(views, metadata).unwrap()
 }

@@ -258,7 +258,7 @@ fn one_pixel() -> Result<PathBuf> {
 async fn webgpu_full_size() -> Result<()> {
     let page = Page::open("?device=webgpu", 1280, 1000).await?;
     let result = async {
-        page.wait_for_results(1, 560).await?;
+        page.wait_for_results(1, 1500).await?;
         page.screenshot("webgpu").await?;
         print_run(&page).await
     }

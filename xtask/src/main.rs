@@ -64,7 +64,11 @@ fn main() -> Result<()> {
         }
         Command::Test { dist } => test(if dist { Profile::Dist } else { Profile::Dev }),
         Command::Weights { checkpoint } => weights::ensure(&["f32", "f16"], checkpoint.as_deref()),
-        Command::Package { dev } => package(if dev { Profile::Dev } else { Profile::Dist }),
+        Command::Package { dev } => {
+            let tarball = check_package(if dev { Profile::Dev } else { Profile::Dist })?;
+            say(format!("The package is {}", tarball.display()));
+            Ok(())
+        }
         Command::Webgpu => page_test(Profile::Dist, &["--ignored", "webgpu_full_size"]),
         Command::Measure => page_test(Profile::Dist, &["--ignored", "measure"]),
     }
@@ -79,7 +83,8 @@ fn demo(port: u16) -> Result<()> {
     }
 }
 
-fn package(profile: Profile) -> Result<()> {
+/// Packs the package and uses it in a plain Vite page; returns the packed file.
+fn check_package(profile: Profile) -> Result<PathBuf> {
     let package = build::package(profile)?;
     run(command("npm").args(["pack", "--pack-destination"]).arg(target()).current_dir(&package))?;
     let tarball = target().join(format!("umedsam-{}.tgz", env!("CARGO_PKG_VERSION")));
@@ -96,8 +101,7 @@ fn package(profile: Profile) -> Result<()> {
     std::fs::copy(weights::path("f16"), page.join("public/litemedsam-f16.safetensors"))?;
     run(command("npx").args(["vite", "build", "--logLevel", "warn"]).current_dir(&page))?;
     webdriver_test(&page.join("dist"), "package", &["--ignored"])?;
-    say(format!("The package is {}", tarball.display()));
-    Ok(())
+    Ok(tarball)
 }
 
 fn test(profile: Profile) -> Result<()> {
@@ -118,7 +122,10 @@ fn test(profile: Profile) -> Result<()> {
         .env("WASM_BINDGEN_TEST_WEBDRIVER_JSON", root().join("webdriver/webdriver.json"))
         .env("WASM_BINDGEN_TEST_TIMEOUT", "600"))?;
 
-    page_test(profile, &[])
+    page_test(profile, &[])?;
+    check_package(profile)?;
+    say("All tests passed");
+    Ok(())
 }
 
 fn page_test(profile: Profile, arguments: &[&str]) -> Result<()> {

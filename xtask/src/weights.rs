@@ -32,9 +32,9 @@ pub fn ensure(precisions: &[&str], checkpoint: Option<&Path>) -> Result<()> {
         std::fs::write(&official, bytes)?;
     }
     for precision in missing {
-        say(format!("Converting LiteMedSAM to {precision} safetensors"));
+        say(format!("Converting LiteMedSAM to {precision} safetensors (the converter builds for some minutes, once)"));
         let mut convert = cargo();
-        convert.args(["run", "--quiet", "--package", "umedsam", "--bin", "umedsam", "--", "convert"]);
+        convert.args(["run", "--package", "umedsam", "--bin", "umedsam", "--", "convert"]);
         convert.args(["--precision", precision]).arg("--out").arg(path(precision));
         match checkpoint {
             Some(checkpoint) => convert.arg("--checkpoint").arg(std::path::absolute(checkpoint)?),
