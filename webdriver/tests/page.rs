@@ -1,6 +1,6 @@
 //! The real page with the real weights, as a person uses it.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
 use image::{GrayImage, RgbImage};
@@ -136,7 +136,9 @@ async fn review(page: &Page) -> Result<()> {
         page.log("browser").await?.into_iter().filter(|entry| entry["level"] == "SEVERE").collect();
     ensure!(complaints.is_empty(), "the browser complains: {complaints:#?}");
 
-    // The same page on a phone.
+    // The same page on a phone, with the first sample again.
+    page.script("document.querySelector('#samples button').click()").await?;
+    page.wait_for_results(1, ENCODE_LIMIT).await?;
     page.driver.set_window_rect(0, 0, 390, 844).await?;
     let overflow = page.script("return document.documentElement.scrollWidth - window.innerWidth").await?;
     ensure!(overflow.as_i64().unwrap_or(1) <= 0, "the page is {overflow} pixels too wide for a phone");
@@ -276,9 +278,6 @@ async fn measure() -> Result<()> {
         page.wait_for_results(1, ENCODE_LIMIT).await?;
         page.wait_for("the memory", "return document.getElementById('memory').textContent.includes('MiB')", 20).await?;
         print_run(&page).await?;
-        let site = std::env::var("UMEDSAM_SITE")?;
-        let wasm = std::fs::read(Path::new(&site).join("umedsam/wasm/umedsam_bg.wasm"))?;
-        println!("wasm: {} bytes", wasm.len());
         Ok(())
     }
     .await;

@@ -1,5 +1,6 @@
 //! `cargo xtask …`: everything from a fresh machine to a running page, tests and a package.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
@@ -70,7 +71,7 @@ fn main() -> Result<()> {
             Ok(())
         }
         Command::Webgpu => page_test(Profile::Dist, &["--ignored", "webgpu_full_size"]),
-        Command::Measure => page_test(Profile::Dist, &["--ignored", "measure"]),
+        Command::Measure => measure(),
     }
 }
 
@@ -132,6 +133,17 @@ fn page_test(profile: Profile, arguments: &[&str]) -> Result<()> {
     let site = build::site(profile)?;
     say("Page tests: the real page with the real weights in headless Chromium");
     webdriver_test(&site, "page", arguments)
+}
+
+fn measure() -> Result<()> {
+    page_test(Profile::Dist, &["--ignored", "measure"])?;
+    let wasm = std::fs::read(build::wasm(Profile::Dist)?.join("umedsam_bg.wasm"))?;
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    gzip.write_all(&wasm)?;
+    let mut brotli = Vec::new();
+    brotli::BrotliCompress(&mut wasm.as_slice(), &mut brotli, &Default::default())?;
+    println!("wasm bytes: {} raw, {} gzip, {} brotli", wasm.len(), gzip.finish()?.len(), brotli.len());
+    Ok(())
 }
 
 /// Runs a test file of `webdriver/` against a folder.
