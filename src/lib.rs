@@ -8,6 +8,8 @@
 #[cfg(feature = "cli")]
 pub mod data;
 pub mod error;
+#[cfg(feature = "cli")]
+pub mod eval;
 pub mod image;
 pub mod metrics;
 pub mod model;

@@ -9,7 +9,8 @@ use support::{Reference, assert_close, segmenter, values};
 use umedsam::image::{ImageView, Pixels, Window, preprocess};
 use umedsam::model::mask_decoder::MaskOutput;
 use umedsam::model::prompt_encoder::InputPrompt;
-use umedsam::segment::Segmenter;
+use umedsam::segment::{SegmentOptions, Segmenter};
+use umedsam::uncertainty::UncertaintyOptions;
 
 const CASES: [&str; 4] = ["ct_abdomen", "mammography_nonsquare", "ct_small_upscaled", "constant_image"];
 const F32_TOLERANCE: f64 = 1e-4;
@@ -110,7 +111,9 @@ fn compare_masks(segmenter: &Segmenter, case: &str, reference: &Reference) {
     let view = ImageView::new(Pixels::U8(&image), shape[1], shape[0], 3).unwrap();
     let preprocessed = segmenter.preprocess(&view, Window::Auto).unwrap();
     let encoded = segmenter.encode(&preprocessed, |_| ());
-    let results = pollster::block_on(segmenter.segment(&encoded, &reference.boxes())).unwrap();
+    let uncertainty = UncertaintyOptions::single_pass();
+    let options = SegmentOptions { uncertainty, calibrated: false, ..Default::default() };
+    let results = pollster::block_on(segmenter.segment(&encoded, &reference.boxes(), &options)).unwrap();
 
     let masks = reference.bytes("mask");
     let pixels = shape[0] * shape[1];

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use image::{DynamicImage, ImageReader};
 
-use super::npz::read_npz;
+use super::npz::{CaseBoxes, read_npz};
 use crate::error::{Error, Result};
 use crate::image::{ImageView, Pixels};
 
@@ -53,8 +53,12 @@ impl ImageFile {
 pub fn read_image(path: &Path) -> Result<ImageFile> {
     if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("npz")) {
         let case = read_npz(path)?;
+        let CaseBoxes::Image(boxes) = case.boxes else {
+            let message = format!("imgs is a 3D volume of {} slices; only 2D cases are supported here", case.depth);
+            return Err(Error::file(path, message));
+        };
         let (width, height, channels) = (case.width, case.height, case.channels);
-        return Ok(ImageFile { pixels: OwnedPixels::U8(case.imgs), width, height, channels, boxes: case.boxes });
+        return Ok(ImageFile { pixels: OwnedPixels::U8(case.imgs), width, height, channels, boxes });
     }
     let reader = ImageReader::open(path).and_then(ImageReader::with_guessed_format);
     let image = reader.map_err(|error| Error::file(path, error))?.decode().map_err(|error| Error::file(path, error))?;

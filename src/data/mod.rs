@@ -4,4 +4,4 @@ mod file;
 mod npz;
 
 pub use file::{ImageFile, OwnedPixels, read_image};
-pub use npz::{ChallengeCase, read_npz};
+pub use npz::{CaseBoxes, ChallengeCase, read_npz};

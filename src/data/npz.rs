@@ -1,6 +1,7 @@
 //! The challenge's data format.
 //!
-//! Source: CVPR 2024 "Segment Anything in Medical Images on Laptop": `imgs` H×W(×3) or D×H×W(×3) uint8, `boxes` N×4 or N×6.
+//! Source: CVPR 2024 "Segment Anything in Medical Images on Laptop": `imgs` H×W(×3) or D×H×W(×3) uint8,
+//! `boxes` N×4 or N×6, `gts` labels, `spacing` z, y, x.
 
 use std::fs::File;
 use std::io::Read;
@@ -11,56 +12,87 @@ use npyz::{DType, NpyFile, Order, TypeChar};
 
 use crate::error::{Error, Result};
 
-/// One 2D case of the challenge.
+/// One case of the challenge: an image, or a volume of slices.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ChallengeCase {
-    /// `height · width · channels` values, row by row.
+    /// `depth · height · width · channels` values, slice by slice and row by row.
     pub imgs: Vec<u8>,
+    /// Number of slices; 1 for images.
+    pub depth: usize,
     /// Height in pixels.
     pub height: usize,
     /// Width in pixels.
     pub width: usize,
     /// 1 (grey) or 3 (RGB).
     pub channels: usize,
-    /// Boxes `[x0, y0, x1, y1]` in pixels; empty if the file has none.
-    pub boxes: Vec<[f64; 4]>,
-    /// Labels 0…K, `height · width` values, if the file has them; box k belongs to label k + 1.
+    /// Its boxes; box k belongs to label k + 1. None if the file has none.
+    pub boxes: CaseBoxes,
+    /// Labels 0…K, `depth · height · width` values, if the file has them.
     pub gts: Option<Vec<u8>>,
+    /// Distance of neighbours from slice to slice, row to row and column to column, in mm; 1 for images.
+    pub spacing: [f64; 3],
 }
 
-/// Reads a 2D case.
+/// Boxes of a case.
+#[derive(Debug, Clone, PartialEq)]
+pub enum CaseBoxes {
+    /// `[x0, y0, x1, y1]` in pixels.
+    Image(Vec<[f64; 4]>),
+    /// `[x0, y0, z0, x1, y1, z1]` in pixels and slices.
+    Volume(Vec<[f64; 6]>),
+}
+
+impl ChallengeCase {
+    /// Slice `z` of the pixels.
+    pub fn slice(&self, z: usize) -> &[u8] {
+        let size = self.height * self.width * self.channels;
+        &self.imgs[z * size..][..size]
+    }
+}
+
+/// Reads a case. Three dimensions ending in 3 are an RGB image unless the file's name begins with `3D`.
 ///
 /// # Errors
-/// [`Error::File`] if the file is not a readable `.npz`, lacks `imgs`, is 3D, or its arrays do not fit each other.
+/// [`Error::File`] if the file is not a readable `.npz`, lacks `imgs`, or its arrays do not fit each other.
 pub fn read_npz(path: &Path) -> Result<ChallengeCase> {
     let fail = |message: String| Error::file(path, message);
     let mut archive = NpzArchive::open(path).map_err(|error| fail(format!("not a readable .npz ({error})")))?;
     let imgs = read_array(&mut archive, "imgs").map_err(fail)?.ok_or_else(|| fail("has no array imgs".into()))?;
-    let (height, width, channels) = match imgs.shape[..] {
-        [height, width] => (height, width, 1),
-        [height, width, 3] => (height, width, 3),
-        [_, _, _] | [_, _, _, 3] => {
-            return Err(fail(format!("imgs is a 3D volume {:?}; only 2D cases are supported", imgs.shape)));
-        }
-        _ => return Err(fail(format!("imgs has shape {:?}; H×W or H×W×3 is supported", imgs.shape))),
+    let is_named_volume = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("3D"));
+    let (is_volume, depth, height, width, channels) = match imgs.shape[..] {
+        [height, width] => (false, 1, height, width, 1),
+        [height, width, 3] if !is_named_volume => (false, 1, height, width, 3),
+        [depth, height, width] => (true, depth, height, width, 1),
+        [depth, height, width, 3] => (true, depth, height, width, 3),
+        _ => return Err(fail(format!("imgs has shape {:?}; H×W(×3) or D×H×W(×3) is expected", imgs.shape))),
     };
     let bytes = imgs.to_u8().ok_or_else(|| fail("imgs must be integers in 0–255".into()))?;
 
-    let boxes = match read_array(&mut archive, "boxes").map_err(fail)? {
-        Some(boxes) if boxes.shape.len() == 2 && boxes.shape[1] == 4 => {
-            boxes.values.chunks_exact(4).map(|corners| [corners[0], corners[1], corners[2], corners[3]]).collect()
-        }
-        Some(boxes) => return Err(fail(format!("boxes has shape {:?}; N×4 is expected", boxes.shape))),
-        None => Vec::new(),
+    let boxes = read_array(&mut archive, "boxes").map_err(fail)?;
+    let columns = if is_volume { 6 } else { 4 };
+    if let Some(boxes) = boxes.as_ref().filter(|boxes| boxes.shape.len() != 2 || boxes.shape[1] != columns) {
+        return Err(fail(format!("boxes has shape {:?}; N×{columns} is expected", boxes.shape)));
+    }
+    let corners = boxes.map_or_else(Vec::new, |boxes| boxes.values);
+    let boxes = match is_volume {
+        true => CaseBoxes::Volume(corners.as_chunks().0.to_vec()),
+        false => CaseBoxes::Image(corners.as_chunks().0.to_vec()),
     };
     let gts = match read_array(&mut archive, "gts").map_err(fail)? {
-        Some(gts) if gts.shape == [height, width] => {
+        Some(gts) if gts.values.len() == depth * height * width && gts.shape.ends_with(&[height, width]) => {
             Some(gts.to_u8().ok_or_else(|| fail("gts must be integers in 0–255".into()))?)
         }
-        Some(gts) => return Err(fail(format!("gts has shape {:?}, imgs is {height}×{width}", gts.shape))),
+        Some(gts) => return Err(fail(format!("gts has shape {:?}, imgs is {depth}×{height}×{width}", gts.shape))),
         None => None,
     };
-    Ok(ChallengeCase { imgs: bytes, height, width, channels, boxes, gts })
+    let spacing = match read_array(&mut archive, "spacing").map_err(fail)? {
+        Some(spacing) if is_volume => match spacing.values[..] {
+            [z, y, x] if [z, y, x].iter().all(|step| *step > 0.0 && step.is_finite()) => [z, y, x],
+            _ => return Err(fail(format!("spacing is {:?}; three positive numbers are expected", spacing.values))),
+        },
+        _ => [1.0; 3],
+    };
+    Ok(ChallengeCase { imgs: bytes, depth, height, width, channels, boxes, gts, spacing })
 }
 
 /// An array of numbers; every type the format uses fits in f64.

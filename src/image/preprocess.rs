@@ -4,6 +4,7 @@ use super::buffer::ImageView;
 use super::resize::{Image8, resize_area};
 use super::window::Window;
 use crate::error::Result;
+use crate::uncertainty::Flip;
 
 /// Where an image lies in the network's square input: at its top left, scaled so that its longer side fills it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,6 +39,22 @@ pub struct Preprocessed {
     pub input: Vec<f32>,
     /// Where the image lies in the input.
     pub geometry: Geometry,
+}
+
+impl Preprocessed {
+    /// The network's input for the mirrored image.
+    pub fn flipped_input(&self, flip: Flip) -> Vec<f32> {
+        let (width, height) = self.geometry.resized();
+        let stride = self.geometry.input_size * 3;
+        let rows = self.input.chunks_exact(stride).take(height);
+        let mut content: Vec<f32> = rows.flat_map(|row| &row[..width * 3]).copied().collect();
+        flip.apply(&mut content, width, 3);
+        let mut input = vec![0f32; self.input.len()];
+        for (row, content) in input.chunks_exact_mut(stride).zip(content.chunks_exact(width * 3)) {
+            row[..width * 3].copy_from_slice(content);
+        }
+        input
+    }
 }
 
 /// Applies the window, resizes the longer side to `input_size`, scales the values to 0–1 by the smallest and largest of all
@@ -87,6 +104,20 @@ mod tests {
     fn channels_share_one_range() {
         let result = input(&[0, 51, 255], 1, 1, 3, 1);
         assert_eq!(result.input, [0.0, 0.2, 1.0]);
+    }
+
+    #[test]
+    fn mirrored_inputs_are_those_of_the_mirrored_image() {
+        let pixels: Vec<u8> = (0..5 * 3 * 3).map(|index| (index * 37 % 251) as u8).collect();
+        let original = input(&pixels, 5, 3, 3, 8);
+        for flip in [Flip::Horizontal, Flip::Vertical] {
+            let mut mirrored = pixels.clone();
+            flip.apply(&mut mirrored, 5, 3);
+            let expected = input(&mirrored, 5, 3, 3, 8).input;
+            let actual = original.flipped_input(flip);
+            // Resizing rounds to grey levels, which need not be the same from both sides.
+            assert!(actual.iter().zip(&expected).all(|(a, b)| (a - b).abs() < 2.0 / 255.0));
+        }
     }
 
     #[test]

@@ -65,6 +65,8 @@ pub enum MaskOutput {
     Single,
     /// Several hypotheses per prompt, each with its predicted IoU.
     Multi,
+    /// The single mask, then the hypotheses.
+    All,
 }
 
 /// The decoder.
@@ -137,6 +139,7 @@ impl MaskDecoder {
         match output {
             MaskOutput::Single => 0..1,
             MaskOutput::Multi => 1..self.output_hypernetworks_mlps.len(),
+            MaskOutput::All => 0..self.output_hypernetworks_mlps.len(),
         }
     }
 

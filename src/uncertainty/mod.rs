@@ -1,37 +1,19 @@
-//! Where the model is unsure.
+//! Where the model is unsure, how sure a whole mask is, and what can be guaranteed of it.
+//!
+//! Every prompt is decoded several times with perturbed boxes ([`UncertaintyOptions`]); the members' probabilities are averaged and their
+//! entropy is split into what every member shares and what they disagree on ([`Ensemble`]). [`Calibration`], learned on images
+//! with masks, turns logits into probabilities that hold, thresholds into guarantees, and agreement into an expected DSC.
 
-/// The probability of a logit.
-pub fn sigmoid(logit: f32) -> f32 {
-    1.0 / (1.0 + (-logit).exp())
-}
+mod calibration;
+mod ensemble;
+mod entropy;
+#[cfg(feature = "cli")]
+pub mod fit;
+mod options;
 
-/// The entropy of a binary prediction, in bits: 0 where it is certain, 1 where both answers are as likely.
-///
-/// `H(p) = −p log₂ p − (1 − p) log₂ (1 − p)`; 0 for `p` outside 0–1 and for NaN.
-pub fn binary_entropy(probability: f32) -> f32 {
-    if !(probability > 0.0 && probability < 1.0) {
-        return 0.0;
-    }
-    let other = 1.0 - probability;
-    -(probability * probability.log2() + other * other.log2())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn entropy_is_one_bit_at_one_half_and_zero_at_certainty() {
-        assert_eq!(binary_entropy(0.5), 1.0);
-        for probability in [0.0, 1.0, -1.0, 2.0, f32::NAN] {
-            assert_eq!(binary_entropy(probability), 0.0);
-        }
-        assert!((binary_entropy(0.11) - 0.499_916).abs() < 1e-5);
-        assert!((binary_entropy(0.11) - binary_entropy(0.89)).abs() < 1e-6);
-    }
-
-    #[test]
-    fn sigmoid_saturates_without_nan() {
-        assert_eq!((sigmoid(-200.0), sigmoid(0.0), sigmoid(200.0)), (0.0, 0.5, 1.0));
-    }
-}
+pub use calibration::{
+    Calibration, CalibrationData, CalibrationUse, ConformalThresholds, ExpectedDsc, ReviewRule, Scaling, Setting,
+};
+pub use ensemble::{Agreement, Ensemble, UncertaintyMaps};
+pub use entropy::{binary_entropy, entropy_of_logit, logit, sigmoid};
+pub use options::{Flip, MAX_JITTER, MAX_SAMPLES, UncertaintyOptions};

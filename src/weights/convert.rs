@@ -64,6 +64,7 @@ pub fn convert(
         source: source.into(),
         source_sha256,
         umedsam_version: env!("CARGO_PKG_VERSION").into(),
+        calibration: None,
     };
     let written = to_bytes(&network, &metadata)?;
     write_whole(output, &written).map_err(|error| Error::file(output, error))?;
@@ -92,7 +93,10 @@ fn read_checkpoint(checkpoint: &Path, config: &Config) -> Result<Umedsam> {
 }
 
 /// Writes beside the file and renames, so that no half-written file is ever there.
-fn write_whole(output: &Path, bytes: &[u8]) -> std::io::Result<()> {
+///
+/// # Errors
+/// Whatever the file system says; the file is then as it was.
+pub fn write_whole(output: &Path, bytes: &[u8]) -> std::io::Result<()> {
     if let Some(folder) = output.parent() {
         std::fs::create_dir_all(folder)?;
     }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::WeightsError;
 use crate::model::Config;
+use crate::uncertainty::Calibration;
 
 /// Value of the metadata entry `umedsam.format`.
 pub const FORMAT: &str = "umedsam-weights";
@@ -49,6 +50,8 @@ pub struct Metadata {
     pub source_sha256: String,
     /// Version of umedsam that wrote the file.
     pub umedsam_version: String,
+    /// What was learned on images with masks, if it was.
+    pub calibration: Option<Calibration>,
 }
 
 impl Metadata {
@@ -76,6 +79,7 @@ impl Metadata {
         let config: Config = serde_json::from_str(&entry("config")?)
             .map_err(|error| foreign(format!("unknown architecture ({error})")))?;
         config.check().map_err(|message| foreign(format!("impossible architecture ({message})")))?;
+        let calibration = entry("calibration").ok().map(|text| read_calibration(&text)).transpose().map_err(foreign)?;
         Ok(Self {
             architecture: entry("architecture")?,
             config,
@@ -88,13 +92,18 @@ impl Metadata {
             source: entry("source")?,
             source_sha256: entry("source_sha256")?,
             umedsam_version: entry("version")?,
+            calibration,
         })
     }
 
     /// The entries of a safetensors header.
     pub fn to_entries(&self) -> Vec<(String, String)> {
         let config = serde_json::to_string(&self.config).expect("a configuration is plain data");
-        [
+        let calibration = self.calibration.as_ref().map(|calibration| {
+            let text = serde_json::to_string(calibration).expect("a calibration is plain data");
+            ("umedsam.calibration".to_string(), text)
+        });
+        let entries = [
             ("format", FORMAT.to_string()),
             ("format_version", FORMAT_VERSION.to_string()),
             ("architecture", self.architecture.clone()),
@@ -106,7 +115,14 @@ impl Metadata {
             ("source_sha256", self.source_sha256.clone()),
             ("version", self.umedsam_version.clone()),
         ]
-        .map(|(key, value)| (format!("umedsam.{key}"), value))
-        .into()
+        .map(|(key, value)| (format!("umedsam.{key}"), value));
+        entries.into_iter().chain(calibration).collect()
     }
+}
+
+fn read_calibration(text: &str) -> Result<Calibration, String> {
+    let calibration: Calibration =
+        serde_json::from_str(text).map_err(|error| format!("unreadable calibration ({error})"))?;
+    calibration.check().map_err(|message| format!("impossible calibration ({message})"))?;
+    Ok(calibration)
 }

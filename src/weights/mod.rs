@@ -7,10 +7,10 @@ mod metadata;
 mod save;
 
 #[cfg(feature = "cli")]
-pub use convert::{Converted, convert};
+pub use convert::{Converted, convert, write_whole};
 pub use error::WeightsError;
 pub use metadata::{FORMAT, FORMAT_VERSION, Metadata, Precision};
-pub use save::to_bytes;
+pub use save::{to_bytes, with_metadata};
 
 use burn::tensor::{DType, Device};
 use burn_store::{

@@ -6,6 +6,8 @@ use burn_store::{
     BurnToPyTorchAdapter, FloatCastAdapter, ModuleAdapter, ModuleContext, ModuleSnapshot, SafetensorsStore,
 };
 
+use safetensors::SafeTensors;
+
 use super::{Metadata, Precision, WeightsError};
 use crate::model::Umedsam;
 
@@ -25,6 +27,16 @@ pub fn to_bytes(network: &Umedsam, metadata: &Metadata) -> Result<Vec<u8>, Weigh
     let malformed = |error: burn_store::SafetensorsStoreError| WeightsError::Malformed(error.to_string());
     network.save_into(&mut store).map_err(malformed)?;
     store.get_bytes().map_err(malformed)
+}
+
+/// The bytes of a weight file with other metadata and the same tensors.
+///
+/// # Errors
+/// [`WeightsError::Malformed`] if the bytes are not a safetensors file.
+pub fn with_metadata(bytes: &[u8], metadata: &Metadata) -> Result<Vec<u8>, WeightsError> {
+    let malformed = |error: safetensors::SafeTensorError| WeightsError::Malformed(error.to_string());
+    let tensors = SafeTensors::deserialize(bytes).map_err(malformed)?;
+    safetensors::serialize(tensors.tensors(), Some(metadata.to_entries().into_iter().collect())).map_err(malformed)
 }
 
 /// Stores large tensors in 16 bits. Small ones stay in 32: depthwise kernels, norms and the first layers weigh little in the

@@ -1,6 +1,8 @@
 //! The command line.
 
+mod calibrate;
 mod convert;
+mod eval;
 mod info;
 mod segment;
 
@@ -24,6 +26,10 @@ enum Command {
     Info(info::Arguments),
     /// Segment what is in each box of an image
     Segment(segment::Arguments),
+    /// Measure masks and uncertainty on a folder of challenge cases
+    Eval(eval::Arguments),
+    /// Learn probabilities that hold, guarantees and expected DSC from a folder of challenge cases
+    Calibrate(calibrate::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -31,6 +37,8 @@ fn main() -> ExitCode {
         Command::Convert(arguments) => convert::run(&arguments),
         Command::Info(arguments) => info::run(&arguments),
         Command::Segment(arguments) => segment::run(&arguments),
+        Command::Eval(arguments) => eval::run(&arguments),
+        Command::Calibrate(arguments) => calibrate::run(&arguments),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

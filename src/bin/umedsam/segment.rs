@@ -10,7 +10,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 use umedsam::data::read_image;
 use umedsam::image::{Image8, Window};
-use umedsam::segment::{Segmentation, Segmenter};
+use umedsam::segment::{SegmentOptions, Segmentation, Segmenter};
+use umedsam::uncertainty::UncertaintyOptions;
 use umedsam::{Error, Result};
 
 #[derive(Args)]
@@ -27,7 +28,17 @@ pub struct Arguments {
     /// How intensities become 8 bits: auto, min-max, percentiles:LOW,HIGH or level:CENTER,WIDTH
     #[arg(long, value_parser = parse_window, default_value = "auto", allow_hyphen_values = true)]
     window: Window,
-    /// The folder for mask_N.png, probability_N.png, uncertainty_N.png (N from 0, one per box) and result.json
+    /// How the uncertainty is found: none (a single pass), default, or samples=K,jitter=PIXELS,multimask=SHARE,flips=BOOL,seed=N
+    #[arg(long, default_value = "default")]
+    uncertainty: UncertaintyOptions,
+    /// Bound of the outer mask's expected misses and of the inner mask's expected false alarms, between 0 and 1
+    #[arg(long, default_value_t = 0.1)]
+    alpha: f64,
+    /// Leave probabilities as the network gives them
+    #[arg(long)]
+    uncalibrated: bool,
+    /// The folder for mask_N.png, probability_N.png, uncertainty_N.png, with calibrated weights outer_N.png and inner_N.png (N from 0, one
+    /// per box), and result.json
     #[arg(long)]
     out_dir: PathBuf,
 }
@@ -59,6 +70,12 @@ fn parse_window(text: &str) -> std::result::Result<Window, String> {
 pub fn run(arguments: &Arguments) -> Result<()> {
     let file = read_image(&arguments.image)?;
     let view = file.view()?;
+    let options = SegmentOptions {
+        uncertainty: arguments.uncertainty,
+        alpha: arguments.alpha,
+        calibrated: !arguments.uncalibrated,
+    }
+    .checked()?;
     let boxes = if arguments.boxes.is_empty() { &file.boxes } else { &arguments.boxes };
     if boxes.is_empty() {
         let message = format!("{} brings no boxes; give one with --box x0,y0,x1,y1", arguments.image.display());
@@ -77,12 +94,13 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let bar = ProgressBar::new(100);
     bar.set_style(ProgressStyle::with_template("encoding {bar:40} {percent} %").expect("a constant template"));
     let start = Instant::now();
-    let image = segmenter.encode(&preprocessed, |share| bar.set_position((share * 100.0) as u64));
+    let mut image = segmenter.encode(&preprocessed, |share| bar.set_position((share * 100.0) as u64));
+    segmenter.encode_flips(&preprocessed, &options.uncertainty, &mut image);
     let encode_ms = elapsed_ms(start);
     bar.finish_and_clear();
 
     let start = Instant::now();
-    let segmentations = pollster::block_on(segmenter.segment(&image, boxes))?;
+    let segmentations = pollster::block_on(segmenter.segment(&image, boxes, &options))?;
     let segment_ms = elapsed_ms(start);
 
     let folder = &arguments.out_dir;
@@ -90,28 +108,45 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let grey = arguments.window.apply(&view)?;
     let mut results = Vec::new();
     for (index, segmentation) in segmentations.iter().enumerate() {
-        let names = ["mask", "probability", "uncertainty"].map(|kind| format!("{kind}_{index}.png"));
-        write_mask(segmentation, file.width, &folder.join(&names[0]))?;
-        write_probability(segmentation, file.width, &folder.join(&names[1]))?;
-        write_uncertainty(segmentation, &grey, &folder.join(&names[2]))?;
+        let name = |kind: &str| format!("{kind}_{index}.png");
+        write_mask(&segmentation.mask, file.width, &folder.join(name("mask")))?;
+        write_probability(segmentation, file.width, &folder.join(name("probability")))?;
+        write_uncertainty(segmentation, &grey, &folder.join(name("uncertainty")))?;
+        let mut files = json!({
+            "mask": name("mask"), "probability": name("probability"), "uncertainty": name("uncertainty"),
+        });
+        for (kind, mask) in [("outer", &segmentation.outer), ("inner", &segmentation.inner)] {
+            if let Some(mask) = mask {
+                write_mask(mask, file.width, &folder.join(name(kind)))?;
+                files[kind] = name(kind).into();
+            }
+        }
+        let maps = &segmentation.uncertainty;
         results.push(json!({
             "box": segmentation.bounding_box,
             "predicted_iou": segmentation.predicted_iou,
+            "expected_dsc": segmentation.expected_dsc,
+            "needs_review": segmentation.needs_review,
+            "calibration": segmentation.calibration,
             "area_pixels": segmentation.area,
-            "mean_uncertainty_bits": mean(&segmentation.uncertainty),
-            "files": { "mask": names[0], "probability": names[1], "uncertainty": names[2] },
+            "mean_uncertainty_bits": {
+                "total": mean(&maps.total), "aleatoric": mean(&maps.aleatoric), "epistemic": mean(&maps.epistemic),
+            },
+            "files": files,
         }));
         println!(
-            "box {index}: {} pixels, predicted IoU {:.3} → {}",
+            "box {index}: {} pixels, expected DSC {:.3}{} → {}",
             segmentation.area,
-            segmentation.predicted_iou,
-            folder.join(&names[0]).display()
+            segmentation.expected_dsc,
+            if segmentation.needs_review == Some(true) { " (check this one)" } else { "" },
+            folder.join(name("mask")).display()
         );
     }
     let report = json!({
         "image": { "path": arguments.image, "width": file.width, "height": file.height, "channels": file.channels },
         "weights": segmenter.metadata(),
         "window": arguments.window,
+        "options": options,
         "results": results,
         "timings_ms": {
             "load": load_ms, "preprocess": preprocess_ms, "encode": encode_ms, "segment": segment_ms,
@@ -133,9 +168,9 @@ fn height_of(values: usize, width: usize) -> u32 {
     (values / width) as u32
 }
 
-fn write_mask(segmentation: &Segmentation, width: usize, path: &Path) -> Result<()> {
-    let pixels = segmentation.mask.iter().map(|&inside| inside * 255).collect();
-    let image = GrayImage::from_raw(width as u32, height_of(segmentation.mask.len(), width), pixels);
+fn write_mask(mask: &[u8], width: usize, path: &Path) -> Result<()> {
+    let pixels = mask.iter().map(|&inside| inside * 255).collect();
+    let image = GrayImage::from_raw(width as u32, height_of(mask.len(), width), pixels);
     image.expect("a mask of the image's size").save(path).map_err(|error| Error::file(path, error))
 }
 
@@ -151,7 +186,7 @@ fn write_probability(segmentation: &Segmentation, width: usize, path: &Path) -> 
 fn write_uncertainty(segmentation: &Segmentation, image: &Image8, path: &Path) -> Result<()> {
     let overlay = RgbImage::from_fn(image.width as u32, image.height as u32, |x, y| {
         let pixel = y as usize * image.width + x as usize;
-        let uncertainty = f64::from(segmentation.uncertainty[pixel]);
+        let uncertainty = f64::from(segmentation.uncertainty.total[pixel]);
         let heat = colorous::INFERNO.eval_continuous(uncertainty).as_array();
         let opacity = HEATMAP_OPACITY * uncertainty;
         image::Rgb(std::array::from_fn(|channel| {

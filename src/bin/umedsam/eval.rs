@@ -1,0 +1,130 @@
+//! `umedsam eval`
+
+use std::path::PathBuf;
+
+use burn::tensor::Device;
+use clap::{Args, ValueEnum};
+use indicatif::{ProgressBar, ProgressStyle};
+use umedsam::eval::{EmbeddingCache, EvalSettings, MapKind, Report, evaluate, find_cases, to_html};
+use umedsam::segment::{SegmentOptions, Segmenter};
+use umedsam::uncertainty::UncertaintyOptions;
+use umedsam::weights::sha256_hex;
+use umedsam::{Error, Result};
+
+#[derive(Args)]
+pub struct Arguments {
+    /// The weight file
+    #[arg(long)]
+    weights: PathBuf,
+    /// The folder of challenge .npz files (imgs, gts, boxes); the folder under it names the modality, the next one the dataset
+    #[arg(long)]
+    data: PathBuf,
+    /// Where the report goes, as JSON
+    #[arg(long)]
+    report: PathBuf,
+    /// Where the report goes, as a page to look at
+    #[arg(long)]
+    html: Option<PathBuf>,
+    /// How the uncertainty is found: none (a single pass), default, or samples=K,jitter=PIXELS,multimask=SHARE,flips=BOOL,seed=N
+    #[arg(long, default_value = "default")]
+    uncertainty: UncertaintyOptions,
+    /// The map that error detection is measured with
+    #[arg(long, value_enum, default_value = "total")]
+    map: MapArgument,
+    /// Bounds to measure the conformal masks for
+    #[arg(long = "alpha", default_values_t = [0.05, 0.1])]
+    alphas: Vec<f64>,
+    /// Leave probabilities as the network gives them
+    #[arg(long)]
+    uncalibrated: bool,
+    /// Images worked on at the same time; by default one per core
+    #[arg(long, default_value_t = 0)]
+    jobs: usize,
+    /// A folder that keeps embeddings (4 MB an image) for further runs
+    #[arg(long)]
+    embeddings: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum MapArgument {
+    Total,
+    Aleatoric,
+    Epistemic,
+}
+
+pub fn run(arguments: &Arguments) -> Result<()> {
+    for &alpha in &arguments.alphas {
+        SegmentOptions { alpha, ..Default::default() }.checked()?;
+    }
+    let cases = find_cases(&arguments.data)?;
+    let bytes = std::fs::read(&arguments.weights).map_err(|error| Error::file(&arguments.weights, error))?;
+    let settings = EvalSettings {
+        weights_sha256: sha256_hex(&bytes),
+        options: SegmentOptions {
+            uncertainty: arguments.uncertainty,
+            calibrated: !arguments.uncalibrated,
+            ..Default::default()
+        },
+        map: match arguments.map {
+            MapArgument::Total => MapKind::Total,
+            MapArgument::Aleatoric => MapKind::Aleatoric,
+            MapArgument::Epistemic => MapKind::Epistemic,
+        },
+        alphas: arguments.alphas.clone(),
+    };
+    let embeddings = EmbeddingCache::new(arguments.embeddings.clone(), &bytes);
+    let segmenter = Segmenter::from_weights(bytes, &Device::flex())?;
+    let mut partial = arguments.report.clone().into_os_string();
+    partial.push(".partial");
+
+    let bar = progress_bar("evaluating", cases.len());
+    let report = evaluate(
+        &segmenter,
+        &cases,
+        &embeddings,
+        &settings,
+        &PathBuf::from(partial),
+        arguments.jobs,
+        &|done, _, case, outcome| {
+            bar.set_position(done as u64);
+            match outcome {
+                Ok(report) => bar.set_message(format!("{} DSC {:.3}", case.relative, report.scores.dsc)),
+                Err(error) => bar.println(format!("left out: {}: {error}", case.relative)),
+            }
+        },
+    )?;
+    bar.finish_and_clear();
+    let json = serde_json::to_string_pretty(&report).expect("a report is plain data");
+    std::fs::write(&arguments.report, json).map_err(|error| Error::file(&arguments.report, error))?;
+    if let Some(path) = &arguments.html {
+        std::fs::write(path, to_html(&report)).map_err(|error| Error::file(path, error))?;
+    }
+    print_table(&report);
+    println!("→ {}", arguments.report.display());
+    Ok(())
+}
+
+/// A bar that says what is done.
+pub fn progress_bar(what: &str, steps: usize) -> ProgressBar {
+    let template = format!("{what} {{bar:30}} {{pos}}/{{len}} {{eta}} left {{wide_msg}}");
+    let style = ProgressStyle::with_template(&template).expect("a constant template");
+    ProgressBar::new(steps as u64).with_style(style)
+}
+
+fn print_table(report: &Report) {
+    let columns = ["dsc", "nsd", "ece", "auroc", "aurc", "expected_dsc_mae"];
+    println!("{:<14}{:>5}{}", "", "n", columns.map(|name| format!("{name:>18}")).concat());
+    let groups = std::iter::once(("all", &report.overall))
+        .chain(report.modalities.iter().map(|(name, group)| (name.as_str(), group)));
+    for (name, group) in groups {
+        let values: std::collections::BTreeMap<_, _> = group.metrics.named().into_iter().collect();
+        let value = |name: &str| values.get(name).map_or_else(|| "–".into(), |value| format!("{value:.4}"));
+        println!("{name:<14}{:>5}{}", group.metrics.n, columns.map(|name| format!("{:>18}", value(name))).concat());
+    }
+    for (alpha, risk) in &report.overall.metrics.conformal {
+        println!("α = {alpha}: outer masks miss {:.4} of the truth, {:.4} of inner masks is wrong", risk.fnr, risk.fpr);
+    }
+    if !report.failures.is_empty() {
+        println!("{} files were left out; the report says why", report.failures.len());
+    }
+}

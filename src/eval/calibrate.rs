@@ -1,0 +1,237 @@
+//! Calibration from a folder of cases.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+
+use rayon::prelude::*;
+
+use super::case::region_of_interest;
+use super::dataset::CasePath;
+use super::embeddings::EmbeddingCache;
+use crate::data::{CaseBoxes, ChallengeCase, read_npz};
+use crate::error::{Error, Result};
+use crate::image::{BoundingBox, Geometry};
+use crate::metrics::dsc;
+use crate::segment::{Answer, BoxPrompt, SegmentOptions, Segmenter};
+use crate::uncertainty::fit::{
+    BoxSamples, DscSample, RiskCurves, conformal_thresholds, fit_expected_dsc, fit_review, fit_scaling, threshold_grid,
+};
+use crate::uncertainty::{
+    Calibration, CalibrationData, ConformalThresholds, ExpectedDsc, ReviewRule, Setting, UncertaintyOptions,
+};
+
+/// Pixels of a box's region that the scaling is fitted to.
+const PIXELS_PER_BOX: usize = 1500;
+
+/// How to calibrate.
+#[derive(Debug, Clone)]
+pub struct CalibrateSettings {
+    /// What the data is, in words.
+    pub description: String,
+    /// The kinds of ensembles to calibrate.
+    pub options: Vec<UncertaintyOptions>,
+    /// At most this many boxes of an image, evenly spread.
+    pub boxes_per_image: usize,
+    /// Masks with a DSC below this are poor.
+    pub poor_dsc: f64,
+    /// Share of the poor masks to flag.
+    pub sensitivity: f64,
+}
+
+/// Gets how many cases are done, and the one that was done last with what went wrong with it.
+pub type CalibrationProgress<'a> = dyn Fn(usize, &CasePath, Option<&Error>) + Sync + 'a;
+
+/// The bounds whose thresholds are stored.
+fn alphas() -> Vec<f64> {
+    (1..=100).map(|step| f64::from(step) / 200.0).collect()
+}
+
+/// One box with its truth and the answers of one kind of ensemble.
+struct Prompted {
+    bounding_box: BoundingBox,
+    truth: Vec<bool>,
+    /// By kind of ensemble.
+    answers: Vec<Vec<Answer>>,
+}
+
+struct Image {
+    modality: String,
+    geometry: Geometry,
+    boxes: Vec<Prompted>,
+}
+
+/// Learns a calibration. Files that cannot be used are told to `progress` and left out.
+///
+/// # Errors
+/// [`Error::InvalidOption`] without ensembles; the first failure if every case failed.
+pub fn calibrate(
+    segmenter: &Segmenter,
+    cases: &[CasePath],
+    embeddings: &EmbeddingCache,
+    settings: &CalibrateSettings,
+    jobs: usize,
+    progress: &CalibrationProgress,
+) -> Result<Calibration> {
+    if settings.options.is_empty() {
+        return Err(Error::InvalidOption("no kind of ensemble to calibrate".into()));
+    }
+    let done = Mutex::new(0);
+    let decode_case = |case: &CasePath| {
+        let image = read_npz(&case.path).and_then(|data| decode(segmenter, &data, case, embeddings, settings));
+        let mut done = done.lock().expect("no panics while counting");
+        *done += 1;
+        progress(*done, case, image.as_ref().err());
+        image
+    };
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(jobs)
+        .build()
+        .map_err(|error| Error::InvalidOption(format!("jobs is {jobs}: {error}")))?;
+    let (images, errors): (Vec<_>, Vec<_>) =
+        pool.install(|| cases.par_iter().map(decode_case).collect::<Vec<_>>()).into_iter().partition(Result::is_ok);
+    let images: Vec<Image> = images.into_iter().flatten().collect();
+    if let (true, Some(Err(error))) = (images.is_empty(), errors.into_iter().next()) {
+        return Err(error);
+    }
+    let mut modalities = BTreeMap::new();
+    images.iter().for_each(|image| *modalities.entry(image.modality.clone()).or_insert(0) += 1);
+    let fit = |(kind, options): (usize, &UncertaintyOptions)| fit_setting(segmenter, &images, kind, options, settings);
+    let settings_fitted = settings.options.iter().enumerate().map(fit).collect::<Result<Vec<_>>>()?;
+    Ok(Calibration {
+        source_sha256: segmenter.metadata().source_sha256.clone(),
+        data: CalibrationData {
+            description: settings.description.clone(),
+            cases: images.len(),
+            boxes: images.iter().map(|image| image.boxes.len()).sum(),
+            modalities,
+        },
+        settings: settings_fitted,
+    })
+}
+
+/// Decodes some boxes of a case with every kind of ensemble.
+fn decode(
+    segmenter: &Segmenter,
+    data: &ChallengeCase,
+    case: &CasePath,
+    embeddings: &EmbeddingCache,
+    settings: &CalibrateSettings,
+) -> Result<Image> {
+    let CaseBoxes::Image(boxes) = &data.boxes else {
+        return Err(Error::InvalidImage("volumes cannot calibrate; use images".into()));
+    };
+    let gts = data.gts.as_ref().ok_or_else(|| Error::InvalidImage("the case has no gts to learn from".into()))?;
+    let labels = usize::from(gts.iter().copied().max().unwrap_or(0)).min(boxes.len());
+    if labels == 0 {
+        return Err(Error::InvalidImage("the case has no label with a box".into()));
+    }
+    let flips = settings.options.iter().find(|options| options.flips).copied().unwrap_or_default();
+    let shape = [data.width, data.height, data.channels];
+    let (image, _) = embeddings.encode(segmenter, &data.imgs, shape, &flips)?;
+    let count = labels.min(settings.boxes_per_image.max(1));
+    let mut prompted = Vec::new();
+    for index in (0..count).map(|position| position * labels / count) {
+        let Ok(bounding_box) = BoundingBox::checked(boxes[index], data.width, data.height) else { continue };
+        let prompt = BoxPrompt::new(bounding_box, &image.geometry);
+        let mut answers = Vec::new();
+        for options in &settings.options {
+            let mut found = Vec::new();
+            pollster::block_on(segmenter.answers(&image, &[prompt], options, |_, answer| found.push(answer)))?;
+            answers.push(found);
+        }
+        let truth = gts.iter().map(|&label| usize::from(label) == index + 1).collect();
+        prompted.push(Prompted { bounding_box, truth, answers });
+    }
+    Ok(Image { modality: case.modality.clone(), geometry: image.geometry, boxes: prompted })
+}
+
+fn fit_setting(
+    segmenter: &Segmenter,
+    images: &[Image],
+    kind: usize,
+    options: &UncertaintyOptions,
+    settings: &CalibrateSettings,
+) -> Result<Setting> {
+    let samples: Vec<BoxSamples> = images
+        .par_iter()
+        .flat_map_iter(|image| {
+            image.boxes.iter().map(move |found| sample_pixels(segmenter, image, found, kind, options))
+        })
+        .collect();
+    let scaling = fit_scaling(&samples);
+    drop(samples);
+
+    let mut setting = Setting {
+        options: UncertaintyOptions { seed: 0, ..*options },
+        scaling,
+        conformal: Vec::new(),
+        expected_dsc: ExpectedDsc::default(),
+        review: ReviewRule {
+            poor_dsc: settings.poor_dsc,
+            threshold: 0.0,
+            sensitivity: settings.sensitivity,
+            flagged: 0.0,
+        },
+    };
+    let calibrated = segmenter.with_calibration(Calibration {
+        source_sha256: String::new(),
+        data: CalibrationData { description: String::new(), cases: 0, boxes: 0, modalities: BTreeMap::new() },
+        settings: vec![setting.clone()],
+    });
+    let segment_options = SegmentOptions { uncertainty: *options, ..Default::default() };
+    let grid = threshold_grid();
+    let judged: Vec<(RiskCurves, Vec<DscSample>)> = images
+        .par_iter()
+        .enumerate()
+        .map(|(number, image)| {
+            let (mut curves, mut samples) = (Vec::new(), Vec::new());
+            for found in &image.boxes {
+                let answers = found.answers[kind].iter();
+                let result = calibrated.combine(answers, image.geometry, found.bounding_box, &segment_options)?;
+                curves.push(RiskCurves::of_box(&result.probability, &found.truth, &grid));
+                let truth: Vec<u8> = found.truth.iter().map(|&inside| u8::from(inside)).collect();
+                let weight = 1.0 / image.boxes.len() as f64;
+                let dsc = dsc(&result.mask, &truth);
+                samples.push(DscSample { image: number, weight, agreement: result.agreement, dsc });
+            }
+            Ok((RiskCurves::mean(&curves), samples))
+        })
+        .collect::<Result<_>>()?;
+    let (curves, samples): (Vec<RiskCurves>, Vec<Vec<DscSample>>) = judged.into_iter().unzip();
+    let samples = samples.concat();
+    setting.conformal = conformal_rows(&curves, &grid);
+    setting.expected_dsc = fit_expected_dsc(&samples);
+    setting.review = fit_review(&samples, &setting.expected_dsc, settings.poor_dsc, settings.sensitivity);
+    Ok(setting)
+}
+
+fn conformal_rows(curves: &[RiskCurves], grid: &[f32]) -> Vec<ConformalThresholds> {
+    let curves: Vec<RiskCurves> = curves.iter().filter(|image| !image.fnr.is_empty()).cloned().collect();
+    let rows = conformal_thresholds(&curves, grid, &alphas());
+    rows.into_iter().filter(|row| row.outer.is_some() || row.inner.is_some()).collect()
+}
+
+/// Evenly spread pixels of a box's region, with every member's logits.
+fn sample_pixels(
+    segmenter: &Segmenter,
+    image: &Image,
+    found: &Prompted,
+    kind: usize,
+    options: &UncertaintyOptions,
+) -> BoxSamples {
+    let width = image.geometry.width;
+    let [columns, rows] = region_of_interest(&found.bounding_box, width, image.geometry.height);
+    let pixels: Vec<usize> = rows.flat_map(|y| columns.clone().map(move |x| y * width + x)).collect();
+    let count = pixels.len().min(PIXELS_PER_BOX);
+    let pixels: Vec<usize> = (0..count).map(|position| pixels[position * pixels.len() / count]).collect();
+    let members: Vec<(f32, Vec<f32>)> = found.answers[kind]
+        .iter()
+        .flat_map(|answer| segmenter.weighted_logits(answer, &image.geometry, options.multimask))
+        .collect();
+    BoxSamples {
+        weight: 1.0 / image.boxes.len() as f64,
+        member_weights: members.iter().map(|(weight, _)| *weight).collect(),
+        logits: pixels.iter().flat_map(|&pixel| members.iter().map(move |(_, logits)| logits[pixel])).collect(),
+        inside: pixels.iter().map(|&pixel| found.truth[pixel]).collect(),
+    }
+}

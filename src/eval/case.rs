@@ -1,0 +1,289 @@
+//! One case.
+
+use serde::{Deserialize, Serialize};
+
+use super::embeddings::EmbeddingCache;
+use super::volume;
+use crate::data::{CaseBoxes, ChallengeCase};
+use crate::error::{Error, Result};
+use crate::image::BoundingBox;
+use crate::metrics::{Confusion, Mask, PixelStatistics, contour_nsd, dsc, nsd};
+use crate::segment::{BoxPrompt, SegmentOptions, Segmentation, Segmenter};
+
+/// Tolerance of the NSD, in pixels of images and mm of volumes: the challenge's.
+const NSD_TOLERANCE: f64 = 2.0;
+/// The challenge counts the NSD as 0 where the DSC is not above this.
+const LOWEST_DSC_WITH_NSD: f64 = 0.2;
+/// Pixels are judged within the box enlarged by this share of its size on each side.
+const REGION_MARGIN: f64 = 0.125;
+
+/// Which map the error detection is measured with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MapKind {
+    /// Entropy of the mean.
+    #[default]
+    Total,
+    /// Mean entropy.
+    Aleatoric,
+    /// Mutual information.
+    Epistemic,
+}
+
+/// Misses and false alarms of the conformal masks.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Risk {
+    /// The bound.
+    pub alpha: f64,
+    /// Share of the truth outside the outer mask.
+    pub fnr: f64,
+    /// Share of the inner mask outside the truth.
+    pub fpr: f64,
+}
+
+/// What was measured of one box.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct BoxScores {
+    /// DSC of the box's own mask.
+    pub dsc: f64,
+    /// What was expected of it.
+    pub expected_dsc: f64,
+    /// Whether it was flagged; `None` without calibration.
+    pub needs_review: Option<bool>,
+    /// Risks by α; empty without calibration.
+    pub risks: Vec<Risk>,
+}
+
+/// What was measured of one case.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CaseScores {
+    /// Mean DSC over labels.
+    pub dsc: f64,
+    /// Mean NSD over labels, by the challenge's definition, where an image is a volume of one slice.
+    pub nsd: f64,
+    /// Mean NSD of the contours over labels; of images only.
+    pub contour_nsd: Option<f64>,
+    /// Each box.
+    pub boxes: Vec<BoxScores>,
+    /// Pixels in the boxes' regions.
+    pub pixels: PixelStatistics,
+}
+
+/// Segments a case and compares it with its truth.
+///
+/// # Errors
+/// [`Error::InvalidImage`] if it has no truth or not a box for each label; those of [`Segmenter::segment`].
+pub fn evaluate_case(
+    segmenter: &Segmenter,
+    case: &ChallengeCase,
+    embeddings: &EmbeddingCache,
+    options: &SegmentOptions,
+    map: MapKind,
+    alphas: &[f64],
+) -> Result<CaseScores> {
+    let gts = case.gts.as_ref().ok_or_else(|| Error::InvalidImage("the case has no gts to compare with".into()))?;
+    let labels = usize::from(gts.iter().copied().max().unwrap_or(0));
+    let boxes = match &case.boxes {
+        CaseBoxes::Image(boxes) => boxes.len(),
+        CaseBoxes::Volume(boxes) => boxes.len(),
+    };
+    if labels == 0 || boxes < labels {
+        let message = format!("the case has {labels} labels and {boxes} boxes; each label needs its box");
+        return Err(Error::InvalidImage(message));
+    }
+    let mut judge = Judge::new(case, gts, segmenter, options, map, alphas);
+    match &case.boxes {
+        CaseBoxes::Image(boxes) => {
+            let (image, _) = embeddings.encode(
+                segmenter,
+                &case.imgs,
+                [case.width, case.height, case.channels],
+                &options.uncertainty,
+            )?;
+            let prompts = prompts(&boxes[..labels], case, &image.geometry)?;
+            for (index, prompt) in prompts.iter().enumerate() {
+                let mut found = pollster::block_on(segmenter.segment_prompts(&image, &[*prompt], options))?;
+                judge.slice(0, index, &found.remove(0));
+                judge.finish_box(index);
+            }
+        }
+        CaseBoxes::Volume(boxes) => {
+            let mut slices = volume::Slices::new(segmenter, case, embeddings, options);
+            for (index, corners) in boxes[..labels].iter().enumerate() {
+                volume::segment(&mut slices, corners, index, |z, found| judge.slice(z, index, found))?;
+                judge.finish_box(index);
+            }
+        }
+    }
+    Ok(judge.finish())
+}
+
+/// The boxes of an image, of which those of structures one pixel wide have no area.
+fn prompts(boxes: &[[f64; 4]], case: &ChallengeCase, geometry: &crate::image::Geometry) -> Result<Vec<BoxPrompt>> {
+    let prompt = |&corners: &[f64; 4]| {
+        if corners.iter().any(|coordinate| !coordinate.is_finite()) {
+            return Err(Error::InvalidBox(format!("{corners:?}: coordinates must be finite numbers")));
+        }
+        let [x0, y0, x1, y1] = corners;
+        let (width, height) = (case.width as f64, case.height as f64);
+        let clip = |value: f64, end: f64| value.clamp(0.0, end);
+        let corners =
+            [clip(x0.min(x1), width), clip(y0.min(y1), height), clip(x0.max(x1), width), clip(y0.max(y1), height)];
+        Ok(BoxPrompt::new(BoundingBox(corners), geometry))
+    };
+    boxes.iter().map(prompt).collect()
+}
+
+/// The pixels that a box is judged by: the box, enlarged by 12.5 % of its size on each side, within the image; columns and rows.
+pub fn region_of_interest(corners: &BoundingBox, width: usize, height: usize) -> [std::ops::Range<usize>; 2] {
+    let [x0, y0, x1, y1] = corners.0;
+    let range = |low: f64, high: f64, end: usize| {
+        let margin = (high - low) * REGION_MARGIN;
+        let begin = (low - margin).max(0.0).floor() as usize;
+        let end = ((high + margin).floor() as usize + 1).min(end);
+        begin.min(end)..end
+    };
+    [range(x0, x1, width), range(y0, y1, height)]
+}
+
+/// Compares as segmentations come in.
+struct Judge<'a> {
+    case: &'a ChallengeCase,
+    gts: &'a [u8],
+    segmenter: &'a Segmenter,
+    options: &'a SegmentOptions,
+    map: MapKind,
+    alphas: &'a [f64],
+    /// The label map; a later box overwrites an earlier one.
+    segs: Vec<u8>,
+    /// Masks of the current box.
+    current: Vec<u8>,
+    outer: Vec<Vec<u8>>,
+    inner: Vec<Vec<u8>>,
+    /// Sum of expected DSC weighted by area, and the area.
+    expected: [f64; 2],
+    needs_review: Option<bool>,
+    scores: CaseScores,
+}
+
+impl<'a> Judge<'a> {
+    fn new(
+        case: &'a ChallengeCase,
+        gts: &'a [u8],
+        segmenter: &'a Segmenter,
+        options: &'a SegmentOptions,
+        map: MapKind,
+        alphas: &'a [f64],
+    ) -> Self {
+        let blank = || vec![0; gts.len()];
+        Self {
+            case,
+            gts,
+            segmenter,
+            options,
+            map,
+            alphas,
+            segs: blank(),
+            current: blank(),
+            outer: alphas.iter().map(|_| blank()).collect(),
+            inner: alphas.iter().map(|_| blank()).collect(),
+            expected: [0.0; 2],
+            needs_review: None,
+            scores: CaseScores {
+                dsc: 0.0,
+                nsd: 0.0,
+                contour_nsd: (case.depth == 1).then_some(0.0),
+                boxes: Vec::new(),
+                pixels: PixelStatistics::default(),
+            },
+        }
+    }
+
+    /// Takes in slice `z` of box `index`.
+    fn slice(&mut self, z: usize, index: usize, found: &Segmentation) {
+        let size = self.case.width * self.case.height;
+        let slice = z * size..(z + 1) * size;
+        self.current[slice.clone()].copy_from_slice(&found.mask);
+        for (position, &alpha) in self.alphas.iter().enumerate() {
+            if let Some(thresholds) = self.segmenter.thresholds(self.options, alpha) {
+                self.outer[position][slice.clone()].copy_from_slice(&thresholds.outer_mask(&found.probability));
+                self.inner[position][slice.clone()].copy_from_slice(&thresholds.inner_mask(&found.probability));
+            }
+        }
+        let area = found.area.max(1) as f64;
+        self.expected[0] += area * found.expected_dsc;
+        self.expected[1] += area;
+        self.needs_review = match (self.needs_review, found.needs_review) {
+            (Some(a), Some(b)) => Some(a || b),
+            (a, b) => a.or(b),
+        };
+        let map = match self.map {
+            MapKind::Total => &found.uncertainty.total,
+            MapKind::Aleatoric => &found.uncertainty.aleatoric,
+            MapKind::Epistemic => &found.uncertainty.epistemic,
+        };
+        let truth = &self.gts[slice];
+        let [columns, rows] = region_of_interest(&found.bounding_box, self.case.width, self.case.height);
+        let width = self.case.width;
+        for pixel in rows.flat_map(|y| columns.clone().map(move |x| y * width + x)) {
+            let actual = usize::from(truth[pixel]) == index + 1;
+            self.scores.pixels.push(found.probability[pixel], map[pixel], found.mask[pixel] != 0, actual);
+        }
+    }
+
+    fn finish_box(&mut self, index: usize) {
+        let label = (index + 1) as u8;
+        let truth: Vec<u8> = self.gts.iter().map(|&value| u8::from(value == label)).collect();
+        for (seg, _) in self.segs.iter_mut().zip(&self.current).filter(|(_, current)| **current != 0) {
+            *seg = label;
+        }
+        let has_risks = self.segmenter.thresholds(self.options, self.options.alpha).is_some();
+        let risk = |(position, &alpha): (usize, &f64)| Risk {
+            alpha,
+            fnr: Confusion::of(&self.outer[position], &truth).false_negative_rate(),
+            fpr: Confusion::of(&self.inner[position], &truth).false_positive_share(),
+        };
+        self.scores.boxes.push(BoxScores {
+            dsc: dsc(&self.current, &truth),
+            expected_dsc: self.expected[0] / self.expected[1].max(1.0),
+            needs_review: self.needs_review,
+            risks: self.alphas.iter().enumerate().filter(|_| has_risks).map(risk).collect(),
+        });
+        self.current.fill(0);
+        self.outer.iter_mut().chain(&mut self.inner).for_each(|mask| mask.fill(0));
+        self.expected = [0.0; 2];
+        self.needs_review = None;
+    }
+
+    fn finish(mut self) -> CaseScores {
+        let shape = [self.case.depth, self.case.height, self.case.width];
+        let labels = self.scores.boxes.len();
+        for label in 1..=labels as u8 {
+            let only = |labels: &[u8]| labels.iter().map(|&value| u8::from(value == label)).collect::<Vec<_>>();
+            let (truth, found) = (only(self.gts), only(&self.segs));
+            let dsc = dsc(&found, &truth);
+            self.scores.dsc += dsc / labels as f64;
+            if dsc > LOWEST_DSC_WITH_NSD {
+                let (found, truth) = (Mask { values: &found, shape }, Mask { values: &truth, shape });
+                self.scores.nsd += nsd(truth, found, self.case.spacing, NSD_TOLERANCE) / labels as f64;
+                if let Some(sum) = &mut self.scores.contour_nsd {
+                    *sum += contour_nsd(truth, found, self.case.spacing, NSD_TOLERANCE) / labels as f64;
+                }
+            }
+        }
+        self.scores
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn regions_are_a_quarter_larger_than_the_box() {
+        let [columns, rows] = region_of_interest(&BoundingBox([8.0, 16.0, 16.0, 32.0]), 100, 100);
+        assert_eq!((columns, rows), (7..18, 14..35));
+        let [columns, rows] = region_of_interest(&BoundingBox([0.0, 0.0, 10.0, 10.0]), 10, 9);
+        assert_eq!((columns, rows), (0..10, 0..9));
+    }
+}

@@ -1,0 +1,21 @@
+//! Evaluation on folders of challenge cases (native only): DSC, NSD, calibration, error detection and guarantees.
+//!
+//! Source of the protocol: CVPR 2024 "Segment Anything in Medical Images on Laptop"; the metrics' own sources are in [`crate::metrics`].
+
+mod calibrate;
+mod case;
+mod chart;
+mod dataset;
+mod embeddings;
+mod html;
+mod report;
+mod run;
+mod volume;
+
+pub use calibrate::{CalibrateSettings, CalibrationProgress, calibrate};
+pub use case::{BoxScores, CaseScores, MapKind, Risk, evaluate_case, region_of_interest};
+pub use dataset::{CasePath, find_cases};
+pub use embeddings::EmbeddingCache;
+pub use html::to_html;
+pub use report::{CaseReport, Failure, GroupReport, Metrics, Report};
+pub use run::{EvalSettings, Progress, evaluate};

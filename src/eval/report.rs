@@ -1,0 +1,367 @@
+//! Scores of many cases, summed up.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::case::{BoxScores, CaseScores};
+use crate::metrics::PixelStatistics;
+
+/// At most this many pixels of a case count, so that large images do not outweigh the others.
+const PIXELS_PER_CASE: f64 = 4000.0;
+/// Draws of the bootstrap.
+const BOOTSTRAP_DRAWS: usize = 1000;
+
+/// One case with its scores.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct CaseReport {
+    /// Path under the data folder.
+    pub case: String,
+    /// The folder under the data folder.
+    pub modality: String,
+    /// The folder under the modality's.
+    pub dataset: String,
+    /// The scores.
+    pub scores: CaseScores,
+}
+
+/// A case that could not be evaluated.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Failure {
+    /// Path under the data folder.
+    pub case: String,
+    /// Why.
+    pub message: String,
+}
+
+/// Mean false-negative rate of outer masks and false-positive share of inner masks.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Coverage {
+    /// Share of the truth outside the outer mask.
+    pub fnr: f64,
+    /// Share of the inner mask outside the truth.
+    pub fpr: f64,
+}
+
+/// The metrics of a case or of a group of cases. DSC, NSD, expected DSC and conformal risks are means over cases (and within a case over
+/// labels); the others are taken over the pixels of all cases together. `None` where there is nothing to measure.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Metrics {
+    /// Number of cases.
+    pub n: usize,
+    /// Dice similarity coefficient.
+    pub dsc: f64,
+    /// Normalized surface Dice at tolerance 2, as the challenge computes it.
+    pub nsd: f64,
+    /// Normalized surface Dice of the contours at tolerance 2; of images only.
+    pub contour_nsd: Option<f64>,
+    /// Share of misclassified pixels in the boxes' regions.
+    pub error_rate: Option<f64>,
+    /// Expected calibration error.
+    pub ece: Option<f64>,
+    /// Mean squared error of the probability.
+    pub brier: Option<f64>,
+    /// Mean negative log-likelihood, in nats.
+    pub nll: Option<f64>,
+    /// AUROC of the uncertainty for misclassified pixels.
+    pub auroc: Option<f64>,
+    /// Area under the risk-coverage curve.
+    pub aurc: Option<f64>,
+    /// Its excess over an ideal ordering's.
+    pub eaurc: Option<f64>,
+    /// Uncertainty-error overlap.
+    pub ueo: Option<f64>,
+    /// Mean distance of the expected DSC from the box's DSC.
+    pub expected_dsc_mae: Option<f64>,
+    /// Share of the boxes that are flagged; `None` without calibration.
+    pub flagged: Option<f64>,
+    /// Risks by α; empty without calibration.
+    pub conformal: BTreeMap<String, Coverage>,
+}
+
+/// A group's metrics with their intervals.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct GroupReport {
+    /// The metrics.
+    #[serde(flatten)]
+    pub metrics: Metrics,
+    /// 95 % percentile intervals (low, high) by bootstrap over cases; of risks as `conformal.ALPHA.fnr` and `.fpr`.
+    pub ci: BTreeMap<String, [f64; 2]>,
+    /// Per bin of the reliability diagram: mean probability, share inside, share of the pixels.
+    pub reliability: Vec<[f64; 3]>,
+    /// Share of the pixels kept, most certain first, and the error rate among them.
+    pub risk_coverage: Vec<[f64; 2]>,
+}
+
+/// A whole evaluation.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Report {
+    /// What was evaluated, and how.
+    pub about: serde_json::Value,
+    /// All cases.
+    pub overall: GroupReport,
+    /// By modality.
+    pub modalities: BTreeMap<String, GroupReport>,
+    /// By dataset.
+    pub datasets: BTreeMap<String, GroupReport>,
+    /// Each case.
+    pub cases: Vec<CaseSummary>,
+    /// Files that could not be evaluated.
+    pub failures: Vec<Failure>,
+}
+
+/// A case's metrics.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct CaseSummary {
+    /// Path under the data folder.
+    pub case: String,
+    /// The folder under the data folder.
+    pub modality: String,
+    /// The folder under the modality's.
+    pub dataset: String,
+    /// The metrics.
+    #[serde(flatten)]
+    pub metrics: Metrics,
+    /// Each box: DSC, expected DSC, flag, risks.
+    pub boxes: Vec<BoxScores>,
+}
+
+impl Report {
+    /// Sums up.
+    ///
+    /// # Panics
+    /// If there are no cases.
+    pub fn new(about: serde_json::Value, cases: &[CaseReport], failures: Vec<Failure>) -> Self {
+        assert!(!cases.is_empty(), "a report has cases");
+        let by = |key: fn(&CaseReport) -> &String| {
+            let mut groups: BTreeMap<String, Vec<&CaseReport>> = BTreeMap::new();
+            for case in cases {
+                groups.entry(key(case).clone()).or_default().push(case);
+            }
+            groups.into_iter().map(|(name, cases)| (name, GroupReport::new(&cases))).collect()
+        };
+        let summaries = cases.iter().map(|case| CaseSummary {
+            case: case.case.clone(),
+            modality: case.modality.clone(),
+            dataset: case.dataset.clone(),
+            metrics: Sum::of(&[case], &[1.0]).metrics(),
+            boxes: case.scores.boxes.clone(),
+        });
+        Self {
+            about,
+            overall: GroupReport::new(&cases.iter().collect::<Vec<_>>()),
+            modalities: by(|case| &case.modality),
+            datasets: by(|case| &case.dataset),
+            cases: summaries.collect(),
+            failures,
+        }
+    }
+}
+
+impl GroupReport {
+    fn new(cases: &[&CaseReport]) -> Self {
+        use rayon::prelude::*;
+        let sum = Sum::of(cases, &vec![1.0; cases.len()]);
+        let draws: Vec<Metrics> = (0..BOOTSTRAP_DRAWS as u64)
+            .into_par_iter()
+            .map(|draw| Sum::of(cases, &resample(cases.len(), draw)).metrics())
+            .collect();
+        let mut values: BTreeMap<String, Vec<f64>> = BTreeMap::new();
+        for metrics in draws {
+            for (name, value) in metrics.named() {
+                values.entry(name).or_default().push(value);
+            }
+        }
+        let ci = values.into_iter().map(|(name, mut values)| {
+            values.sort_by(f64::total_cmp);
+            let quantile = |share: f64| values[((values.len() - 1) as f64 * share).round() as usize];
+            (name, [quantile(0.025), quantile(0.975)])
+        });
+        let risk_coverage = thin(sum.pixels.risk_coverage());
+        Self { metrics: sum.metrics(), ci: ci.collect(), reliability: sum.pixels.reliability(), risk_coverage }
+    }
+}
+
+/// Keeps a hundred points of a curve and its end.
+fn thin(curve: Vec<[f64; 2]>) -> Vec<[f64; 2]> {
+    let step = curve.len().div_ceil(100).max(1);
+    let last = curve.last().copied();
+    let mut points: Vec<[f64; 2]> = curve.into_iter().step_by(step).collect();
+    if points.last() != last.as_ref() {
+        points.extend(last);
+    }
+    points
+}
+
+/// How often each case is drawn in one draw of the bootstrap.
+fn resample(count: usize, draw: u64) -> Vec<f64> {
+    let mut state = draw.wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(1);
+    let mut weights = vec![0.0; count];
+    for _ in 0..count {
+        // Xorshift64* (Vigna 2016).
+        state ^= state >> 12;
+        state ^= state << 25;
+        state ^= state >> 27;
+        let value = state.wrapping_mul(0x2545_F491_4F6C_DD1D);
+        weights[((value >> 32) * count as u64 >> 32) as usize] += 1.0;
+    }
+    weights
+}
+
+/// Weighted sums over cases.
+#[derive(Default)]
+struct Sum {
+    cases: usize,
+    weight: f64,
+    dsc: f64,
+    nsd: f64,
+    /// Sum, and weight of the cases that have it.
+    contour_nsd: [f64; 2],
+    pixels: PixelStatistics,
+    expected_dsc_error: f64,
+    /// Flagged, and weight of the boxes that could be.
+    flagged: [f64; 2],
+    risks: BTreeMap<String, [f64; 3]>,
+}
+
+impl Sum {
+    fn of(cases: &[&CaseReport], weights: &[f64]) -> Self {
+        let mut sum = Self::default();
+        for (case, &weight) in cases.iter().zip(weights).filter(|(_, weight)| **weight > 0.0) {
+            sum.add(&case.scores, weight);
+        }
+        sum
+    }
+
+    fn add(&mut self, scores: &CaseScores, weight: f64) {
+        self.cases += 1;
+        self.weight += weight;
+        self.dsc += weight * scores.dsc;
+        self.nsd += weight * scores.nsd;
+        if let Some(contour_nsd) = scores.contour_nsd {
+            self.contour_nsd[0] += weight * contour_nsd;
+            self.contour_nsd[1] += weight;
+        }
+        let pixels = scores.pixels.pixels();
+        self.pixels.add(&scores.pixels, weight * (PIXELS_PER_CASE / pixels.max(1.0)).min(1.0));
+        let share = weight / scores.boxes.len().max(1) as f64;
+        for found in &scores.boxes {
+            self.expected_dsc_error += share * (found.expected_dsc - found.dsc).abs();
+            if let Some(needs_review) = found.needs_review {
+                self.flagged[0] += share * f64::from(u8::from(needs_review));
+                self.flagged[1] += share;
+            }
+            for risk in &found.risks {
+                let sums = self.risks.entry(risk.alpha.to_string()).or_default();
+                sums[0] += share * risk.fnr;
+                sums[1] += share * risk.fpr;
+                sums[2] += share;
+            }
+        }
+    }
+
+    fn metrics(&self) -> Metrics {
+        let pixels = self.pixels.metrics();
+        let mean = |sum: f64| sum / self.weight;
+        Metrics {
+            n: self.cases,
+            dsc: mean(self.dsc),
+            nsd: mean(self.nsd),
+            contour_nsd: (self.contour_nsd[1] > 0.0).then(|| self.contour_nsd[0] / self.contour_nsd[1]),
+            error_rate: pixels.map(|pixels| pixels.error_rate),
+            ece: pixels.map(|pixels| pixels.ece),
+            brier: pixels.map(|pixels| pixels.brier),
+            nll: pixels.map(|pixels| pixels.nll),
+            auroc: pixels.and_then(|pixels| pixels.auroc),
+            aurc: pixels.map(|pixels| pixels.aurc),
+            eaurc: pixels.map(|pixels| pixels.eaurc),
+            ueo: pixels.and_then(|pixels| pixels.ueo),
+            expected_dsc_mae: (self.weight > 0.0).then(|| mean(self.expected_dsc_error)),
+            flagged: (self.flagged[1] > 0.0).then(|| self.flagged[0] / self.flagged[1]),
+            conformal: self
+                .risks
+                .iter()
+                .map(|(alpha, [fnr, fpr, weight])| (alpha.clone(), Coverage { fnr: fnr / weight, fpr: fpr / weight }))
+                .collect(),
+        }
+    }
+}
+
+impl Metrics {
+    /// Every metric that there is, by name.
+    pub fn named(&self) -> Vec<(String, f64)> {
+        let single = [
+            ("dsc", Some(self.dsc)),
+            ("nsd", Some(self.nsd)),
+            ("contour_nsd", self.contour_nsd),
+            ("error_rate", self.error_rate),
+            ("ece", self.ece),
+            ("brier", self.brier),
+            ("nll", self.nll),
+            ("auroc", self.auroc),
+            ("aurc", self.aurc),
+            ("eaurc", self.eaurc),
+            ("ueo", self.ueo),
+            ("expected_dsc_mae", self.expected_dsc_mae),
+            ("flagged", self.flagged),
+        ];
+        let single = single.into_iter().filter_map(|(name, value)| value.map(|value| (name.to_string(), value)));
+        let risks = self.conformal.iter().flat_map(|(alpha, Coverage { fnr, fpr })| {
+            [(format!("conformal.{alpha}.fnr"), *fnr), (format!("conformal.{alpha}.fpr"), *fpr)]
+        });
+        single.chain(risks).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::eval::Risk;
+
+    fn case(modality: &str, dsc: f64) -> CaseReport {
+        let mut pixels = PixelStatistics::default();
+        pixels.push(0.9, 0.4, true, dsc > 0.5);
+        pixels.push(0.2, 0.7, false, false);
+        let risks = vec![Risk { alpha: 0.1, fnr: 1.0 - dsc, fpr: 0.5 }];
+        let found = BoxScores { dsc, expected_dsc: 0.7, needs_review: Some(dsc < 0.5), risks };
+        CaseReport {
+            case: format!("{modality}-{dsc}"),
+            modality: modality.into(),
+            dataset: "d".into(),
+            scores: CaseScores { dsc, nsd: dsc / 2.0, contour_nsd: None, boxes: vec![found], pixels },
+        }
+    }
+
+    #[test]
+    fn groups_are_means_with_intervals() {
+        let cases = [case("CT", 0.8), case("CT", 0.4), case("MR", 0.9)];
+        let report = Report::new(serde_json::json!({}), &cases, Vec::new());
+        let overall = &report.overall.metrics;
+        assert_eq!(overall.n, 3);
+        assert!((overall.dsc - 0.7).abs() < 1e-12 && (overall.nsd - 0.35).abs() < 1e-12);
+        assert!((overall.expected_dsc_mae.unwrap() - 0.2).abs() < 1e-12);
+        assert!((overall.flagged.unwrap() - 1.0 / 3.0).abs() < 1e-12);
+        assert!((overall.conformal["0.1"].fnr - 0.3).abs() < 1e-12);
+        assert_eq!(report.modalities["CT"].metrics.n, 2);
+        assert!((report.modalities["CT"].metrics.dsc - 0.6).abs() < 1e-12);
+        let [low, high] = report.overall.ci["dsc"];
+        assert!((0.4..0.7).contains(&low) && high > 0.7 && high <= 0.9, "{low} {high}");
+        assert!(report.overall.ci.contains_key("conformal.0.1.fnr"));
+        assert_eq!(report.modalities["MR"].ci["dsc"], [0.9, 0.9]);
+        let json = serde_json::to_value(&report).unwrap();
+        assert_eq!(json["cases"][0]["modality"], "CT");
+        assert!(json["overall"]["auroc"].is_number() && json["cases"][2]["auroc"].is_null());
+    }
+
+    #[test]
+    fn large_images_do_not_outweigh_small_ones() {
+        let mut large = case("CT", 0.8);
+        large.scores.pixels = PixelStatistics::default();
+        (0..40_000).for_each(|_| large.scores.pixels.push(0.5, 1.0, true, false));
+        let mut small = case("CT", 0.8);
+        small.scores.pixels = PixelStatistics::default();
+        (0..4_000).for_each(|_| small.scores.pixels.push(0.5, 1.0, true, true));
+        let report = Report::new(serde_json::json!({}), &[large, small], Vec::new());
+        assert!((report.overall.metrics.error_rate.unwrap() - 0.5).abs() < 1e-9);
+    }
+}

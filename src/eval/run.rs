@@ -1,0 +1,171 @@
+//! Many cases, in parallel, resumed where an earlier run ended.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::case::{MapKind, evaluate_case};
+use super::dataset::CasePath;
+use super::embeddings::EmbeddingCache;
+use super::report::{CaseReport, Failure, Report};
+use crate::data::read_npz;
+use crate::error::{Error, Result};
+use crate::segment::{SegmentOptions, Segmenter};
+
+/// What to evaluate with.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EvalSettings {
+    /// SHA-256 of the weight file.
+    pub weights_sha256: String,
+    /// Ensemble and calibration.
+    pub options: SegmentOptions,
+    /// The map that the error detection is measured with.
+    pub map: MapKind,
+    /// Bounds that the conformal masks are measured for.
+    pub alphas: Vec<f64>,
+}
+
+/// Gets each case as it is done: how many are done, of how many, and what became of it.
+pub type Progress<'a> = dyn Fn(usize, usize, &CasePath, std::result::Result<&CaseReport, &Error>) + Sync + 'a;
+
+/// Evaluates cases on `jobs` threads and sums up. Scores are kept in `partial` until the end, so that a run that was ended early goes on
+/// where it was. Files that cannot be evaluated are reported and left out.
+///
+/// # Errors
+/// [`Error::File`] if `partial` cannot be written; the first failure if every case failed.
+pub fn evaluate(
+    segmenter: &Segmenter,
+    cases: &[CasePath],
+    embeddings: &EmbeddingCache,
+    settings: &EvalSettings,
+    partial: &Path,
+    jobs: usize,
+    progress: &Progress,
+) -> Result<Report> {
+    let journal = Journal::open(partial, settings)?;
+    let done = Mutex::new(0);
+    let evaluate = |case: &CasePath| {
+        let report = match journal.earlier.get(&case.relative) {
+            Some(report) => Ok(report.clone()),
+            None => evaluate_file(segmenter, case, embeddings, settings).and_then(|report| {
+                journal.append(&report)?;
+                Ok(report)
+            }),
+        };
+        let mut done = done.lock().expect("no panics while counting");
+        *done += 1;
+        progress(*done, cases.len(), case, report.as_ref());
+        report
+    };
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(jobs)
+        .build()
+        .map_err(|error| Error::InvalidOption(format!("jobs is {jobs}: {error}")))?;
+    let reports: Vec<_> = pool.install(|| cases.par_iter().map(evaluate).collect());
+
+    let (mut done, mut failures, mut first_error) = (Vec::new(), Vec::new(), None);
+    for (case, report) in cases.iter().zip(reports) {
+        match report {
+            Ok(report) => done.push(report),
+            Err(error) => {
+                failures.push(Failure { case: case.relative.clone(), message: error.to_string() });
+                first_error.get_or_insert(error);
+            }
+        }
+    }
+    if let (true, Some(error)) = (done.is_empty(), first_error) {
+        return Err(error);
+    }
+    let metadata = segmenter.metadata();
+    let calibration = metadata.calibration.as_ref().and_then(|calibration| {
+        calibration.setting(&settings.options.uncertainty).map(|(setting, state)| {
+            json!({ "state": state, "data": calibration.data, "scaling": setting.scaling, "review": setting.review })
+        })
+    });
+    let about = json!({
+        "umedsam": env!("CARGO_PKG_VERSION"),
+        "weights": {
+            "architecture": metadata.architecture, "precision": metadata.precision, "source": metadata.source,
+            "source_sha256": metadata.source_sha256, "sha256": settings.weights_sha256,
+        },
+        "options": settings.options,
+        "calibration": calibration,
+        "map": settings.map,
+        "definitions": {
+            "dsc": "mean over labels, then over cases",
+            "nsd": "surface Dice at tolerance 2 (pixels, or mm in volumes), 0 where the label's DSC is at most 0.2; as in the challenge, \
+                    an image is a volume of one slice whose faces are surface",
+            "contour_nsd": "the same of the contours alone, images only",
+            "region": "pixels in the box enlarged by 12.5 % of its size on each side; a case counts as at most 4000 pixels",
+            "ece": "15 equal bins of the foreground probability",
+            "ci": "95 % percentile bootstrap over cases, 1000 draws",
+        },
+    });
+    let report = Report::new(about, &done, failures);
+    drop(journal);
+    std::fs::remove_file(partial).map_err(|error| Error::file(partial, error))?;
+    Ok(report)
+}
+
+fn evaluate_file(
+    segmenter: &Segmenter,
+    case: &CasePath,
+    embeddings: &EmbeddingCache,
+    settings: &EvalSettings,
+) -> Result<CaseReport> {
+    let data = read_npz(&case.path)?;
+    let scores = evaluate_case(segmenter, &data, embeddings, &settings.options, settings.map, &settings.alphas)?;
+    Ok(CaseReport {
+        case: case.relative.clone(),
+        modality: case.modality.clone(),
+        dataset: case.dataset.clone(),
+        scores,
+    })
+}
+
+/// Scores on disk, one line a case, under a line that says what they were made with.
+struct Journal {
+    earlier: HashMap<String, CaseReport>,
+    path: PathBuf,
+    file: Mutex<File>,
+}
+
+impl Journal {
+    fn open(path: &Path, settings: &EvalSettings) -> Result<Self> {
+        let fail = |error: std::io::Error| Error::file(path, error);
+        let header = serde_json::to_string(settings).expect("settings are plain data");
+        let earlier = Self::read(path, &header);
+        if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+            std::fs::create_dir_all(folder).map_err(fail)?;
+        }
+        let mut file = File::create(path).map_err(fail)?;
+        writeln!(file, "{header}").map_err(fail)?;
+        for report in earlier.values() {
+            writeln!(file, "{}", serde_json::to_string(report).expect("scores are plain data")).map_err(fail)?;
+        }
+        Ok(Self { earlier, path: path.to_path_buf(), file: Mutex::new(file) })
+    }
+
+    /// What an earlier run with the same settings wrote, but for a line that was cut off.
+    fn read(path: &Path, header: &str) -> HashMap<String, CaseReport> {
+        let Ok(file) = File::open(path) else { return HashMap::new() };
+        let mut lines = BufReader::new(file).lines().map_while(std::result::Result::ok);
+        if lines.next().as_deref() != Some(header) {
+            return HashMap::new();
+        }
+        let reports = lines.filter_map(|line| serde_json::from_str::<CaseReport>(&line).ok());
+        reports.map(|report| (report.case.clone(), report)).collect()
+    }
+
+    fn append(&self, report: &CaseReport) -> Result<()> {
+        let line = serde_json::to_string(report).expect("scores are plain data");
+        let mut file = self.file.lock().expect("no panics while writing");
+        writeln!(file, "{line}").map_err(|error| Error::file(&self.path, error))
+    }
+}

@@ -1,0 +1,274 @@
+//! What was learned on images with masks, so that numbers mean what they say.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::ensemble::Agreement;
+use super::options::UncertaintyOptions;
+
+/// Calibration of one network, stored in its weight file by `umedsam calibrate`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Calibration {
+    /// SHA-256 of the checkpoint that it was learned for.
+    pub source_sha256: String,
+    /// What it was learned on: guarantees hold for images drawn as these were.
+    pub data: CalibrationData,
+    /// What was learned, for each kind of ensemble; the first is the default.
+    pub settings: Vec<Setting>,
+}
+
+/// Images that a calibration was learned on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CalibrationData {
+    /// In words.
+    pub description: String,
+    /// Number of images.
+    pub cases: usize,
+    /// Number of boxes.
+    pub boxes: usize,
+    /// Images by modality.
+    pub modalities: BTreeMap<String, usize>,
+}
+
+/// What was learned for one kind of ensemble.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Setting {
+    /// The ensemble; its seed does not matter.
+    pub options: UncertaintyOptions,
+    /// Logits to calibrated logits.
+    pub scaling: Scaling,
+    /// Thresholds by α, rising.
+    pub conformal: Vec<ConformalThresholds>,
+    /// Agreement to an expected DSC.
+    pub expected_dsc: ExpectedDsc,
+    /// When to ask for a second look.
+    pub review: ReviewRule,
+}
+
+/// Logits to calibrated logits: `z / temperature + bias` (Guo et al. 2017; Platt 1999).
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Scaling {
+    /// Above 1 where the network is too sure of itself.
+    pub temperature: f32,
+    /// Below 0 where masks are too large.
+    pub bias: f32,
+}
+
+impl Default for Scaling {
+    fn default() -> Self {
+        Self { temperature: 1.0, bias: 0.0 }
+    }
+}
+
+impl Scaling {
+    /// The calibrated logit.
+    pub fn apply(&self, logit: f32) -> f32 {
+        logit / self.temperature + self.bias
+    }
+}
+
+/// Thresholds on the calibrated probability that bound risks by `alpha` (conformal risk control, Angelopoulos et al. 2022).
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConformalThresholds {
+    /// The bound, 0–1.
+    pub alpha: f64,
+    /// Outer mask: probability at least this; the whole image if there is no such threshold.
+    pub outer: Option<f32>,
+    /// Inner mask: probability at least this; empty if there is no such threshold.
+    pub inner: Option<f32>,
+}
+
+impl ConformalThresholds {
+    /// The outer mask.
+    pub fn outer_mask(&self, probability: &[f32]) -> Vec<u8> {
+        probability.iter().map(|&p| u8::from(self.outer.is_none_or(|threshold| p >= threshold))).collect()
+    }
+
+    /// The inner mask.
+    pub fn inner_mask(&self, probability: &[f32]) -> Vec<u8> {
+        probability.iter().map(|&p| u8::from(self.inner.is_some_and(|threshold| p >= threshold))).collect()
+    }
+}
+
+/// A linear model of the DSC, clipped to 0–1.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExpectedDsc {
+    /// Constant term.
+    pub intercept: f64,
+    /// Weight of [`Agreement::soft_dice`].
+    pub soft_dice: f64,
+    /// Weight of [`Agreement::member_dice`].
+    pub member_dice: f64,
+    /// Weight of [`Agreement::predicted_dice`].
+    pub predicted_dice: f64,
+    /// Mean distance from the true DSC on images that the model was not fitted to, by cross-validation.
+    pub mean_absolute_error: f64,
+}
+
+impl Default for ExpectedDsc {
+    /// Without calibration: what the probabilities predict.
+    fn default() -> Self {
+        Self { intercept: 0.0, soft_dice: 1.0, member_dice: 0.0, predicted_dice: 0.0, mean_absolute_error: f64::NAN }
+    }
+}
+
+impl ExpectedDsc {
+    /// The expected DSC, 0–1.
+    pub fn predict(&self, agreement: &Agreement) -> f64 {
+        let Agreement { soft_dice, member_dice, predicted_dice } = agreement;
+        let sum = self.intercept
+            + self.soft_dice * soft_dice
+            + self.member_dice * member_dice
+            + self.predicted_dice * predicted_dice;
+        sum.clamp(0.0, 1.0)
+    }
+}
+
+/// When a mask needs a second look.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReviewRule {
+    /// Masks with a DSC below this are poor.
+    pub poor_dsc: f64,
+    /// Masks with an expected DSC below this are flagged.
+    pub threshold: f64,
+    /// Share of the poor masks that is flagged at least, in expectation.
+    pub sensitivity: f64,
+    /// Share of the masks of the calibration images that it flags.
+    pub flagged: f64,
+}
+
+/// Whether a calibration was made for what it is used for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CalibrationUse {
+    /// For this kind of ensemble: probabilities are calibrated and guarantees hold.
+    Fitted,
+    /// For another kind of ensemble: probabilities are about right, guarantees are not given.
+    Nearest,
+    /// Not at all: probabilities are the network's own.
+    None,
+}
+
+impl Calibration {
+    /// What was learned for these options, or for the most similar ones.
+    pub fn setting(&self, options: &UncertaintyOptions) -> Option<(&Setting, CalibrationUse)> {
+        if let Some(setting) = self.settings.iter().find(|setting| setting.options.same_ensemble(options)) {
+            return Some((setting, CalibrationUse::Fitted));
+        }
+        let distance = |setting: &&Setting| {
+            let other = &setting.options;
+            let kind = usize::from(other.is_single_pass() != options.is_single_pass());
+            (kind, usize::from(other.flips != options.flips), other.samples.abs_diff(options.samples))
+        };
+        self.settings.iter().min_by_key(distance).map(|setting| (setting, CalibrationUse::Nearest))
+    }
+
+    /// What is wrong with the values, if anything.
+    ///
+    /// # Errors
+    /// A message that names the value.
+    pub fn check(&self) -> Result<(), String> {
+        for Setting { options, scaling, conformal, expected_dsc, review } in &self.settings {
+            options.checked().map_err(|error| error.to_string())?;
+            if !(scaling.temperature > 0.0 && scaling.temperature.is_finite() && scaling.bias.is_finite()) {
+                return Err(format!("impossible scaling {scaling:?}"));
+            }
+            if conformal.iter().any(|row| !(row.alpha > 0.0 && row.alpha < 1.0))
+                || !conformal.is_sorted_by_key(|row| row.alpha)
+            {
+                return Err("the conformal thresholds are not sorted by an α in 0–1".into());
+            }
+            let ExpectedDsc { intercept, soft_dice, member_dice, predicted_dice, .. } = expected_dsc;
+            let numbers = [intercept, soft_dice, member_dice, predicted_dice, &review.threshold];
+            if numbers.iter().any(|number| !number.is_finite()) {
+                return Err("the expected DSC's model is not finite".into());
+            }
+        }
+        match self.settings.is_empty() {
+            true => Err("the calibration is empty".into()),
+            false => Ok(()),
+        }
+    }
+}
+
+impl Setting {
+    /// The thresholds for a bound: those of the largest α of the table that is not above it; no thresholds below all.
+    pub fn thresholds(&self, alpha: f64) -> ConformalThresholds {
+        let rows = self.conformal.partition_point(|row| row.alpha <= alpha + 1e-9);
+        match rows.checked_sub(1) {
+            Some(row) => ConformalThresholds { alpha, ..self.conformal[row] },
+            None => ConformalThresholds { alpha, outer: None, inner: None },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn calibration() -> Calibration {
+        let row = |alpha, outer, inner| ConformalThresholds { alpha, outer, inner };
+        let setting = |options| Setting {
+            options,
+            scaling: Scaling::default(),
+            conformal: vec![row(0.05, None, Some(0.9)), row(0.1, Some(0.2), Some(0.7))],
+            expected_dsc: ExpectedDsc::default(),
+            review: ReviewRule { poor_dsc: 0.7, threshold: 0.8, sensitivity: 0.9, flagged: 0.2 },
+        };
+        Calibration {
+            source_sha256: String::new(),
+            data: CalibrationData { description: String::new(), cases: 1, boxes: 1, modalities: BTreeMap::new() },
+            settings: vec![
+                setting(UncertaintyOptions { samples: 8, ..Default::default() }),
+                setting(UncertaintyOptions::single_pass()),
+            ],
+        }
+    }
+
+    #[test]
+    fn thresholds_never_promise_more_than_was_learned() {
+        let calibration = calibration();
+        let setting = &calibration.settings[0];
+        assert_eq!(setting.thresholds(0.1).outer, Some(0.2));
+        assert_eq!(setting.thresholds(0.099).inner, Some(0.9));
+        assert_eq!(setting.thresholds(0.4).inner, Some(0.7));
+        let none = setting.thresholds(0.01);
+        assert_eq!((none.outer_mask(&[0.0, 1.0]), none.inner_mask(&[0.0, 1.0])), (vec![1, 1], vec![0, 0]));
+        assert_eq!(setting.thresholds(0.1).outer_mask(&[0.19, 0.2]), [0, 1]);
+    }
+
+    #[test]
+    fn the_most_similar_setting_is_used() {
+        let calibration = calibration();
+        let used = |options: UncertaintyOptions| {
+            let (setting, state) = calibration.setting(&options).unwrap();
+            (setting.options.samples, state)
+        };
+        let options = calibration.settings[0].options;
+        assert_eq!(used(UncertaintyOptions { seed: 3, ..options }), (8, CalibrationUse::Fitted));
+        assert_eq!(used(UncertaintyOptions { samples: 2, ..options }), (8, CalibrationUse::Nearest));
+        assert_eq!(used(UncertaintyOptions::single_pass()), (0, CalibrationUse::Fitted));
+    }
+
+    #[test]
+    fn impossible_values_are_refused() {
+        assert_eq!(calibration().check(), Ok(()));
+        let mut broken = calibration();
+        broken.settings[0].scaling.temperature = 0.0;
+        assert!(broken.check().unwrap_err().contains("temperature"));
+        let mut broken = calibration();
+        broken.settings[1].conformal.reverse();
+        assert!(broken.check().is_err());
+        let mut broken = calibration();
+        broken.settings.clear();
+        assert!(broken.check().is_err());
+    }
+}

@@ -1,0 +1,292 @@
+//! How an ensemble is made.
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+use crate::image::Geometry;
+use crate::model::prompt_encoder::InputBox;
+
+/// Most perturbed boxes of an ensemble.
+pub const MAX_SAMPLES: usize = 64;
+
+/// Largest jitter, in pixels of the network's input.
+pub const MAX_JITTER: f64 = 20.0;
+
+/// The largest seed: the whole numbers that JavaScript can tell apart.
+const MAX_SEED: u64 = (1 << 53) - 1;
+
+/// How the uncertainty of a prompt is found. The mask does not depend on it.
+///
+/// ```
+/// use umedsam::uncertainty::UncertaintyOptions;
+/// let options: UncertaintyOptions = "samples=4,seed=7".parse()?;
+/// assert_eq!((options.samples, options.seed), (4, 7));
+/// assert!("samples=1000".parse::<UncertaintyOptions>().is_err());
+/// # Ok::<(), umedsam::Error>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct UncertaintyOptions {
+    /// Number K of perturbed boxes decoded beside the box itself, 0–64. 0 is the plain single pass, without epistemic uncertainty.
+    pub samples: usize,
+    /// Each side of a perturbed box moves by up to this many pixels of the network's input (256 for LiteMedSAM, which was trained
+    /// with shifts of up to 5), 0–20.
+    pub jitter: f64,
+    /// Share of the weight that goes to SAM's multimask hypotheses, in proportion to their predicted IoU, 0–1.
+    pub multimask: f64,
+    /// Repeats the ensemble on the image flipped left to right and top to bottom: two more encodes.
+    pub flips: bool,
+    /// Which perturbations are drawn. The same seed gives the same maps.
+    pub seed: u64,
+}
+
+impl Default for UncertaintyOptions {
+    /// Chosen by `cargo xtask uncertainty-study`; see `docs/uncertainty.md`.
+    fn default() -> Self {
+        Self { samples: 8, jitter: 5.0, multimask: 0.0, flips: false, seed: 0 }
+    }
+}
+
+impl UncertaintyOptions {
+    /// One pass, no ensemble.
+    pub fn single_pass() -> Self {
+        Self { samples: 0, multimask: 0.0, flips: false, ..Self::default() }
+    }
+
+    /// Whether there is only one member.
+    pub fn is_single_pass(&self) -> bool {
+        self.samples == 0 && self.multimask == 0.0 && !self.flips
+    }
+
+    /// Whether calibration learned with `other` holds for this: all the same but the seed, and the jitter where nothing is jittered.
+    pub fn same_ensemble(&self, other: &Self) -> bool {
+        let jitter = |options: &Self| if options.samples == 0 { 0.0 } else { options.jitter };
+        self.samples == other.samples
+            && jitter(self) == jitter(other)
+            && self.multimask == other.multimask
+            && self.flips == other.flips
+    }
+
+    /// Refuses values out of range.
+    ///
+    /// # Errors
+    /// [`Error::InvalidOption`] that names the value and its range.
+    pub fn checked(self) -> Result<Self> {
+        let fail = |message: String| Err(Error::InvalidOption(message));
+        if self.samples > MAX_SAMPLES {
+            return fail(format!("samples is {}; use 0–{MAX_SAMPLES}", self.samples));
+        }
+        if !(0.0..=MAX_JITTER).contains(&self.jitter) {
+            return fail(format!("jitter is {}; use 0–{MAX_JITTER} pixels of the network's input", self.jitter));
+        }
+        if !(0.0..=1.0).contains(&self.multimask) {
+            return fail(format!("multimask is {}; use 0–1", self.multimask));
+        }
+        if self.seed > MAX_SEED {
+            return fail(format!("seed is {}; use 0–{MAX_SEED}", self.seed));
+        }
+        Ok(self)
+    }
+
+    /// The flips of the image that the ensemble needs.
+    pub fn flips(&self) -> &'static [Flip] {
+        if self.flips { &[Flip::Horizontal, Flip::Vertical] } else { &[] }
+    }
+
+    /// A box and its perturbations, the box itself first. Every second perturbation mirrors the one before it, so that they are balanced
+    /// around the box. Perturbed boxes stay within the image and are at least a pixel wide.
+    pub fn boxes(&self, corners: InputBox, geometry: &Geometry) -> Vec<InputBox> {
+        let (width, height) = geometry.resized();
+        let ends = [width as f32, height as f32, width as f32, height as f32];
+        let mut random = SplitMix64(self.seed);
+        let mut shift = [0f32; 4];
+        let mut boxes = vec![corners];
+        for sample in 0..self.samples {
+            shift = match sample % 2 {
+                0 => std::array::from_fn(|_| (self.jitter * random.next_in_unit_interval()) as f32),
+                _ => shift.map(|side| -side),
+            };
+            let mut moved: InputBox = std::array::from_fn(|side| (corners[side] + shift[side]).clamp(0.0, ends[side]));
+            for axis in 0..2 {
+                if moved[axis + 2] - moved[axis] < 1.0 {
+                    (moved[axis], moved[axis + 2]) = (corners[axis], corners[axis + 2]);
+                }
+            }
+            boxes.push(moved);
+        }
+        boxes
+    }
+}
+
+impl std::str::FromStr for UncertaintyOptions {
+    type Err = Error;
+
+    /// Reads `none`, `default`, or `samples=K,jitter=PIXELS,multimask=SHARE,flips=true|false,seed=N`, each optional.
+    fn from_str(text: &str) -> Result<Self> {
+        match text {
+            "none" => return Ok(Self::single_pass()),
+            "default" | "" => return Ok(Self::default()),
+            _ => {}
+        }
+        let mut options = Self::default();
+        for part in text.split(',') {
+            let unknown = || {
+                let known = "none, default, samples=K, jitter=PIXELS, multimask=SHARE, flips=true|false, seed=N";
+                Error::InvalidOption(format!("uncertainty {part:?}; use {known}"))
+            };
+            let (key, value) = part.trim().split_once('=').ok_or_else(unknown)?;
+            match key {
+                "samples" => options.samples = value.parse().map_err(|_| unknown())?,
+                "jitter" => options.jitter = value.parse().map_err(|_| unknown())?,
+                "multimask" => options.multimask = value.parse().map_err(|_| unknown())?,
+                "flips" => options.flips = value.parse().map_err(|_| unknown())?,
+                "seed" => options.seed = value.parse().map_err(|_| unknown())?,
+                _ => return Err(unknown()),
+            }
+        }
+        options.checked()
+    }
+}
+
+/// A mirrored image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flip {
+    /// Left to right.
+    Horizontal,
+    /// Top to bottom.
+    Vertical,
+}
+
+impl Flip {
+    /// Mirrors a map in place.
+    ///
+    /// # Shapes
+    /// - `values`: rows of `width` pixels of `channels` values
+    pub fn apply<T: Copy>(self, values: &mut [T], width: usize, channels: usize) {
+        match self {
+            Self::Horizontal => {
+                for row in values.chunks_exact_mut(width * channels) {
+                    for x in 0..width / 2 {
+                        for channel in 0..channels {
+                            row.swap(x * channels + channel, (width - 1 - x) * channels + channel);
+                        }
+                    }
+                }
+            }
+            Self::Vertical => {
+                let stride = width * channels;
+                let height = values.len() / stride;
+                for y in 0..height / 2 {
+                    let (above, below) = values.split_at_mut((height - 1 - y) * stride);
+                    above[y * stride..][..stride].swap_with_slice(&mut below[..stride]);
+                }
+            }
+        }
+    }
+
+    /// The box around the same pixels in the mirrored image.
+    pub fn apply_to_box(self, [x0, y0, x1, y1]: InputBox, geometry: &Geometry) -> InputBox {
+        let (width, height) = geometry.resized();
+        let (width, height) = (width as f32, height as f32);
+        match self {
+            Self::Horizontal => [width - x1, y0, width - x0, y1],
+            Self::Vertical => [x0, height - y1, x1, height - y0],
+        }
+    }
+}
+
+/// A small generator whose values are the same everywhere (Steele et al. 2014).
+struct SplitMix64(u64);
+
+impl SplitMix64 {
+    /// A uniform value in −1…1.
+    fn next_in_unit_interval(&mut self) -> f64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^= z >> 31;
+        (z >> 11) as f64 / (1u64 << 52) as f64 - 1.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GEOMETRY: Geometry = Geometry { width: 200, height: 100, input_size: 256 };
+
+    #[test]
+    fn perturbed_boxes_are_repeatable_balanced_and_within_bounds() {
+        let options = UncertaintyOptions { samples: 6, jitter: 5.0, ..Default::default() };
+        let corners = [40.0, 30.0, 90.0, 80.0];
+        let boxes = options.boxes(corners, &GEOMETRY);
+        assert_eq!(boxes.len(), 7);
+        assert_eq!(boxes[0], corners);
+        assert_eq!(boxes, options.boxes(corners, &GEOMETRY));
+        assert_ne!(boxes, UncertaintyOptions { seed: 1, ..options }.boxes(corners, &GEOMETRY));
+        for side in 0..4 {
+            let mean = boxes.iter().map(|corners| corners[side]).sum::<f32>() / 7.0;
+            assert!((mean - corners[side]).abs() < 1e-4);
+            assert!(boxes.iter().all(|moved| (moved[side] - corners[side]).abs() <= 5.0));
+        }
+    }
+
+    #[test]
+    fn perturbed_boxes_stay_in_the_image_and_do_not_collapse() {
+        let options = UncertaintyOptions { samples: 64, jitter: 20.0, ..Default::default() };
+        for corners in [[0.0, 0.0, 256.0, 128.0], [100.0, 60.0, 101.0, 61.0], [0.0, 0.0, 0.0, 0.0]] {
+            for [x0, y0, x1, y1] in options.boxes(corners, &GEOMETRY) {
+                assert!(x0 >= 0.0 && y0 >= 0.0 && x1 <= 256.0 && y1 <= 128.0);
+                assert!(x1 > x0 && y1 > y0 || [x0, y0, x1, y1] == corners || corners == [0.0; 4]);
+            }
+        }
+    }
+
+    #[test]
+    fn values_out_of_range_are_named() {
+        let good = UncertaintyOptions::default();
+        for (options, part) in [
+            (UncertaintyOptions { samples: 65, ..good }, "samples is 65"),
+            (UncertaintyOptions { jitter: -1.0, ..good }, "jitter is -1"),
+            (UncertaintyOptions { jitter: f64::NAN, ..good }, "jitter is NaN"),
+            (UncertaintyOptions { multimask: 1.5, ..good }, "multimask is 1.5"),
+            (UncertaintyOptions { seed: u64::MAX, ..good }, "seed is 18446744073709551615"),
+        ] {
+            let error = options.checked().unwrap_err();
+            assert_eq!(error.code(), "invalid-option");
+            assert!(error.to_string().contains(part), "{error}");
+        }
+        for text in ["samples", "samples=-1", "K=3", "jitter=x", "flips=maybe"] {
+            assert!(text.parse::<UncertaintyOptions>().unwrap_err().to_string().contains(text));
+        }
+    }
+
+    #[test]
+    fn calibration_holds_for_other_seeds_only() {
+        let options = UncertaintyOptions { samples: 8, ..Default::default() };
+        assert!(options.same_ensemble(&UncertaintyOptions { seed: 9, ..options }));
+        assert!(!options.same_ensemble(&UncertaintyOptions { samples: 4, ..options }));
+        let single = UncertaintyOptions::single_pass();
+        assert!(single.same_ensemble(&UncertaintyOptions { jitter: 1.0, ..single }));
+    }
+
+    #[test]
+    fn flipping_twice_changes_nothing() {
+        let original: Vec<u8> = (0..24).collect();
+        for flip in [Flip::Horizontal, Flip::Vertical] {
+            let mut values = original.clone();
+            flip.apply(&mut values, 4, 2);
+            assert_ne!(values, original);
+            flip.apply(&mut values, 4, 2);
+            assert_eq!(values, original);
+            let corners = [1.0, 2.0, 30.0, 40.0];
+            assert_eq!(flip.apply_to_box(flip.apply_to_box(corners, &GEOMETRY), &GEOMETRY), corners);
+        }
+        let mut values = [1, 2, 3, 4, 5, 6];
+        Flip::Horizontal.apply(&mut values, 3, 1);
+        assert_eq!(values, [3, 2, 1, 6, 5, 4]);
+        Flip::Vertical.apply(&mut values, 3, 1);
+        assert_eq!(values, [6, 5, 4, 3, 2, 1]);
+    }
+}
