@@ -7,8 +7,11 @@ mod images;
 use burn::tensor::Device;
 use js_sys::{Array, Float32Array, Float64Array, Int32Array, Object, Reflect, Uint8Array};
 use umedsam::model::Config;
+use umedsam::uncertainty::{
+    Calibration, CalibrationData, ConformalThresholds, ExpectedDsc, ReviewRule, Scaling, Setting, UncertaintyOptions,
+};
 use umedsam::web::{Image, Model};
-use umedsam::weights::{Metadata, Precision, to_bytes};
+use umedsam::weights::{Metadata, Precision, read_metadata, to_bytes, with_metadata};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_test::{wasm_bindgen_test, wasm_bindgen_test_configure};
 
@@ -30,8 +33,39 @@ fn tiny_weights() -> Vec<u8> {
         source: "a seed".into(),
         source_sha256: String::new(),
         umedsam_version: String::new(),
+        calibration: None,
     };
     to_bytes(&network, &metadata).unwrap()
+}
+
+/// The same with a made-up calibration.
+fn calibrated_weights() -> Vec<u8> {
+    let bytes = tiny_weights();
+    let mut metadata = read_metadata(&bytes).unwrap();
+    let row = |alpha, outer, inner| ConformalThresholds { alpha, outer: Some(outer), inner: Some(inner) };
+    metadata.calibration = Some(Calibration {
+        source_sha256: String::new(),
+        data: CalibrationData {
+            description: "made up".into(),
+            cases: 7,
+            boxes: 9,
+            modalities: [("CT".to_string(), 7)].into(),
+        },
+        settings: vec![Setting {
+            options: UncertaintyOptions::default(),
+            scaling: Scaling { temperature: 2.0, bias: 0.0 },
+            conformal: vec![row(0.05, 0.3, 0.7), row(0.2, 0.4, 0.6)],
+            expected_dsc: ExpectedDsc {
+                intercept: 0.25,
+                soft_dice: 0.0,
+                member_dice: 0.0,
+                predicted_dice: 0.0,
+                mean_absolute_error: 0.1,
+            },
+            review: ReviewRule { poor_dsc: 0.7, threshold: 0.5, sensitivity: 0.9, flagged: 0.3 },
+        }],
+    });
+    with_metadata(&bytes, &metadata).unwrap()
 }
 
 async fn load(device: &str) -> Model {
@@ -48,8 +82,22 @@ fn get(object: &JsValue, key: &str) -> JsValue {
 }
 
 async fn segment(image: &Image, boxes: &[f64]) -> Result<Vec<JsValue>, JsValue> {
-    let answer = image.segment(Float64Array::from(boxes)).await?;
+    segment_with(image, boxes, "{}").await
+}
+
+/// `options` is JSON.
+async fn segment_with(image: &Image, boxes: &[f64], options: &str) -> Result<Vec<JsValue>, JsValue> {
+    let options = js_sys::JSON::parse(options).unwrap();
+    let answer = image.segment(Float64Array::from(boxes), options, JsValue::UNDEFINED).await?;
     Ok(get(&answer, "results").unchecked_into::<Array>().to_vec())
+}
+
+fn floats(object: &JsValue, key: &str) -> Vec<f32> {
+    get(object, key).unchecked_into::<Float32Array>().to_vec()
+}
+
+fn mask(result: &JsValue, key: &str) -> Vec<u8> {
+    get(result, key).unchecked_into::<Uint8Array>().to_vec()
 }
 
 fn probability(result: &JsValue) -> Vec<f32> {
@@ -195,6 +243,97 @@ async fn bad_boxes_are_typed_errors_and_change_nothing() {
     let clipped = &segment(&image, &[70.0, 55.0, -20.0, 500.0]).await.unwrap()[0];
     let used = get(clipped, "box").unchecked_into::<Array>().iter().map(|v| v.as_f64().unwrap()).collect::<Vec<_>>();
     assert_eq!(used, [0.0, 55.0, 70.0, 70.0]);
+}
+
+#[wasm_bindgen_test]
+async fn uncertainty_is_decomposed_and_repeatable() {
+    let image = encode(&load("cpu").await).await.unwrap();
+    let options = |samples: usize, seed: usize| {
+        format!(r#"{{ "uncertainty": {{ "samples": {samples}, "jitter": 5, "seed": {seed} }} }}"#)
+    };
+    let plain = segment_with(&image, &BOX, &options(0, 0)).await.unwrap().remove(0);
+    let first = segment_with(&image, &BOX, &options(4, 0)).await.unwrap().remove(0);
+    let again = segment_with(&image, &BOX, &options(4, 0)).await.unwrap().remove(0);
+    let other = segment_with(&image, &BOX, &options(4, 1)).await.unwrap().remove(0);
+    let maps = |result: &JsValue| {
+        let uncertainty = get(result, "uncertainty");
+        ["total", "aleatoric", "epistemic"].map(|key| floats(&uncertainty, key))
+    };
+    let [total, aleatoric, epistemic] = maps(&first);
+    for pixel in 0..total.len() {
+        assert!((total[pixel] - aleatoric[pixel] - epistemic[pixel]).abs() < 1e-5);
+        assert!((0.0..=1.0).contains(&total[pixel]) && aleatoric[pixel] >= 0.0 && epistemic[pixel] >= 0.0);
+    }
+    assert!(epistemic.iter().any(|&value| value > 1e-5), "the members agree everywhere");
+    assert_eq!(maps(&first), maps(&again));
+    assert_ne!(maps(&first), maps(&other));
+    assert!(maps(&plain)[2].iter().all(|&value| value == 0.0));
+    assert_eq!(mask(&plain, "mask"), mask(&first, "mask"), "the mask depends on the options");
+
+    let flipped = r#"{ "uncertainty": { "samples": 2, "flips": true } }"#;
+    let flipped = segment_with(&image, &BOX, flipped).await.unwrap().remove(0);
+    assert_eq!(mask(&plain, "mask"), mask(&flipped, "mask"));
+    assert_ne!(maps(&flipped), maps(&first));
+}
+
+#[wasm_bindgen_test]
+async fn guarantees_come_with_calibration_only() {
+    let uncalibrated = encode(&load("cpu").await).await.unwrap();
+    let result = segment(&uncalibrated, &BOX).await.unwrap().remove(0);
+    assert_eq!(get(&result, "calibration").as_string().as_deref(), Some("none"));
+    assert!(get(&result, "outer").is_null() && get(&result, "needsReview").is_null());
+    assert!((0.0..=1.0).contains(&get(&result, "expectedDsc").as_f64().unwrap()));
+
+    let model = Model::load(calibrated_weights(), "cpu".into()).await.unwrap();
+    assert_eq!(get(&get(&model.info(), "calibration"), "cases").as_f64(), Some(7.0));
+    let image = encode(&model).await.unwrap();
+    let result = segment_with(&image, &BOX, r#"{ "alpha": 0.1 }"#).await.unwrap().remove(0);
+    assert_eq!(get(&result, "calibration").as_string().as_deref(), Some("fitted"));
+    let probability = probability(&result);
+    for (key, threshold) in [("outer", 0.3), ("inner", 0.7)] {
+        let expected: Vec<u8> = probability.iter().map(|&p| u8::from(p >= threshold)).collect();
+        assert_eq!(mask(&result, key), expected, "alpha 0.1 must use the thresholds of 0.05");
+    }
+    assert_eq!(get(&result, "expectedDsc").as_f64(), Some(0.25));
+    assert_eq!(get(&result, "needsReview").as_bool(), Some(true));
+    let strict = segment_with(&image, &BOX, r#"{ "alpha": 0.01 }"#).await.unwrap().remove(0);
+    assert!(
+        mask(&strict, "outer").iter().all(|&inside| inside == 1)
+            && mask(&strict, "inner").iter().all(|&inside| inside == 0)
+    );
+    let other = segment_with(&image, &BOX, r#"{ "uncertainty": { "samples": 0 } }"#).await.unwrap().remove(0);
+    assert_eq!(get(&other, "calibration").as_string().as_deref(), Some("nearest"));
+    assert!(get(&other, "outer").is_null());
+    let raw = segment_with(&image, &BOX, r#"{ "calibrated": false }"#).await.unwrap().remove(0);
+    assert_eq!(get(&raw, "calibration").as_string().as_deref(), Some("none"));
+    assert_eq!(mask(&raw, "mask"), mask(&result, "mask"));
+}
+
+#[wasm_bindgen_test]
+async fn bad_options_are_typed_errors_and_change_nothing() {
+    let image = encode(&load("cpu").await).await.unwrap();
+    for (options, part) in [
+        (r#"{ "alpha": 0 }"#, "alpha is 0"),
+        (r#"{ "alpha": 1 }"#, "alpha is 1"),
+        (r#"{ "alpha": "much" }"#, "much"),
+        (r#"{ "uncertainty": { "samples": 65 } }"#, "samples is 65"),
+        (r#"{ "uncertainty": { "samples": -1 } }"#, "-1"),
+        (r#"{ "uncertainty": { "samples": 1.5 } }"#, "1.5"),
+        (r#"{ "uncertainty": { "jitter": 21 } }"#, "jitter is 21"),
+        (r#"{ "uncertainty": { "multimask": 2 } }"#, "multimask is 2"),
+        (r#"{ "uncertainty": { "K": 8 } }"#, "K"),
+        (r#"{ "quality": 1 }"#, "quality"),
+    ] {
+        assert_code(segment_with(&image, &BOX, options).await, "invalid-option", part);
+    }
+    let maps = js_sys::JSON::parse(r#"["totally"]"#).unwrap();
+    let call = image.segment(Float64Array::from(BOX.as_slice()), JsValue::UNDEFINED, maps).await;
+    assert_code(call, "invalid-option", "totally");
+    let maps = js_sys::JSON::parse(r#"["epistemic"]"#).unwrap();
+    let answer = image.segment(Float64Array::from(BOX.as_slice()), JsValue::UNDEFINED, maps).await.unwrap();
+    let result = get(&answer, "results").unchecked_into::<Array>().get(0);
+    let uncertainty = get(&result, "uncertainty");
+    assert!(get(&uncertainty, "total").is_null() && !get(&uncertainty, "epistemic").is_null());
 }
 
 #[wasm_bindgen_test]

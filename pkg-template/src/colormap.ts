@@ -22,19 +22,20 @@ export function inferno(): Colormap {
 /**
  * Colours a map for drawing over an image.
  *
- * @param values - one value in 0–1 per pixel
- * @param opacity - 0–1; each pixel's alpha is its value times this, so that certain pixels stay clear
+ * @param values - one value per pixel
+ * @param max - the value that gets the last colour
+ * @param opacity - 0–1; each pixel's alpha is its share of `max` times this, so that certain pixels stay clear
  */
 export function colorize(
   values: Float32Array,
   width: number,
   height: number,
-  { colormap = inferno(), opacity = 1 }: { colormap?: Colormap; opacity?: number } = {},
+  { colormap = inferno(), opacity = 1, max = 1 }: { colormap?: Colormap; opacity?: number; max?: number } = {},
 ): ImageData {
   const image = new ImageData(width, height);
   const rgba = image.data;
   for (let pixel = 0; pixel < values.length; pixel++) {
-    const value = Math.min(1, Math.max(0, values[pixel] ?? 0));
+    const value = Math.min(1, Math.max(0, (values[pixel] ?? 0) / max));
     const color = 3 * Math.round(255 * value);
     rgba[4 * pixel] = colormap[color] ?? 0;
     rgba[4 * pixel + 1] = colormap[color + 1] ?? 0;

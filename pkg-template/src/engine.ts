@@ -72,10 +72,10 @@ export class Engine {
     return { imageId, timings: image.timings as EncodeTimings, info: this.#info() };
   }
 
-  async #segment({ imageId, boxes }: Args<"segment">): Promise<Result<"segment">> {
+  async #segment({ imageId, boxes, options, maps }: Args<"segment">): Promise<Result<"segment">> {
     const image = this.#images.get(imageId);
     if (image === undefined) throw new UmedsamError("disposed", "the image was disposed of; encode it again");
-    const answer = (await image.segment(boxes)) as {
+    const answer = (await image.segment(boxes, options, maps)) as {
       results: SegmentationMessage[];
       segmentMs: number;
       reencodeMs: number;

@@ -1,7 +1,7 @@
 /** The classes that an application uses. */
 
 import { UmedsamError } from "./errors.js";
-import type { Result, WindowMessage } from "./protocol.js";
+import type { Result, SegmentOptionsMessage, WindowMessage } from "./protocol.js";
 import type { Connection } from "./transport.js";
 import type {
   Box,
@@ -13,6 +13,7 @@ import type {
   Prompt,
   SegmentOptions,
   Segmentation,
+  UncertaintyOptions,
   Window,
 } from "./types.js";
 
@@ -46,6 +47,8 @@ export class Model {
         what: "encoding the image",
         signal: options.signal,
         onProgress: (fraction) => options.onProgress?.({ stage: "encode", fraction }),
+        // Nobody holds an image whose encode was aborted while it ran.
+        onDropped: ({ imageId }) => this.#connection.forget("disposeImage", { imageId }),
       },
     );
     this.#info = result.info;
@@ -99,15 +102,16 @@ export class EncodedImage {
   /**
    * Segments what is in each box, many boxes in one call. Corners are put in order, and a box partly outside is clipped.
    *
-   * @throws {UmedsamError} `invalid-box` for the first box that is not finite, has no area or lies outside; `device-lost` (call
-   * again), `disposed`, `aborted`.
+   * @throws {UmedsamError} `invalid-box` for the first box that is not finite, has no area or lies outside; `invalid-option` for an
+   * option out of range; `device-lost` (call again), `disposed`, `aborted`.
    */
   async segment(prompts: readonly Prompt[], options: SegmentOptions = {}): Promise<Segmentation[]> {
     if (this.#disposed) throw new UmedsamError("disposed", "the image was disposed of; encode it again");
     const boxes = Float64Array.from(prompts.flatMap(({ box }) => checkedBox(box)));
+    const { maps = ALL_MAPS, ...uncertainty } = options.uncertainty ?? {};
     const { results, timings, info } = await this.#connection.call(
       "segment",
-      { imageId: this.#id, boxes },
+      { imageId: this.#id, boxes, options: optionsMessage(uncertainty, options), maps },
       { what: "segmenting", signal: options.signal },
     );
     this.#onInfo(info);
@@ -119,10 +123,23 @@ export class EncodedImage {
   dispose(): void {
     if (this.#disposed) return;
     this.#disposed = true;
-    const call = this.#connection.call("disposeImage", { imageId: this.#id }, { what: "disposing of the image" });
-    // Nothing is left to free where the model was disposed of first.
-    call.catch(() => {});
+    this.#connection.forget("disposeImage", { imageId: this.#id });
   }
+}
+
+const ALL_MAPS = ["total", "aleatoric", "epistemic"] as const;
+
+/** Leaves out what is undefined, which the library would take for a value. */
+function optionsMessage(
+  uncertainty: Omit<UncertaintyOptions, "maps">,
+  { alpha, calibrated }: SegmentOptions,
+): SegmentOptionsMessage {
+  const given = Object.entries(uncertainty).filter(([, value]) => value !== undefined);
+  return {
+    uncertainty: Object.fromEntries(given),
+    ...(alpha === undefined ? {} : { alpha }),
+    ...(calibrated === undefined ? {} : { calibrated }),
+  };
 }
 
 function checkedBox(box: Box): number[] {

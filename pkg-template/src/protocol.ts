@@ -1,7 +1,16 @@
 /** What the page asks of the engine, and what it answers. The same requests go to a worker or to an engine in this thread. */
 
 import type { ErrorMessage } from "./errors.js";
-import type { Box, DeviceRequest, EncodeTimings, ModelInfo, PixelArray, SegmentTimings } from "./types.js";
+import type {
+  DeviceRequest,
+  EncodeTimings,
+  ModelInfo,
+  PixelArray,
+  SegmentTimings,
+  Segmentation,
+  UncertaintyMap,
+  UncertaintyOptions,
+} from "./types.js";
 
 /** A window as the wasm library reads it. */
 export type WindowMessage =
@@ -16,7 +25,7 @@ export interface Methods {
     result: { imageId: number; timings: EncodeTimings; info: ModelInfo };
   };
   segment: {
-    args: { imageId: number; boxes: Float64Array };
+    args: { imageId: number; boxes: Float64Array; options: SegmentOptionsMessage; maps: readonly UncertaintyMap[] };
     result: { results: SegmentationMessage[]; timings: SegmentTimings; info: ModelInfo };
   };
   disposeImage: { args: { imageId: number }; result: null };
@@ -25,14 +34,14 @@ export interface Methods {
   destroyGpuForTest: { args: null; result: null };
 }
 
-export interface SegmentationMessage {
-  readonly box: Box;
-  readonly mask: Uint8Array<ArrayBuffer>;
-  readonly probability: Float32Array<ArrayBuffer>;
-  readonly uncertainty: Float32Array<ArrayBuffer>;
-  readonly predictedIou: number;
-  readonly area: number;
+/** Options as the wasm library reads them; what is left out is the default. */
+export interface SegmentOptionsMessage {
+  readonly uncertainty: Omit<UncertaintyOptions, "maps">;
+  readonly alpha?: number;
+  readonly calibrated?: boolean;
 }
+
+export type SegmentationMessage = Omit<Segmentation, "width" | "height" | "timings">;
 
 export type Method = keyof Methods;
 export type Args<M extends Method> = Methods[M]["args"];

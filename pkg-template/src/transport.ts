@@ -94,8 +94,10 @@ class InlineTransport implements Transport {
   }
 }
 
-export interface CallOptions {
+export interface CallOptions<M extends Method> {
   readonly what: string;
+  /** Gets the result of a call that was aborted while it ran. */
+  readonly onDropped?: (result: Result<M>) => void;
   readonly onProgress?: ((fraction: number) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly transfer?: Transferable[] | undefined;
@@ -116,8 +118,8 @@ export class Connection {
     }
   }
 
-  call<M extends Method>(method: M, args: Args<M>, options: CallOptions): Promise<Result<M>> {
-    const { what, onProgress = () => {}, signal, transfer = [] } = options;
+  call<M extends Method>(method: M, args: Args<M>, options: CallOptions<M>): Promise<Result<M>> {
+    const { what, onDropped, onProgress = () => {}, signal, transfer = [] } = options;
     const run = async (): Promise<Result<M>> => {
       if (signal?.aborted) throw abortedError(what);
       if (this.#closed !== undefined) throw this.#closed;
@@ -131,19 +133,25 @@ export class Connection {
     };
     const result = this.#last.then(run, run);
     this.#last = result.catch(() => {});
-    return signal === undefined ? result : Promise.race([result, whenAborted(signal, what)]);
+    if (signal === undefined) return result;
+    return new Promise((resolve, reject) => {
+      const abort = () => {
+        reject(abortedError(what));
+        if (onDropped !== undefined) result.then(onDropped, () => {});
+      };
+      if (signal.aborted) abort();
+      else signal.addEventListener("abort", abort, { once: true });
+      result.then(resolve, reject).finally(() => signal.removeEventListener("abort", abort));
+    });
+  }
+
+  /** A call whose answer does not matter: nothing is left to free where the model was disposed of first. */
+  forget<M extends Method>(method: M, args: Args<M>): void {
+    this.call(method, args, { what: method }).catch(() => {});
   }
 
   close(): void {
     this.#closed ??= new UmedsamError("disposed", "the model was disposed of; load it again");
     this.#transport.close();
   }
-}
-
-function whenAborted(signal: AbortSignal, what: string): Promise<never> {
-  return new Promise((_, reject) => {
-    const abort = () => reject(abortedError(what));
-    if (signal.aborted) abort();
-    else signal.addEventListener("abort", abort, { once: true });
-  });
 }

@@ -32,7 +32,26 @@ export interface ModelInfo {
   readonly source: string;
   /** SHA-256 of the checkpoint they were converted from. */
   readonly sourceSha256: string;
+  /** What the weights were calibrated on; `null` if they were not. */
+  readonly calibration: CalibrationInfo | null;
   readonly device: DeviceInfo;
+}
+
+/** What probabilities, guarantees and expected DSC were learned on: they hold for images drawn as these were. */
+export interface CalibrationInfo {
+  readonly description: string;
+  /** Number of images. */
+  readonly cases: number;
+  /** Number of boxes. */
+  readonly boxes: number;
+  /** Images by modality. */
+  readonly modalities: Readonly<Record<string, number>>;
+  /** Mean distance of the expected DSC from the true one, by cross-validation. */
+  readonly expectedDscError: number;
+  /** Masks with a DSC below this count as poor. */
+  readonly poorDsc: number;
+  /** Share of the poor masks that `needsReview` flags at least, in expectation, 0–1. */
+  readonly reviewSensitivity: number;
 }
 
 /** How far a load or an encode is. */
@@ -109,7 +128,36 @@ export interface Prompt {
   readonly box: Box;
 }
 
+/** Name of an uncertainty map. */
+export type UncertaintyMap = "total" | "aleatoric" | "epistemic";
+
+/** How the uncertainty is found. The mask does not depend on it. */
+export interface UncertaintyOptions {
+  /**
+   * Number of perturbed boxes that are decoded beside the box itself, 0–64; default 8. 0 is a single pass, without epistemic
+   * uncertainty.
+   */
+  readonly samples?: number;
+  /** Each side of a perturbed box moves by up to this many pixels of the network's input (256), 0–20. */
+  readonly jitter?: number;
+  /** Share of the weight of SAM's multimask hypotheses, 0–1. */
+  readonly multimask?: number;
+  /** Repeats everything on the mirrored image, left to right and top to bottom: two more encodes, once per image. Default `false`. */
+  readonly flips?: boolean;
+  /** Which perturbations are drawn, a whole number; default 0. The same seed gives the same maps. */
+  readonly seed?: number;
+  /** The maps to give back; default all. */
+  readonly maps?: readonly UncertaintyMap[];
+}
+
 export interface SegmentOptions {
+  readonly uncertainty?: UncertaintyOptions;
+  /**
+   * Bound of what `outer` misses and of what is wrong in `inner`, in expectation; between 0 and 1, default 0.1.
+   */
+  readonly alpha?: number;
+  /** `false` leaves probabilities as the network gives them, without guarantees. Default `true`. */
+  readonly calibrated?: boolean;
   /** Takes the call out of the queue, or drops its result, with an error of code `"aborted"`. */
   readonly signal?: AbortSignal;
 }
@@ -126,8 +174,18 @@ export interface EncodeTimings {
 export interface SegmentTimings {
   /** Prompt encoder, mask decoder and the maps at the image's size. */
   readonly segmentMs: number;
-  /** Encoding the image again after a GPU was lost; else about 0. */
+  /** Encoding the image again after a GPU was lost, or its mirror images for `flips`; else about 0. */
   readonly reencodeMs: number;
+}
+
+/** Uncertainty per pixel, in bits, 0–1; `width · height` values, row by row; `null` if it was not asked for. */
+export interface UncertaintyMaps {
+  /** How unsure the answer is: entropy of the mean probability; the sum of the other two. */
+  readonly total: Float32Array<ArrayBuffer> | null;
+  /** How unsure each answer is by itself, as where the image is unclear: mean entropy. */
+  readonly aleatoric: Float32Array<ArrayBuffer> | null;
+  /** How much the answers to slightly different boxes disagree: mutual information. */
+  readonly epistemic: Float32Array<ArrayBuffer> | null;
 }
 
 /** What the network says of one box. Maps have `width · height` values, row by row. */
@@ -136,12 +194,28 @@ export interface Segmentation {
   readonly box: Box;
   readonly width: number;
   readonly height: number;
-  /** 1 inside, 0 outside. */
+  /** 1 inside, 0 outside. It is the answer to the box as it was given; no option changes it. */
   readonly mask: Uint8Array<ArrayBuffer>;
-  /** Probability of being inside, 0–1. */
+  /** Probability of being inside, 0–1; see `calibration`. */
   readonly probability: Float32Array<ArrayBuffer>;
-  /** Binary predictive entropy, in bits: 0 where the network is certain, 1 where it could as well be inside as outside. */
-  readonly uncertainty: Float32Array<ArrayBuffer>;
+  readonly uncertainty: UncertaintyMaps;
+  /**
+   * 1 where the object may be: misses a share of `alpha` of it in expectation, for images like those of the calibration. `null` if
+   * nothing was calibrated for these options.
+   */
+  readonly outer: Uint8Array<ArrayBuffer> | null;
+  /** 1 where the object surely is: a share of `alpha` of it is wrong in expectation, for images like those of the calibration. `null` as above. */
+  readonly inner: Uint8Array<ArrayBuffer> | null;
+  /** The DSC that is to be expected of the mask, 0–1. */
+  readonly expectedDsc: number;
+  /** Whether the expected DSC is so low that someone should look; `null` without calibration. */
+  readonly needsReview: boolean | null;
+  /**
+   * - `"fitted"`: probabilities are calibrated and guarantees are given for these options.
+   * - `"nearest"`: probabilities are calibrated for other options; no guarantees.
+   * - `"none"`: probabilities are the network's own.
+   */
+  readonly calibration: "fitted" | "nearest" | "none";
   /** The network's own estimate of the mask's IoU with the truth; near 0–1 but not bounded. */
   readonly predictedIou: number;
   /** Pixels inside the mask. */

@@ -16,7 +16,10 @@ const engine = new Engine();
 function transferables(method: RequestMessage["method"], value: unknown): Transferable[] {
   if (method !== "segment") return [];
   const { results } = value as Result<"segment">;
-  return results.flatMap((result) => [result.mask.buffer, result.probability.buffer, result.uncertainty.buffer]);
+  return results.flatMap(({ mask, probability, uncertainty, outer, inner }) => {
+    const arrays = [mask, probability, uncertainty.total, uncertainty.aleatoric, uncertainty.epistemic, outer, inner];
+    return arrays.flatMap((array) => array?.buffer ?? []);
+  });
 }
 
 async function answer({ id, method, args }: RequestMessage): Promise<void> {

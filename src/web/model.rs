@@ -12,7 +12,8 @@ use super::device::{DeviceRequest, OpenDevice};
 use super::{now_ms, values};
 use crate::error::{Error, Result};
 use crate::image::{Preprocessed, Window};
-use crate::segment::{EncodedImage, Segmentation, Segmenter};
+use crate::segment::{EncodedImage, SegmentOptions, Segmentation, Segmenter};
+use crate::uncertainty::{Calibration, UncertaintyOptions};
 use crate::weights::Metadata;
 
 /// A network on its device. JavaScript may call while an earlier call is under way: calls wait for each other.
@@ -50,8 +51,28 @@ impl Running {
         self.device.explain(result).await.map(|()| image)
     }
 
-    async fn segment(&self, image: &EncodedImage, boxes: &[[f64; 4]]) -> Result<Vec<Segmentation>> {
-        self.device.explain(self.segmenter.segment(image, boxes).await).await
+    /// Encodes the mirrored images that the options need and that are not there yet.
+    async fn encode_flips(
+        &self,
+        preprocessed: &Preprocessed,
+        options: &UncertaintyOptions,
+        image: &mut EncodedImage,
+    ) -> Result<()> {
+        let before = image.flipped.len();
+        self.segmenter.encode_flips(preprocessed, options, image);
+        match image.flipped.len() > before {
+            true => self.device.explain(image.wait().await).await,
+            false => Ok(()),
+        }
+    }
+
+    async fn segment(
+        &self,
+        image: &EncodedImage,
+        boxes: &[[f64; 4]],
+        options: &SegmentOptions,
+    ) -> Result<Vec<Segmentation>> {
+        self.device.explain(self.segmenter.segment(image, boxes, options).await).await
     }
 }
 
@@ -113,7 +134,36 @@ struct Info<'a> {
     licence: &'a str,
     source: &'a str,
     source_sha256: &'a str,
+    calibration: Option<CalibrationInfo<'a>>,
     device: &'a super::device::DeviceChoice,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct CalibrationInfo<'a> {
+    description: &'a str,
+    cases: usize,
+    boxes: usize,
+    modalities: &'a std::collections::BTreeMap<String, usize>,
+    expected_dsc_error: f64,
+    poor_dsc: f64,
+    review_sensitivity: f64,
+}
+
+impl<'a> CalibrationInfo<'a> {
+    fn new(calibration: &'a Calibration) -> Option<Self> {
+        let (setting, _) = calibration.setting(&UncertaintyOptions::default())?;
+        let data = &calibration.data;
+        Some(Self {
+            description: &data.description,
+            cases: data.cases,
+            boxes: data.boxes,
+            modalities: &data.modalities,
+            expected_dsc_error: setting.expected_dsc.mean_absolute_error,
+            poor_dsc: setting.review.poor_dsc,
+            review_sensitivity: setting.review.sensitivity,
+        })
+    }
 }
 
 #[wasm_bindgen]
@@ -154,6 +204,7 @@ impl Model {
             licence: &metadata.licence,
             source: &metadata.source,
             source_sha256: &metadata.source_sha256,
+            calibration: metadata.calibration.as_ref().and_then(CalibrationInfo::new),
             device: &self.0.device.borrow().choice,
         })
     }
@@ -248,10 +299,16 @@ impl Image {
         values::to_js(&self.timings)
     }
 
-    /// Segments boxes given as four numbers each, one after the other.
-    pub async fn segment(&self, boxes: Float64Array) -> std::result::Result<JsValue, JsValue> {
+    /// Segments boxes given as four numbers each, one after the other. `options` is a [`SegmentOptions`], `maps` names the uncertainty maps
+    /// to give back; both may be undefined.
+    pub async fn segment(
+        &self,
+        boxes: Float64Array,
+        options: JsValue,
+        maps: JsValue,
+    ) -> std::result::Result<JsValue, JsValue> {
         let state = self.state.clone();
-        state.segment(&boxes).await.map_err(|error| values::to_js_error(&error))
+        state.segment(&boxes, options, maps).await.map_err(|error| values::to_js_error(&error))
     }
 
     /// Frees the embedding, at the end of a call that is under way; later calls answer that it was disposed of.
@@ -264,17 +321,25 @@ impl Image {
 }
 
 impl ImageState {
-    async fn segment(&self, boxes: &Float64Array) -> Result<JsValue> {
+    async fn segment(&self, boxes: &Float64Array, options: JsValue, maps: JsValue) -> Result<JsValue> {
         let boxes = values::boxes(boxes)?;
+        let options = values::from_js::<SegmentOptions>(options, Error::InvalidOption)?.checked()?;
+        let maps = values::from_js(maps, |cause| Error::InvalidOption(format!("maps: {cause}")))?;
         let mut embedded = self.embedded.lock().await;
-        let answer = self.segment_with(&mut embedded, &boxes).await;
+        let answer = self.segment_with(&mut embedded, &boxes, &options, &maps).await;
         if self.disposed.get() {
             *embedded = None;
         }
         answer
     }
 
-    async fn segment_with(&self, embedded: &mut Option<Embedded>, boxes: &[[f64; 4]]) -> Result<JsValue> {
+    async fn segment_with(
+        &self,
+        embedded: &mut Option<Embedded>,
+        boxes: &[[f64; 4]],
+        options: &SegmentOptions,
+        maps: &values::WantedMaps,
+    ) -> Result<JsValue> {
         let Some(current) = embedded.as_mut() else { return Err(Error::Disposed("the image")) };
         let running = self.shared.running().await?;
         let start = now_ms();
@@ -282,11 +347,12 @@ impl ImageState {
             let encoded = running.encode(&self.preprocessed, |_| ()).await?;
             *current = Embedded { encoded, generation: running.generation };
         }
+        running.encode_flips(&self.preprocessed, &options.uncertainty, &mut current.encoded).await?;
         let reencode_ms = now_ms() - start;
         let start = now_ms();
-        let results = running.segment(&current.encoded, boxes).await?;
+        let results = running.segment(&current.encoded, boxes, options).await?;
         let answer = js_sys::Object::new();
-        let list = results.iter().map(values::segmentation).collect::<js_sys::Array>();
+        let list = results.iter().map(|result| values::segmentation(result, maps)).collect::<js_sys::Array>();
         values::set(&answer, "results", &list);
         values::set(&answer, "segmentMs", &(now_ms() - start).into());
         values::set(&answer, "reencodeMs", &reencode_ms.into());

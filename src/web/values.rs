@@ -1,8 +1,8 @@
 //! JavaScript values to ours and back.
 
 use js_sys::{Float32Array, Float64Array, Int16Array, Object, Reflect, Uint8Array, Uint8ClampedArray, Uint16Array};
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use wasm_bindgen::prelude::*;
 
 use crate::error::{Error, Result};
@@ -92,11 +92,46 @@ pub fn boxes(corners: &Float64Array) -> Result<Vec<[f64; 4]>> {
     }
 }
 
-/// A result with its maps as typed arrays.
-pub fn segmentation(result: &Segmentation) -> JsValue {
+/// Which uncertainty maps to give back.
+#[derive(Deserialize)]
+#[serde(transparent)]
+pub struct WantedMaps(Vec<MapName>);
+
+#[derive(Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum MapName {
+    Total,
+    Aleatoric,
+    Epistemic,
+}
+
+impl Default for WantedMaps {
+    fn default() -> Self {
+        Self(vec![MapName::Total, MapName::Aleatoric, MapName::Epistemic])
+    }
+}
+
+/// A result with its masks and maps as typed arrays, `null` where there is none.
+pub fn segmentation(result: &Segmentation, maps: &WantedMaps) -> JsValue {
     let object = to_js(result);
+    let mask =
+        |mask: &Option<Vec<u8>>| mask.as_ref().map_or(JsValue::NULL, |mask| Uint8Array::from(mask.as_slice()).into());
     set(&object, "mask", &Uint8Array::from(result.mask.as_slice()));
     set(&object, "probability", &Float32Array::from(result.probability.as_slice()));
-    set(&object, "uncertainty", &Float32Array::from(result.uncertainty.as_slice()));
+    set(&object, "outer", &mask(&result.outer));
+    set(&object, "inner", &mask(&result.inner));
+    let uncertainty = Object::new();
+    for (name, key, map) in [
+        (MapName::Total, "total", &result.uncertainty.total),
+        (MapName::Aleatoric, "aleatoric", &result.uncertainty.aleatoric),
+        (MapName::Epistemic, "epistemic", &result.uncertainty.epistemic),
+    ] {
+        let value = match maps.0.contains(&name) {
+            true => Float32Array::from(map.as_slice()).into(),
+            false => JsValue::NULL,
+        };
+        set(&uncertainty, key, &value);
+    }
+    set(&object, "uncertainty", &uncertainty);
     object
 }

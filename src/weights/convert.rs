@@ -9,6 +9,7 @@ use burn_store::{ModuleSnapshot, PytorchStore};
 use super::{Metadata, Precision, WeightsError, check_applied, sha256_hex, to_bytes};
 use crate::error::{Error, Result};
 use crate::model::{Config, Umedsam};
+use crate::uncertainty::Calibration;
 
 /// What a conversion did.
 #[derive(Debug, Clone)]
@@ -28,7 +29,8 @@ pub struct Converted {
 ///
 /// # Errors
 /// [`Error::File`] if a file cannot be read or written; [`WeightsError::Hash`] if `expected_sha256` is given and differs;
-/// [`WeightsError::Tensors`] naming missing, extra or misshapen tensors, or values that are not finite.
+/// [`WeightsError::Tensors`] naming missing, extra or misshapen tensors, or values that are not finite; [`Error::InvalidOption`] if the
+/// calibration is that of another checkpoint.
 pub fn convert(
     checkpoint: &Path,
     output: &Path,
@@ -36,6 +38,7 @@ pub fn convert(
     source: &str,
     licence: &str,
     expected_sha256: Option<&str>,
+    calibration: Option<&Path>,
 ) -> Result<Converted> {
     let bytes = std::fs::read(checkpoint).map_err(|error| Error::file(checkpoint, error))?;
     let source_sha256 = sha256_hex(&bytes);
@@ -46,6 +49,7 @@ pub fn convert(
         return Err(WeightsError::Html.into());
     }
     drop(bytes);
+    let calibration = calibration.map(|path| read_calibration(path, &source_sha256)).transpose()?;
 
     let config = Config::litemedsam();
     let network = read_checkpoint(checkpoint, &config)?;
@@ -64,11 +68,25 @@ pub fn convert(
         source: source.into(),
         source_sha256,
         umedsam_version: env!("CARGO_PKG_VERSION").into(),
-        calibration: None,
+        calibration,
     };
     let written = to_bytes(&network, &metadata)?;
     write_whole(output, &written).map_err(|error| Error::file(output, error))?;
     Ok(Converted { metadata, parameters: census.parameters, sha256: sha256_hex(&written), bytes: written.len() })
+}
+
+fn read_calibration(path: &Path, source_sha256: &str) -> Result<Calibration> {
+    let text = std::fs::read_to_string(path).map_err(|error| Error::file(path, error))?;
+    let calibration: Calibration = serde_json::from_str(&text).map_err(|error| Error::file(path, error))?;
+    calibration.check().map_err(|message| Error::file(path, message))?;
+    if calibration.source_sha256 != source_sha256 {
+        return Err(Error::InvalidOption(format!(
+            "the calibration {} was learned for the checkpoint {}, this one is {source_sha256}",
+            path.display(),
+            calibration.source_sha256
+        )));
+    }
+    Ok(calibration)
 }
 
 fn read_checkpoint(checkpoint: &Path, config: &Config) -> Result<Umedsam> {

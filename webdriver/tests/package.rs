@@ -35,11 +35,16 @@ fn check(report: &Value) -> Result<()> {
         expect(&run["sizes"], json!([30000, 30000, 30000]))?;
         expect(&run["types"], json!(["Uint8Array", "Float32Array", "Float32Array"]))?;
         expect(&run["progress"], json!(["weights", "model", "encode"]))?;
+        expect(&run["maps"], json!([["total", null], ["aleatoric", null], ["epistemic", 30000]]))?;
+        expect(&run["few"], json!(["nearest", null, null]))?;
+        expect(&run["default"], json!(["fitted", 30000, true, true]))?;
+        expect(&run["same_mask"], json!(true))?;
         expect(&run["info"]["device"]["kind"], json!("cpu"))?;
         expect(
             &run["errors"],
             json!({
-                "box": "invalid-box", "shape": "invalid-box", "image": "invalid-image", "window": "invalid-window",
+                "box": "invalid-box", "shape": "invalid-box", "alpha": "invalid-option", "samples": "invalid-option",
+                "encode_aborted": "aborted", "image": "invalid-image", "window": "invalid-window",
                 "image_disposed": "disposed", "model_disposed": "disposed",
             }),
         )?;

@@ -39,9 +39,21 @@ async function run() {
     const errors = {
       box: await code(image.segment([{ box: [NaN, 0, 1, 1] }])),
       shape: await code(image.segment([{ box: [1, 2] }])),
+      alpha: await code(image.segment([{ box: [0, 0, 9, 9] }], { alpha: 2 })),
+      samples: await code(image.segment([{ box: [0, 0, 9, 9] }], { uncertainty: { samples: 1000 } })),
       image: await code(model.encode({ data: new Uint8Array(7), width: 2, height: 2 })),
       window: await code(model.encode({ ...input, window: "bright" })),
     };
+    const [few] = await image.segment([{ box: [55, 30, 145, 120] }], {
+      uncertainty: { samples: 2, seed: 3, jitter: undefined, maps: ["epistemic"] },
+      alpha: 0.2,
+    });
+    // An encode aborted while it runs leaves nothing behind and does not disturb the next call.
+    const stop = new AbortController();
+    const dropped = code(model.encode(input, { signal: stop.signal, onProgress: () => stop.abort() }));
+    const next = image.segment([{ box: [55, 30, 145, 120] }], { uncertainty: { samples: 0 } });
+    errors.encode_aborted = await dropped;
+    const same_mask = (await next)[0].mask.every((inside, index) => inside === result.mask[index]);
     image.dispose();
     errors.image_disposed = await code(image.segment([{ box: [0, 0, 9, 9] }]));
     const memory = await model.memoryBytes();
@@ -51,8 +63,12 @@ async function run() {
       outside,
       aborted,
       area: result.area,
-      sizes: [result.mask.length, result.probability.length, result.uncertainty.length],
-      types: [result.mask.constructor.name, result.probability.constructor.name, result.uncertainty.constructor.name],
+      sizes: [result.mask.length, result.probability.length, result.uncertainty.total.length],
+      types: [result.mask.constructor.name, result.probability.constructor.name, result.uncertainty.total.constructor.name],
+      maps: Object.entries(few.uncertainty).map(([name, map]) => [name, map?.length ?? null]),
+      few: [few.calibration, few.outer, few.inner],
+      default: [result.calibration, result.outer?.length ?? null, result.needsReview !== null, result.expectedDsc > 0.8],
+      same_mask,
       info: model.info,
       progress: [...progress],
       memory,

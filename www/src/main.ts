@@ -7,12 +7,13 @@ import {
   type Model,
   type Progress,
   type Segmentation,
+  type UncertaintyMap,
   UmedsamError,
   colorize,
   load,
 } from "../umedsam/index.js";
 import { context2d, element, milliseconds } from "./dom.js";
-import { heatPicture, maskPicture, savePng, toCanvas, unionPicture } from "./overlay.js";
+import { MAPS, contourPicture, heatPicture, maskPicture, savePng, toCanvas, unionPicture } from "./overlay.js";
 import { type Sample, fetchSample, loadSamples } from "./samples.js";
 import { type EditableBox, Viewer } from "./viewer.js";
 
@@ -22,6 +23,9 @@ const WEIGHTS = "weights/litemedsam-f16.safetensors";
 /** Keyboard steps are gathered for this long before the network runs. */
 const SETTLE_MS = 150;
 const OTHER_IMAGE = "image";
+/** Colours of the contours, as in the style sheet. */
+const OUTER_COLOR = "#ffffff";
+const INNER_COLOR = "#7dff9b";
 
 interface Entry extends EditableBox {
   result?: Segmentation;
@@ -47,6 +51,16 @@ const page = {
   maskOpacity: element("mask-opacity", HTMLInputElement),
   heatOn: element("heat-on", HTMLInputElement),
   heatOpacity: element("heat-opacity", HTMLInputElement),
+  map: element("map", HTMLSelectElement),
+  outerOn: element("outer-on", HTMLInputElement),
+  innerOn: element("inner-on", HTMLInputElement),
+  alpha: element("alpha", HTMLSelectElement),
+  guarantee: element("guarantee", HTMLParagraphElement),
+  legendTitle: element("legend-title", HTMLSpanElement),
+  legendHalf: element("legend-half", HTMLSpanElement),
+  legendMax: element("legend-max", HTMLSpanElement),
+  meaning: element("meaning", HTMLParagraphElement),
+  calibration: element("calibration", HTMLElement),
   pointer: element("pointer", HTMLParagraphElement),
   saveImage: element("save-image", HTMLButtonElement),
   saveMask: element("save-mask", HTMLButtonElement),
@@ -118,9 +132,14 @@ class App {
       if (file !== undefined) this.#guard(() => this.#openFile(file));
     });
     page.addBox.addEventListener("click", () => this.#addBox(this.#viewer.centredBox()));
-    for (const input of [page.maskOn, page.maskOpacity, page.heatOn, page.heatOpacity]) {
+    for (const input of [page.maskOn, page.maskOpacity, page.heatOn, page.heatOpacity, page.outerOn, page.innerOn]) {
       input.addEventListener("input", () => this.#paint());
     }
+    page.map.addEventListener("change", () => {
+      drawLegend();
+      this.#render();
+    });
+    page.alpha.addEventListener("change", () => this.#guard(() => this.#segment(this.#entries)));
     page.deviceChoice.addEventListener("change", () => this.#guard(() => this.#changeDevice()));
     page.saveImage.addEventListener("click", () =>
       this.#guard(() => savePng(this.#viewer.imageLayer, `${this.#name}.png`)),
@@ -133,9 +152,9 @@ class App {
     );
     page.saveHeat.addEventListener("click", () =>
       this.#guard(async () => {
-        const picture = heatPicture(this.#results(), page.heatOpacity.valueAsNumber);
+        const picture = heatPicture(this.#results(), shownMap(), page.heatOpacity.valueAsNumber);
         if (picture === undefined) return;
-        await savePng(toCanvas(picture, this.#viewer.imageLayer), `${this.#name}-uncertainty.png`);
+        await savePng(toCanvas(picture, this.#viewer.imageLayer), `${this.#name}-${shownMap()}-uncertainty.png`);
       }),
     );
   }
@@ -239,7 +258,10 @@ class App {
     const edits = entries.map(({ edit }) => edit);
     let results: Segmentation[];
     try {
-      results = await image.segment(entries.map(({ box }) => ({ box })));
+      results = await image.segment(
+        entries.map(({ box }) => ({ box })),
+        { alpha: Number(page.alpha.value) },
+      );
     } catch (error) {
       // The image was closed meanwhile.
       if (error instanceof UmedsamError && error.code === "disposed") return;
@@ -252,6 +274,7 @@ class App {
       page.segmentTime.textContent = milliseconds(result.timings.segmentMs);
     }
     this.#render();
+    showGuarantee(this.#results());
     const model = await this.#model;
     if (model !== undefined) page.memory.textContent = `${((await model.memoryBytes()) / 2 ** 20).toFixed(0)} MiB of WebAssembly, at most`;
   }
@@ -318,7 +341,14 @@ class App {
     swatch.style.background = entry.color;
     const details = document.createElement("small");
     details.textContent = describe(entry);
-    select.append(swatch, `Box ${index + 1}`, details);
+    select.append(swatch, `Box ${index + 1}`);
+    if (entry.result?.needsReview === true) {
+      const flag = document.createElement("span");
+      flag.className = "flag";
+      flag.textContent = "check this one";
+      select.append(flag);
+    }
+    select.append(details);
     select.addEventListener("click", () => {
       this.#select(entry.id);
       page.viewer.focus();
@@ -340,8 +370,13 @@ class App {
         if (result !== undefined) pictures.push(maskPicture(result, color, page.maskOpacity.valueAsNumber));
       }
     }
-    const heat = page.heatOn.checked ? heatPicture(this.#results(), page.heatOpacity.valueAsNumber) : undefined;
-    this.#viewer.setMaps(heat === undefined ? pictures : [...pictures, heat]);
+    const heat = page.heatOn.checked ? heatPicture(this.#results(), shownMap(), page.heatOpacity.valueAsNumber) : undefined;
+    if (heat !== undefined) pictures.push(heat);
+    for (const { outer, inner, width, height } of this.#results()) {
+      if (page.outerOn.checked && outer !== null) pictures.push(contourPicture(outer, width, height, OUTER_COLOR));
+      if (page.innerOn.checked && inner !== null) pictures.push(contourPicture(inner, width, height, INNER_COLOR));
+    }
+    this.#viewer.setMaps(pictures);
   }
 
   #showValues(pixel: { x: number; y: number } | undefined): void {
@@ -352,21 +387,31 @@ class App {
     }
     const index = pixel.y * this.#viewer.width + pixel.x;
     const probability = Math.max(...results.map((result) => result.probability[index] ?? 0));
-    const uncertainty = combinedAt(results, index);
-    page.pointer.textContent = `x ${pixel.x}, y ${pixel.y}: probability ${probability.toFixed(3)}, uncertainty ${uncertainty.toFixed(3)} bit`;
+    const largest = (map: UncertaintyMap) => Math.max(...results.map(({ uncertainty }) => uncertainty[map]?.[index] ?? 0));
+    const [total, aleatoric, epistemic] = (["total", "aleatoric", "epistemic"] as const).map((map) => largest(map).toFixed(3));
+    page.pointer.textContent = `x ${pixel.x}, y ${pixel.y}: probability ${probability.toFixed(3)}, uncertainty ${total} bit (aleatoric ${aleatoric}, epistemic ${epistemic})`;
   }
 }
 
-function combinedAt(results: readonly Segmentation[], index: number): number {
-  return Math.max(...results.map(({ uncertainty }) => uncertainty[index] ?? 0));
+function shownMap(): UncertaintyMap {
+  return page.map.value as UncertaintyMap;
 }
 
 function describe({ result }: Entry): string {
   if (result === undefined) return "waiting";
-  const inside = result.uncertainty.filter((_, index) => result.mask[index] === 1);
-  const mean = inside.length === 0 ? 0 : inside.reduce((sum, value) => sum + value, 0) / inside.length;
   const area = result.area.toLocaleString("en");
-  return `${area} px · predicted IoU ${result.predictedIou.toFixed(2)} · ${mean.toFixed(2)} bit inside on average`;
+  const unsure = result.uncertainty.total?.reduce((count, value) => count + Number(value > 0.5), 0) ?? 0;
+  return `expected DSC ${result.expectedDsc.toFixed(2)} · ${area} px · unsure (over ½ bit) of ${unsure.toLocaleString("en")} px`;
+}
+
+/** Says what the contours promise, or why there are none. */
+function showGuarantee(results: readonly Segmentation[]): void {
+  const alpha = `${Math.round(100 * Number(page.alpha.value))} %`;
+  const isFitted = results.every(({ calibration }) => calibration === "fitted");
+  page.guarantee.textContent = isFitted
+    ? `On images like those of the calibration, the outer contour misses ${alpha} of the object on average at most, and ${alpha} of what is within the inner one is wrong at most.`
+    : "The weights are not calibrated: there is nothing to promise.";
+  for (const input of [page.outerOn, page.innerOn, page.alpha]) input.disabled = !isFitted;
 }
 
 function drawLegend(): void {
@@ -374,6 +419,11 @@ function drawLegend(): void {
   const picture = colorize(ramp, 256, 1);
   for (let pixel = 0; pixel < 256; pixel++) picture.data[4 * pixel + 3] = 255;
   context2d(page.legend).putImageData(picture, 0, 0);
+  const { title, meaning, max } = MAPS[shownMap()];
+  page.legendTitle.textContent = title;
+  page.meaning.textContent = meaning;
+  page.legendHalf.textContent = String(max / 2);
+  page.legendMax.textContent = max === 1 ? "1 bit: undecided" : `${max} bit and more`;
 }
 
 const STAGES = { weights: "Loading weights", model: "Starting the network", encode: "Encoding the image" };
@@ -391,6 +441,8 @@ function showModel({ info }: Model): void {
   page.device.textContent = device.kind === "webgpu" ? `GPU (WebGPU): ${device.adapter ?? "unnamed"}` : "CPU (WebAssembly)";
   page.deviceReason.textContent = device.reason;
   page.model.textContent = `${info.architecture}, ${info.precision}, ${info.licence}`;
+  page.calibration.textContent =
+    info.calibration === null ? "none: probabilities are the network's own" : `learned on ${info.calibration.cases} images`;
 }
 
 let requestObserver: PerformanceObserver | undefined;

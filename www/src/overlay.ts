@@ -1,6 +1,25 @@
 /** Pictures of masks and uncertainty. */
 
-import { type Segmentation, colorize } from "../umedsam/index.js";
+import { type Segmentation, type UncertaintyMap, colorize } from "../umedsam/index.js";
+
+/** What the page says of each map, and the value of its last colour, in bits. */
+export const MAPS: Readonly<Record<UncertaintyMap, { readonly title: string; readonly meaning: string; readonly max: number }>> = {
+  total: {
+    title: "Total uncertainty",
+    meaning: "How unsure the answer is: 0 where it is certain, 1 where inside and outside are as likely.",
+    max: 1,
+  },
+  aleatoric: {
+    title: "Aleatoric uncertainty",
+    meaning: "What stays unclear however the box is drawn, as where the image itself is blurred or faint.",
+    max: 1,
+  },
+  epistemic: {
+    title: "Epistemic uncertainty",
+    meaning: "What depends on how exactly the box is drawn: the answers to slightly different boxes disagree here.",
+    max: 0.5,
+  },
+};
 
 /** A mask in one colour with an opaque edge. */
 export function maskPicture({ mask, width, height }: Segmentation, color: string, opacity: number): ImageData {
@@ -18,22 +37,40 @@ export function maskPicture({ mask, width, height }: Segmentation, color: string
   return picture;
 }
 
+/** The edge of a mask, within it. */
+export function contourPicture(mask: Uint8Array, width: number, height: number, color: string): ImageData {
+  const picture = new ImageData(width, height);
+  const [red, green, blue] = channels(color);
+  const inside = (x: number, y: number) => x >= 0 && y >= 0 && x < width && y < height && mask[y * width + x] === 1;
+  for (let y = 0; y < height; y++) {
+    for (let x = 0; x < width; x++) {
+      const isEdge = inside(x, y) && !(inside(x - 1, y) && inside(x + 1, y) && inside(x, y - 1) && inside(x, y + 1));
+      if (isEdge) picture.data.set([red, green, blue, 255], 4 * (y * width + x));
+    }
+  }
+  return picture;
+}
+
 /** The largest uncertainty of any box, per pixel. */
-export function combinedUncertainty(results: readonly Segmentation[]): Float32Array {
-  const [first, ...rest] = results;
-  const combined = Float32Array.from(first?.uncertainty ?? []);
-  for (const { uncertainty } of rest) {
+export function combinedUncertainty(results: readonly Segmentation[], map: UncertaintyMap): Float32Array {
+  const [first, ...rest] = results.map(({ uncertainty }) => uncertainty[map] ?? new Float32Array());
+  const combined = Float32Array.from(first ?? []);
+  for (const values of rest) {
     for (let pixel = 0; pixel < combined.length; pixel++) {
-      combined[pixel] = Math.max(combined[pixel] ?? 0, uncertainty[pixel] ?? 0);
+      combined[pixel] = Math.max(combined[pixel] ?? 0, values[pixel] ?? 0);
     }
   }
   return combined;
 }
 
-export function heatPicture(results: readonly Segmentation[], opacity: number): ImageData | undefined {
+export function heatPicture(
+  results: readonly Segmentation[],
+  map: UncertaintyMap,
+  opacity: number,
+): ImageData | undefined {
   const [first] = results;
   if (first === undefined) return undefined;
-  return colorize(combinedUncertainty(results), first.width, first.height, { opacity });
+  return colorize(combinedUncertainty(results, map), first.width, first.height, { opacity, max: MAPS[map].max });
 }
 
 /** 255 inside any mask, 0 outside. */

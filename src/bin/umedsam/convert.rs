@@ -23,6 +23,9 @@ pub struct Arguments {
     /// SPDX identifier of the checkpoint's licence, for the metadata
     #[arg(long, default_value = "Apache-2.0")]
     licence: String,
+    /// A calibration of this checkpoint, written by `umedsam calibrate --json`, to put into the weight file
+    #[arg(long)]
+    calibration: Option<PathBuf>,
     /// Refuse a checkpoint with another SHA-256
     #[arg(long)]
     sha256: Option<String>,
@@ -46,6 +49,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         &arguments.source,
         &arguments.licence,
         arguments.sha256.as_deref(),
+        arguments.calibration.as_deref(),
     )?;
     println!(
         "{}: {} parameters in {}, {} bytes, sha256 {}",

@@ -46,6 +46,13 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     println!("licence        {}", metadata.licence);
     println!("source         {}", metadata.source);
     println!("source sha256  {}", metadata.source_sha256);
+    match &metadata.calibration {
+        None => println!("calibration    none"),
+        Some(calibration) => {
+            let data = &calibration.data;
+            println!("calibration    {} images with {} boxes: {}", data.cases, data.boxes, data.description);
+        }
+    }
     println!("written by     umedsam {}", metadata.umedsam_version);
     Ok(())
 }
