@@ -11,6 +11,7 @@ pub mod error;
 #[cfg(feature = "cli")]
 pub mod eval;
 pub mod image;
+pub mod kernels;
 pub mod metrics;
 pub mod model;
 pub mod segment;

@@ -230,7 +230,9 @@ fn volumes_follow_the_official_procedure() {
     let segmenter = or_skip!(segmenter("f32"), "weights/ (run cargo xtask weights)");
     let case = read_npz(&path).unwrap();
     assert_eq!(case.depth, 25);
-    assert!(case.spacing.iter().zip([6.5, 0.78125, 0.78125]).all(|(actual, expected)| (actual - expected).abs() < 1e-9));
+    assert!(
+        case.spacing.iter().zip([6.5, 0.78125, 0.78125]).all(|(actual, expected)| (actual - expected).abs() < 1e-9)
+    );
     let official = read_labels(&segs);
     let options = SegmentOptions { uncertainty: UncertaintyOptions::single_pass(), ..Default::default() };
     let folder = TempDir::new().unwrap();

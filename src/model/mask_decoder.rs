@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::common::{LayerNorm2d, LayerNorm2dConfig, Mlp, MlpConfig};
 use super::transformer::{TwoWayTransformer, TwoWayTransformerConfig};
+use crate::kernels::gelu;
 
 /// Sizes of a [`MaskDecoder`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -162,11 +163,11 @@ impl MaskDecoder {
     /// - `image`: `[K, tokens, dim]`
     /// - output: `[K, tokens · 16, dim / 8]`, the 16 pixels in the order row, column of the first, row, column of the second
     fn upscale(&self, image: Tensor<3>) -> Tensor<3> {
-        let (conv1, norm, act1, conv2, act2) = &self.output_upscaling;
+        let (conv1, norm, _, conv2, _) = &self.output_upscaling;
         let [prompts, tokens, dim] = image.dims();
         let x = image.reshape([prompts * tokens, dim]);
-        let x = act1.forward(norm.forward(spread(conv1, x)));
-        let x = act2.forward(spread(conv2, x));
+        let x = gelu(norm.forward(spread(conv1, x)));
+        let x = gelu(spread(conv2, x));
         x.reshape([prompts, tokens * 16, dim / 8])
     }
 }

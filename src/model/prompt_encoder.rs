@@ -11,6 +11,7 @@ use burn::tensor::{Device, Distribution, Int, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
 use super::common::{LayerNorm2d, LayerNorm2dConfig};
+use crate::kernels::gelu;
 
 /// Sizes of a [`PromptEncoder`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -175,11 +176,11 @@ impl PromptEncoder {
     /// - `masks`: `[prompts, 4 · embedding_size, 4 · embedding_size]`
     /// - output: `[prompts, embedding_size², embed_dim]`
     pub fn embed_masks(&self, masks: Tensor<3>) -> Tensor<3> {
-        let (conv1, norm1, act1, conv2, norm2, act2, conv3) = &self.mask_downscaling;
+        let (conv1, norm1, _, conv2, norm2, _, conv3) = &self.mask_downscaling;
         let [prompts, height, width] = masks.dims();
         let x = masks.reshape([prompts, height, width, 1]);
-        let x = act1.forward(norm1.forward(patch_conv(conv1, x)));
-        let x = act2.forward(norm2.forward(patch_conv(conv2, x)));
+        let x = gelu(norm1.forward(patch_conv(conv1, x)));
+        let x = gelu(norm2.forward(patch_conv(conv2, x)));
         let x = patch_conv(conv3, x);
         let [_, height, width, embed_dim] = x.dims();
         x.reshape([prompts, height * width, embed_dim])

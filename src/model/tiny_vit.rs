@@ -7,11 +7,12 @@
 use burn::module::{Module, Param};
 use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::{Gelu, LayerNorm, LayerNormConfig, Linear, LinearConfig};
-use burn::tensor::activation::{gelu, softmax};
+use burn::tensor::activation::softmax;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
 use super::common::{ConvBn, ConvBnConfig, LayerNorm2d, LayerNorm2dConfig, conv2d_nhwc};
+use crate::kernels::gelu;
 
 /// Sizes of a [`TinyVit`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -194,8 +195,8 @@ pub struct PatchEmbed {
 
 impl PatchEmbed {
     fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let (first, act, second) = &self.seq;
-        second.forward(act.forward(first.forward(x)))
+        let (first, _, second) = &self.seq;
+        second.forward(gelu(first.forward(x)))
     }
 }
 
