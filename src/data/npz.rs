@@ -43,6 +43,20 @@ pub enum CaseBoxes {
 }
 
 impl ChallengeCase {
+    /// Keeps at most `limit` boxes, evenly spread, with their labels numbered anew; the other labels become background.
+    pub fn keep_boxes(&mut self, limit: usize) {
+        let CaseBoxes::Image(boxes) = &mut self.boxes else { return };
+        let count = boxes.len().min(limit.max(1));
+        let kept: Vec<usize> = (0..count).map(|position| position * boxes.len() / count).collect();
+        *boxes = kept.iter().map(|&index| boxes[index]).collect();
+        if let Some(gts) = &mut self.gts {
+            let new_label =
+                |label: usize| kept.iter().position(|&index| index + 1 == label).map_or(0, |place| place + 1);
+            let labels: Vec<u8> = (0..=usize::from(u8::MAX)).map(|label| new_label(label) as u8).collect();
+            gts.iter_mut().for_each(|label| *label = labels[usize::from(*label)]);
+        }
+    }
+
     /// Slice `z` of the pixels.
     pub fn slice(&self, z: usize) -> &[u8] {
         let size = self.height * self.width * self.channels;
@@ -145,4 +159,27 @@ fn to_array<R: Read>(npy: NpyFile<R>) -> std::result::Result<Array, String> {
     };
     let values = values.map_err(|error| error.to_string())?;
     Ok(Array { shape, values })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kept_boxes_keep_their_labels() {
+        let boxes = (0..5).map(|index| [f64::from(index); 4]).collect();
+        let mut case = ChallengeCase {
+            imgs: vec![0; 6],
+            depth: 1,
+            height: 1,
+            width: 6,
+            channels: 1,
+            boxes: CaseBoxes::Image(boxes),
+            gts: Some(vec![0, 1, 2, 3, 4, 5]),
+            spacing: [1.0; 3],
+        };
+        case.keep_boxes(2);
+        assert_eq!(case.boxes, CaseBoxes::Image(vec![[0.0; 4], [2.0; 4]]));
+        assert_eq!(case.gts, Some(vec![0, 1, 0, 2, 0, 0]));
+    }
 }

@@ -29,6 +29,8 @@ pub struct EvalSettings {
     pub map: MapKind,
     /// Bounds that the conformal masks are measured for.
     pub alphas: Vec<f64>,
+    /// At most this many boxes of an image, evenly spread, each with its label; `None` for all.
+    pub boxes_per_image: Option<usize>,
 }
 
 /// Gets each case as it is done: how many are done, of how many, and what became of it.
@@ -119,7 +121,10 @@ fn evaluate_file(
     embeddings: &EmbeddingCache,
     settings: &EvalSettings,
 ) -> Result<CaseReport> {
-    let data = read_npz(&case.path)?;
+    let mut data = read_npz(&case.path)?;
+    if let Some(limit) = settings.boxes_per_image {
+        data.keep_boxes(limit);
+    }
     let scores = evaluate_case(segmenter, &data, embeddings, &settings.options, settings.map, &settings.alphas)?;
     Ok(CaseReport {
         case: case.relative.clone(),

@@ -323,7 +323,7 @@ impl Image {
 impl ImageState {
     async fn segment(&self, boxes: &Float64Array, options: JsValue, maps: JsValue) -> Result<JsValue> {
         let boxes = values::boxes(boxes)?;
-        let options = values::from_js::<SegmentOptions>(options, Error::InvalidOption)?.checked()?;
+        let options = values::segment_options(options)?;
         let maps = values::from_js(maps, |cause| Error::InvalidOption(format!("maps: {cause}")))?;
         let mut embedded = self.embedded.lock().await;
         let answer = self.segment_with(&mut embedded, &boxes, &options, &maps).await;

@@ -7,7 +7,7 @@ use wasm_bindgen::prelude::*;
 
 use crate::error::{Error, Result};
 use crate::image::{ImageView, Pixels};
-use crate::segment::Segmentation;
+use crate::segment::{SegmentOptions, Segmentation};
 
 /// A JavaScript `Error` with our code.
 pub fn to_js_error(error: &Error) -> JsValue {
@@ -33,6 +33,22 @@ pub fn from_js<T: DeserializeOwned + Default>(value: JsValue, error: impl Fn(Str
         return Ok(T::default());
     }
     serde_wasm_bindgen::from_value(value).map_err(|cause| error(cause.to_string()))
+}
+
+/// What is asked for beside the mask. serde-wasm-bindgen overlooks unknown keys, which are mostly misspelt ones.
+pub fn segment_options(value: JsValue) -> Result<SegmentOptions> {
+    let check = |object: &JsValue, known: &[&str]| {
+        let keys = object.dyn_ref::<Object>().map(Object::keys).unwrap_or_default();
+        let unknown = keys.iter().filter_map(|key| key.as_string()).find(|key| !known.contains(&key.as_str()));
+        match unknown {
+            Some(key) => Err(Error::InvalidOption(format!("{key:?} is not known; use {}", known.join(", ")))),
+            None => Ok(()),
+        }
+    };
+    check(&value, &["uncertainty", "alpha", "calibrated"])?;
+    let uncertainty = Reflect::get(&value, &"uncertainty".into()).unwrap_or(JsValue::UNDEFINED);
+    check(&uncertainty, &["samples", "jitter", "multimask", "flips", "seed"])?;
+    from_js::<SegmentOptions>(value, Error::InvalidOption)?.checked()
 }
 
 /// Pixels copied out of a typed array.

@@ -9,6 +9,7 @@ use anyhow::{Context, Result, bail, ensure};
 use http::Method;
 use serde_json::{Value, json};
 use thirtyfour::common::command::{Command as DriverCommand, ExtensionCommand};
+use thirtyfour::extensions::cdp::ChromeDevTools;
 use thirtyfour::prelude::*;
 use xtask::server::Server;
 
@@ -134,12 +135,41 @@ impl Page {
         Ok(())
     }
 
+    /// Drags a finger between two places of the image.
+    pub async fn touch_drag(&self, from: (f64, f64), to: (f64, f64)) -> Result<()> {
+        let from = self.window_position(from.0, from.1).await?;
+        let to = self.window_position(to.0, to.1).await?;
+        let middle = ((from.0 + to.0) / 2, (from.1 + to.1) / 2);
+        let tools = ChromeDevTools::new(self.driver.handle.clone());
+        let touch = |kind: &str, points: Vec<(i64, i64)>| {
+            let points: Vec<Value> = points.iter().map(|(x, y)| json!({ "x": x, "y": y })).collect();
+            json!({ "type": kind, "touchPoints": points })
+        };
+        for event in [
+            touch("touchStart", vec![from]),
+            touch("touchMove", vec![middle]),
+            touch("touchMove", vec![to]),
+            touch("touchEnd", Vec::new()),
+        ] {
+            tools.execute_cdp_with_params("Input.dispatchTouchEvent", event).await?;
+        }
+        Ok(())
+    }
+
     /// Clicks an element.
     pub async fn click(&self, id: &str) -> Result<()> {
         let element = self.driver.find(By::Id(id)).await?;
         element.scroll_into_view().await?;
         element.click().await?;
         Ok(())
+    }
+
+    /// Chooses an option of a list.
+    pub async fn choose(&self, id: &str, value: &str) -> Result<()> {
+        let script = format!(
+            "const list = document.getElementById({id:?}); list.value = {value:?}; list.dispatchEvent(new Event('change'))"
+        );
+        self.script(&script).await.map(drop)
     }
 
     /// Clicks a save button and returns the file it gives.

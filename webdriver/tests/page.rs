@@ -163,7 +163,8 @@ async fn segment_reference(page: &Page, reference: &Reference) -> Result<()> {
     ensure!(agreement >= 0.99, "DSC with the reference is {agreement}");
 
     heatmap_follows_the_edge(page, &mask).await?;
-    let heat = image::open(page.download("save-heat", "ct_abdomen-uncertainty.png").await?)?.into_rgb8();
+    maps_and_contours_are_shown(page).await?;
+    let heat = image::open(page.download("save-heat", "ct_abdomen-total-uncertainty.png").await?)?.into_rgb8();
     ensure!(heat.dimensions() == (512, 512) && heat != reference.image, "the saved heatmap shows no heat");
     let saved = image::open(page.download("save-image", "ct_abdomen.png").await?)?.into_rgb8();
     ensure!(saved == reference.image, "the saved image is another one");
@@ -178,14 +179,79 @@ async fn segment_reference(page: &Page, reference: &Reference) -> Result<()> {
     let before = page.text("boxes").await?;
     page.drag((x1 - 60.0, y1), (x1 - 20.0, y1 + 20.0)).await?;
     page.wait_for("the resized box", &format!("return document.getElementById('boxes').innerText !== {before:?}"), 30)
-        .await
+        .await?;
+
+    // A finger draws a further box, and moves it.
+    page.touch_drag((60.0, 60.0), (130.0, 120.0)).await?;
+    page.wait_for_results(2, 30).await?;
+    let before = page.text("boxes").await?;
+    page.touch_drag((95.0, 90.0), (105.0, 130.0)).await?;
+    page.wait_for(
+        "the box moved by touch",
+        &format!("return document.getElementById('boxes').innerText !== {before:?}"),
+        30,
+    )
+    .await
+}
+
+/// The maps differ, each is explained, and both contours can be seen.
+async fn maps_and_contours_are_shown(page: &Page) -> Result<()> {
+    ensure!(page.text("calibration").await?.contains("images"), "{}", page.text("calibration").await?);
+    ensure!(page.text("guarantee").await?.contains("10 %"), "{}", page.text("guarantee").await?);
+    ensure!(page.text("boxes").await?.contains("expected DSC"), "{}", page.text("boxes").await?);
+    let mut pictures = Vec::new();
+    let mut meanings = Vec::new();
+    for map in ["aleatoric", "epistemic", "total"] {
+        page.choose("map", map).await?;
+        ensure!(page.text("legend-title").await?.to_lowercase().starts_with(map), "the legend does not say {map}");
+        meanings.push(page.text("meaning").await?);
+        pictures.push(map_alpha(page).await?);
+        page.screenshot(&format!("3-{map}")).await?;
+    }
+    ensure!(pictures[0] != pictures[1] && pictures[1] != pictures[2], "two maps look the same");
+    ensure!(meanings[0] != meanings[1] && meanings.iter().all(|text| text.len() > 20), "{meanings:?}");
+
+    // Without heat and mask only the contours are left; a stricter bound moves them apart.
+    for id in ["mask-on", "heat-on"] {
+        page.click(id).await?;
+    }
+    let contours = |alpha: Vec<u8>| alpha.iter().filter(|&&value| value == 255).count();
+    let mut lengths = Vec::new();
+    for alpha in ["0.2", "0.05"] {
+        let before = map_alpha(page).await?;
+        page.choose("alpha", alpha).await?;
+        let start = std::time::Instant::now();
+        while map_alpha(page).await? == before {
+            ensure!(start.elapsed().as_secs() < 60, "α = {alpha} changes nothing");
+            tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+        }
+        lengths.push(contours(map_alpha(page).await?));
+    }
+    page.screenshot("3-contours").await?;
+    ensure!(lengths.iter().all(|&length| length > 100), "contours of {lengths:?} pixels");
+    page.click("outer-on").await?;
+    let inner = contours(map_alpha(page).await?);
+    page.click("outer-on").await?;
+    ensure!(inner > 50 && inner < lengths[1], "the inner contour has {inner} of {} pixels", lengths[1]);
+    page.choose("alpha", "0.1").await?;
+    page.wait_for("the guarantee", "return document.getElementById('guarantee').innerText.includes('10 %')", 60)
+        .await?;
+    for id in ["mask-on", "heat-on"] {
+        page.click(id).await?;
+    }
+    Ok(())
 }
 
 async fn heatmap_follows_the_edge(page: &Page, mask: &GrayImage) -> Result<()> {
-    page.click("mask-on").await?;
+    let others = ["mask-on", "outer-on", "inner-on"];
+    for id in others {
+        page.click(id).await?;
+    }
     page.screenshot("3-heatmap-alone").await?;
     let alpha = map_alpha(page).await?;
-    page.click("mask-on").await?;
+    for id in others {
+        page.click(id).await?;
+    }
     let width = mask.width() as usize;
     ensure!(alpha.len() == mask.as_raw().len(), "the heatmap has {} pixels", alpha.len());
 

@@ -4,6 +4,7 @@ pub mod build;
 pub mod process;
 pub mod samples;
 pub mod server;
+pub mod study;
 pub mod tools;
 pub mod weights;
 

@@ -8,7 +8,7 @@ use clap::{Parser, Subcommand};
 use xtask::build::{self, Profile};
 use xtask::process::{cargo, command, run, say};
 use xtask::server::Server;
-use xtask::{root, target, tools, weights};
+use xtask::{root, study, target, tools, weights};
 
 #[derive(Parser)]
 #[command(about)]
@@ -51,6 +51,10 @@ enum Command {
     },
     /// Run the page at full size on WebGPU, emulated if there is no GPU (minutes), and print its timings
     Webgpu,
+    /// Calibrate the official weights on ../shared/data/calib, for the default ensemble and the single pass
+    Calibrate,
+    /// Compare kinds of uncertainty on ../shared/data (an hour), and write the tables of docs/uncertainty.md
+    Study,
     /// Time the page on the CPU and print the module's size and peak memory
     Measure,
 }
@@ -72,6 +76,8 @@ fn main() -> Result<()> {
         }
         Command::Webgpu => page_test(Profile::Dist, &["--ignored", "webgpu_full_size"]),
         Command::Measure => measure(),
+        Command::Calibrate => study::calibrate(),
+        Command::Study => study::study(),
     }
 }
 

@@ -34,6 +34,9 @@ pub struct Arguments {
     /// Bounds to measure the conformal masks for
     #[arg(long = "alpha", default_values_t = [0.05, 0.1])]
     alphas: Vec<f64>,
+    /// At most this many boxes of an image, evenly spread
+    #[arg(long)]
+    boxes_per_image: Option<usize>,
     /// Leave probabilities as the network gives them
     #[arg(long)]
     uncalibrated: bool,
@@ -71,6 +74,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
             MapArgument::Epistemic => MapKind::Epistemic,
         },
         alphas: arguments.alphas.clone(),
+        boxes_per_image: arguments.boxes_per_image,
     };
     let embeddings = EmbeddingCache::new(arguments.embeddings.clone(), &bytes);
     let segmenter = Segmenter::from_weights(bytes, &Device::flex())?;

@@ -1,0 +1,202 @@
+//! Which ensemble is worth its time: calibrates each on `../shared/data/calib`, measures it on `../shared/data/val`, and writes the tables of
+//! `docs/uncertainty.md`.
+
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+
+use crate::process::{cargo, command, run, say};
+use crate::{root, target, weights};
+
+/// Name, options as `umedsam eval --uncertainty` takes them, decodes and encodes per box and image.
+const ENSEMBLES: [(&str, &str, usize, usize); 8] = [
+    ("single pass", "none", 1, 1),
+    ("multimask hypotheses", "samples=0,multimask=0.5", 1, 1),
+    ("box jitter, K = 4", "samples=4,jitter=5", 5, 1),
+    ("box jitter, K = 8", "samples=8,jitter=5", 9, 1),
+    ("box jitter of 2.5 pixels, K = 8", "samples=8,jitter=2.5", 9, 1),
+    ("box jitter, K = 8, and multimask", "samples=8,jitter=5,multimask=0.25", 9, 1),
+    ("flips", "samples=0,flips=true", 3, 3),
+    ("box jitter, K = 2, flips and multimask", "samples=2,jitter=5,multimask=0.25,flips=true", 9, 3),
+];
+
+/// Boxes of an image that the study looks at: images with dozens of nuclei would take most of its time.
+const BOXES_PER_IMAGE: &str = "6";
+
+/// Begins and ends what is generated in the document.
+const MARKS: [&str; 2] = ["<!-- made by cargo xtask study -->\n", "<!-- end of what cargo xtask study makes -->\n"];
+
+/// The command line, built.
+fn umedsam() -> Result<PathBuf> {
+    run(cargo().args(["build", "--package", "umedsam", "--bin", "umedsam"]))?;
+    Ok(target().join("debug/umedsam"))
+}
+
+fn data(split: &str) -> Result<PathBuf> {
+    let folder = root().join("../shared/data").join(split);
+    ensure!(folder.exists(), "{} is not here; the study needs it", folder.display());
+    Ok(folder)
+}
+
+fn embeddings() -> PathBuf {
+    target().join("embeddings")
+}
+
+/// Calibrates the official weights for the default ensemble and the single pass, and writes `weights/calibration-litemedsam.json`.
+pub fn calibrate() -> Result<()> {
+    weights::ensure(&["f32"], None)?;
+    let scratch = target().join("calibrated.safetensors");
+    run(command(umedsam()?)
+        .args(["calibrate", "--weights"])
+        .arg(weights::path("f32"))
+        .arg("--data")
+        .arg(data("calib")?)
+        .args(["--out".as_ref(), scratch.as_os_str()])
+        .args(["--json".as_ref(), weights::calibration().as_os_str()])
+        .args(["--embeddings".as_ref(), embeddings().as_os_str()])
+        .args(["--boxes-per-image", BOXES_PER_IMAGE])
+        .args([
+            "--description",
+            "open 2D images of ten modalities (the project's calib split), boxes loosened by 0–5 px",
+        ]))?;
+    weights::ensure(&["f32", "f16"], None)
+}
+
+/// Compares the ensembles and measures the default on all boxes.
+pub fn study() -> Result<()> {
+    weights::ensure(&["f32", "f16"], None)?;
+    let umedsam = umedsam()?;
+    let folder = target().join("study");
+    std::fs::create_dir_all(&folder)?;
+    let mut rows = Vec::new();
+    for (name, options, decodes, encodes) in ENSEMBLES {
+        let report = folder.join(format!("{options}.json"));
+        if !report.exists() {
+            say(format!("{name}: {options}"));
+            let calibrated = folder.join(format!("{options}.safetensors"));
+            run(command(&umedsam)
+                .args(["calibrate", "--weights"])
+                .arg(weights::path("f32"))
+                .args(["--uncertainty", options, "--boxes-per-image", BOXES_PER_IMAGE])
+                .args(["--data".as_ref(), data("calib")?.as_os_str(), "--out".as_ref(), calibrated.as_os_str()])
+                .args(["--embeddings".as_ref(), embeddings().as_os_str()]))?;
+            evaluate(&umedsam, &calibrated, options, &report, &["--boxes-per-image", BOXES_PER_IMAGE])?;
+        }
+        rows.push((name, decodes, encodes, read(&report)?));
+    }
+    say("The default, on all boxes");
+    let default = folder.join("default.json");
+    evaluate(&umedsam, &weights::path("f32"), "default", &default, &[])?;
+    let raw = folder.join("raw.json");
+    evaluate(&umedsam, &weights::path("f32"), "none", &raw, &["--uncalibrated"])?;
+
+    let mut text = comparison(&rows);
+    text.push_str(&by_modality(&read(&default)?, &read(&raw)?));
+    replace_in(&root().join("docs/uncertainty.md"), &text)
+}
+
+fn evaluate(umedsam: &Path, weights: &Path, options: &str, report: &Path, extra: &[&str]) -> Result<()> {
+    run(command(umedsam)
+        .args(["eval".as_ref(), "--weights".as_ref(), weights.as_os_str()])
+        .args(["--data".as_ref(), data("val")?.as_os_str(), "--report".as_ref(), report.as_os_str()])
+        .args(["--html".as_ref(), report.with_extension("html").as_os_str()])
+        .args(["--embeddings".as_ref(), embeddings().as_os_str()])
+        .args(["--uncertainty", options])
+        .args(extra))
+}
+
+fn read(report: &Path) -> Result<Value> {
+    serde_json::from_slice(&std::fs::read(report)?).with_context(|| report.display().to_string())
+}
+
+fn number(group: &Value, path: &str) -> f64 {
+    path.split('/').fold(group, |value, key| &value[key]).as_f64().unwrap_or(f64::NAN)
+}
+
+fn comparison(rows: &[(&str, usize, usize, Value)]) -> String {
+    let mut text = format!(
+        "### Ensembles compared, each with its own calibration, at most {BOXES_PER_IMAGE} boxes per image\n\n\
+         | ensemble | decodes | encodes | ECE | worst modality's | NLL | AUROC | AURC | against single pass | E-AURC | UEO | \\|expected − true DSC\\| | \
+         FNR, FPR at α 0.05 | FNR, FPR at α 0.1 |\n|---|---|---|---|---|---|---|---|---|---|---|---|---|---|\n"
+    );
+    let single = rows.first().map_or(f64::NAN, |(.., report)| number(&report["overall"], "aurc"));
+    for (name, decodes, encodes, report) in rows {
+        let overall = &report["overall"];
+        let (worst, worst_ece) = worst_modality(report);
+        let risks = |alpha: &str| {
+            let risk = |kind: &str| overall["conformal"][alpha][kind].as_f64().unwrap_or(f64::NAN);
+            format!("{:.3}, {:.3}", risk("fnr"), risk("fpr"))
+        };
+        let _ = writeln!(
+            text,
+            "| {name} | {decodes} | {encodes} | {:.4} | {worst_ece:.3} {worst} | {:.4} | {:.4} | {:.5} | {:+.1} % | {:.5} | {:.3} | {:.4} | {} | {} |",
+            number(overall, "ece"),
+            number(overall, "nll"),
+            number(overall, "auroc"),
+            number(overall, "aurc"),
+            (number(overall, "aurc") / single - 1.0) * 100.0,
+            number(overall, "eaurc"),
+            number(overall, "ueo"),
+            number(overall, "expected_dsc_mae"),
+            risks("0.05"),
+            risks("0.1"),
+        );
+    }
+    text.push('\n');
+    text
+}
+
+fn worst_modality(report: &Value) -> (String, f64) {
+    let groups = report["modalities"].as_object().into_iter().flatten();
+    let eces = groups.map(|(name, group)| (name.clone(), number(group, "ece")));
+    eces.max_by(|a, b| a.1.total_cmp(&b.1)).unwrap_or_default()
+}
+
+fn by_modality(report: &Value, raw: &Value) -> String {
+    let mut text = String::from(
+        "### The default by modality, all boxes (in brackets: 95 % bootstrap interval over images)\n\n\
+         | | n | DSC | NSD | ECE | ECE, single pass uncalibrated | AUROC | AURC | \\|expected − true DSC\\| | flagged | FNR, FPR at α 0.05 | FNR, FPR at α 0.1 |\n\
+         |---|---|---|---|---|---|---|---|---|---|---|---|\n",
+    );
+    let modalities = report["modalities"].as_object().into_iter().flatten();
+    let groups = std::iter::once(("all", &report["overall"], &raw["overall"]))
+        .chain(modalities.map(|(name, group)| (name.as_str(), group, &raw["modalities"][name])));
+    for (name, group, raw) in groups {
+        let with_interval = |metric: &str| {
+            let end = |index: usize| group["ci"][metric][index].as_f64().unwrap_or(f64::NAN);
+            format!("{:.4} ({:.3}–{:.3})", number(group, metric), end(0), end(1))
+        };
+        let risks = |alpha: &str| {
+            let risk = |kind: &str| group["conformal"][alpha][kind].as_f64().unwrap_or(f64::NAN);
+            format!("{:.3}, {:.3}", risk("fnr"), risk("fpr"))
+        };
+        let _ = writeln!(
+            text,
+            "| {name} | {} | {} | {:.4} | {} | {:.4} | {} | {} | {:.4} | {:.0} % | {} | {} |",
+            group["n"],
+            with_interval("dsc"),
+            number(group, "nsd"),
+            with_interval("ece"),
+            number(raw, "ece"),
+            with_interval("auroc"),
+            with_interval("aurc"),
+            number(group, "expected_dsc_mae"),
+            100.0 * number(group, "flagged"),
+            risks("0.05"),
+            risks("0.1"),
+        );
+    }
+    text
+}
+
+/// Puts text between the marks of a document.
+fn replace_in(path: &Path, text: &str) -> Result<()> {
+    let document = std::fs::read_to_string(path)?;
+    let (before, rest) = document.split_once(MARKS[0]).context("the document has no mark for the tables")?;
+    let (_, after) = rest.split_once(MARKS[1]).context("the document has no mark for the tables' end")?;
+    std::fs::write(path, format!("{before}{}\n{text}\n{}{after}", MARKS[0], MARKS[1]))?;
+    say(format!("The tables are in {}", path.display()));
+    Ok(())
+}
