@@ -42,7 +42,8 @@ fn exp_of_negative(x: f32) -> f32 {
     // Adding and taking away 1.5 · 2²³ rounds to a whole number, also where there is no instruction for it.
     const ROUND: f32 = 12_582_912.0;
     let x = if x < -87.0 { -87.0 } else { x };
-    let power = (x * std::f32::consts::LOG2_E + ROUND) - ROUND;
+    let shifted = x * std::f32::consts::LOG2_E + ROUND;
+    let power = shifted - ROUND;
     // ln 2 in two parts, so that the remainder keeps its digits.
     let rest = x - power * 0.693_359_4 + power * 2.121_944_4e-4;
     let series = 1.0
@@ -52,7 +53,8 @@ fn exp_of_negative(x: f32) -> f32 {
                     * (0.5
                         + rest
                             * (0.166_666_67 + rest * (0.041_666_67 + rest * (0.008_333_334 + rest * 0.001_388_889)))));
-    let scale = f32::from_bits(((power as i32 + 127) << 23) as u32);
+    // The last bits of `shifted` are the power as a whole number, which becomes the exponent.
+    let scale = f32::from_bits(shifted.to_bits().wrapping_sub(ROUND.to_bits()).wrapping_add(127) << 23);
     series * scale
 }
 

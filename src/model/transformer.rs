@@ -189,18 +189,128 @@ impl Attention {
     /// - `k`, `v`: `[batch, keys, dim]`
     /// - output: `[batch, queries, dim]`
     pub fn forward(&self, q: Tensor<3>, k: Tensor<3>, v: Tensor<3>) -> Tensor<3> {
+        let [_, queries, _] = q.dims();
+        let [_, keys, _] = k.dims();
+        let [_, internal_dim] = self.q_proj.weight.dims();
+        // Both are the same sums in another order. With few tokens on one side, projecting those instead of the many of the other side
+        // takes less than half of the work.
+        if queries * self.num_heads <= internal_dim && queries < keys {
+            self.few_to_many(q, k, v)
+        } else if keys * self.num_heads <= internal_dim && keys < queries {
+            self.many_to_few(q, k, v)
+        } else {
+            self.project_all(q, k, v)
+        }
+    }
+
+    fn scale(&self) -> f64 {
+        let [_, internal_dim] = self.q_proj.weight.dims();
+        ((internal_dim / self.num_heads) as f64).powf(-0.5)
+    }
+
+    fn project_all(&self, q: Tensor<3>, k: Tensor<3>, v: Tensor<3>) -> Tensor<3> {
         let q = self.separate_heads(self.q_proj.forward(q));
         let k = self.separate_heads(self.k_proj.forward(k));
         let v = self.separate_heads(self.v_proj.forward(v));
-        let [_, _, _, head_dim] = q.dims();
-        let scores = q.matmul(k.transpose()) * (head_dim as f64).powf(-0.5);
+        let scores = q.matmul(k.transpose()) * self.scale();
         let x = softmax(scores, 3).matmul(v);
-        let [batch, heads, tokens, head_dim] = x.dims();
-        self.out_proj.forward(x.swap_dims(1, 2).reshape([batch, tokens, heads * head_dim]))
+        self.out_proj.forward(join_heads(x))
+    }
+
+    /// Few queries, many keys: every head's queries are taken through its key projection, `q (W_k k)ᵀ = (q W_kᵀ) kᵀ`, and the values are
+    /// averaged before they are projected. The keys' bias shifts all scores of a query alike, which softmax takes away.
+    fn few_to_many(&self, q: Tensor<3>, k: Tensor<3>, v: Tensor<3>) -> Tensor<3> {
+        let [batch, queries, dim] = q.dims();
+        let q = self.separate_heads(self.q_proj.forward(q) * self.scale());
+        let q = q.matmul(self.heads_of(&self.k_proj).transpose()).reshape([batch, self.num_heads * queries, dim]);
+        let weights = softmax(q.matmul(k.transpose()), 2);
+        let mean = weights.matmul(v);
+        let [batch, _, dim] = mean.dims();
+        let x = mean.reshape([batch, self.num_heads, queries, dim]).matmul(self.heads_of(&self.v_proj));
+        let x = join_heads(x);
+        let x = match &self.v_proj.bias {
+            Some(bias) => x + bias.val().unsqueeze(),
+            None => x,
+        };
+        self.out_proj.forward(x)
+    }
+
+    /// Many queries, few keys: every head's keys are taken through its query projection, and its values through its part of the output
+    /// projection.
+    fn many_to_few(&self, q: Tensor<3>, k: Tensor<3>, v: Tensor<3>) -> Tensor<3> {
+        let [key_batch, keys, dim] = k.dims();
+        let heads = self.num_heads;
+        let k = self.separate_heads(self.k_proj.forward(k) * self.scale());
+        let bias = self.q_proj.bias.as_ref().map(|bias| {
+            let bias = bias.val();
+            let [internal_dim] = bias.dims();
+            k.clone().matmul(bias.reshape([1, heads, internal_dim / heads, 1])).reshape([key_batch, 1, heads * keys])
+        });
+        let k = k.matmul(self.heads_of(&self.q_proj).transpose()).reshape([key_batch, heads * keys, dim]);
+        let scores = q.matmul(k.transpose());
+        let scores = match bias {
+            Some(bias) => scores + bias,
+            None => scores,
+        };
+        let [batch, queries, _] = scores.dims();
+        let weights = softmax(scores.reshape([batch, queries, heads, keys]), 3).reshape([batch, queries, heads * keys]);
+
+        let v = self.separate_heads(self.v_proj.forward(v));
+        let [internal_dim, dim] = self.out_proj.weight.dims();
+        let out = self.out_proj.weight.val().reshape([1, heads, internal_dim / heads, dim]);
+        let x = weights.matmul(v.matmul(out).reshape([key_batch, heads * keys, dim]));
+        match &self.out_proj.bias {
+            Some(bias) => x + bias.val().unsqueeze(),
+            None => x,
+        }
+    }
+
+    /// A projection's part of each head.
+    ///
+    /// # Shapes
+    /// - output: `[1, heads, dim, internal_dim / heads]`
+    fn heads_of(&self, projection: &Linear) -> Tensor<4> {
+        let weight = projection.weight.val();
+        let [dim, internal_dim] = weight.dims();
+        weight.reshape([1, dim, self.num_heads, internal_dim / self.num_heads]).swap_dims(1, 2)
     }
 
     fn separate_heads(&self, x: Tensor<3>) -> Tensor<4> {
         let [batch, tokens, dim] = x.dims();
         x.reshape([batch, tokens, self.num_heads, dim / self.num_heads]).swap_dims(1, 2)
+    }
+}
+
+/// # Shapes
+/// - `x`: `[batch, heads, tokens, head_dim]`
+/// - output: `[batch, tokens, heads · head_dim]`
+fn join_heads(x: Tensor<4>) -> Tensor<3> {
+    let [batch, heads, tokens, head_dim] = x.dims();
+    x.swap_dims(1, 2).reshape([batch, tokens, heads * head_dim])
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::{Distribution, Tolerance};
+
+    use super::*;
+
+    #[test]
+    fn every_order_of_the_sums_is_the_same_attention() {
+        let device = Device::flex();
+        let attention = Attention::init(32, 16, 4, &device);
+        let normal = |batch: usize, tokens: usize| {
+            Tensor::<3>::random([batch, tokens, 32], Distribution::Normal(0.0, 1.0), &device)
+        };
+        for (few_batch, many_batch) in [(3, 1), (3, 3), (1, 1)] {
+            let (few, many, values) = (normal(few_batch, 4), normal(many_batch, 50), normal(many_batch, 50));
+            let expected = attention.project_all(few.clone(), many.clone(), values.clone()).into_data();
+            let actual = attention.few_to_many(few.clone(), many.clone(), values).into_data();
+            actual.assert_approx_eq::<f32>(&expected, Tolerance::absolute(1e-5));
+            let values = normal(few_batch, 4);
+            let expected = attention.project_all(many.clone(), few.clone(), values.clone()).into_data();
+            let actual = attention.many_to_few(many, few, values).into_data();
+            actual.assert_approx_eq::<f32>(&expected, Tolerance::absolute(1e-5));
+        }
     }
 }
