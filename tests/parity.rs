@@ -30,7 +30,7 @@ fn preprocessing_matches_opencv() {
         let worst = result.resized.data.iter().zip(&expected).map(|(a, b)| a.abs_diff(*b)).max().unwrap();
         let differing = result.resized.data.iter().zip(&expected).filter(|(a, b)| a != b).count();
         eprintln!("{case}: {differing} of {} resized values differ, by at most {worst}", expected.len());
-        assert!(worst <= 1, "{case}: a resized value is off by {worst}");
+        assert_eq!(worst, 0, "{case}: a resized value is off by {worst}");
 
         let expected = reference.channels_last("input");
         let worst = result.input.iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);

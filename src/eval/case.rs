@@ -12,7 +12,7 @@ use crate::segment::{BoxPrompt, SegmentOptions, Segmentation, Segmenter};
 
 /// Tolerance of the NSD, in pixels of images and mm of volumes: the challenge's.
 const NSD_TOLERANCE: f64 = 2.0;
-/// The challenge counts the NSD as 0 where the DSC is not above this.
+/// The challenge counts the NSD of a case as 0 where its DSC is not above this.
 const LOWEST_DSC_WITH_NSD: f64 = 0.2;
 /// Pixels are judged within the box enlarged by this share of its size on each side.
 const REGION_MARGIN: f64 = 0.125;
@@ -258,13 +258,12 @@ impl<'a> Judge<'a> {
     fn finish(mut self) -> CaseScores {
         let shape = [self.case.depth, self.case.height, self.case.width];
         let labels = self.scores.boxes.len();
-        for label in 1..=labels as u8 {
-            let only = |labels: &[u8]| labels.iter().map(|&value| u8::from(value == label)).collect::<Vec<_>>();
-            let (truth, found) = (only(self.gts), only(&self.segs));
-            let dsc = dsc(&found, &truth);
-            self.scores.dsc += dsc / labels as f64;
-            if dsc > LOWEST_DSC_WITH_NSD {
-                let (found, truth) = (Mask { values: &found, shape }, Mask { values: &truth, shape });
+        let only = |labels: &[u8], label: u8| labels.iter().map(|&value| u8::from(value == label)).collect::<Vec<_>>();
+        let pairs: Vec<_> = (1..=labels as u8).map(|label| (only(&self.segs, label), only(self.gts, label))).collect();
+        self.scores.dsc = pairs.iter().map(|(found, truth)| dsc(found, truth)).sum::<f64>() / labels as f64;
+        if self.scores.dsc > LOWEST_DSC_WITH_NSD {
+            for (found, truth) in &pairs {
+                let (found, truth) = (Mask { values: found, shape }, Mask { values: truth, shape });
                 self.scores.nsd += nsd(truth, found, self.case.spacing, NSD_TOLERANCE) / labels as f64;
                 if let Some(sum) = &mut self.scores.contour_nsd {
                     *sum += contour_nsd(truth, found, self.case.spacing, NSD_TOLERANCE) / labels as f64;

@@ -11,7 +11,7 @@ use crate::segment::{EncodedImage, Segmenter};
 use crate::uncertainty::{Flip, UncertaintyOptions};
 use crate::weights::sha256_hex;
 
-/// A folder of embeddings, 4 MB an image, named by the weights and the pixels; or no folder, and every image is encoded.
+/// A folder of embeddings, 4 MB an image, named by the weights and the network's input; or no folder, and every image is encoded.
 #[derive(Debug, Clone)]
 pub struct EmbeddingCache {
     folder: Option<PathBuf>,
@@ -38,7 +38,8 @@ impl EmbeddingCache {
     ) -> Result<(EncodedImage, Preprocessed)> {
         let view = ImageView::new(Pixels::U8(pixels), width, height, channels)?;
         let preprocessed = segmenter.preprocess(&view, Window::Auto)?;
-        let name = sha256_hex(&[self.key.as_bytes(), &[0], pixels, &width.to_le_bytes()].concat());
+        let input: Vec<u8> = preprocessed.input.iter().flat_map(|value| value.to_le_bytes()).collect();
+        let name = sha256_hex(&[self.key.as_bytes(), &input].concat());
         let embedding = match self.read(segmenter, &name, None) {
             Some(embedding) => embedding,
             None => {

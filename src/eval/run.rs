@@ -101,7 +101,7 @@ pub fn evaluate(
         "map": settings.map,
         "definitions": {
             "dsc": "mean over labels, then over cases",
-            "nsd": "surface Dice at tolerance 2 (pixels, or mm in volumes), 0 where the label's DSC is at most 0.2; as in the challenge, \
+            "nsd": "surface Dice at tolerance 2 (pixels, or mm in volumes), 0 where the case's DSC is at most 0.2; as in the challenge, \
                     an image is a volume of one slice whose faces are surface",
             "contour_nsd": "the same of the contours alone, images only",
             "region": "pixels in the box enlarged by 12.5 % of its size on each side; a case counts as at most 4000 pixels",

@@ -49,23 +49,6 @@ impl Axis {
         })
     }
 
-    /// Bilinear weights of `INTER_AREA` when it enlarges.
-    fn enlarge(source: usize, destination: usize) -> Self {
-        // Where source and destination pixels end together, the last bit of these decides between two pixels: same order of
-        // operations and same types as OpenCV.
-        let inverse = destination as f64 / source as f64;
-        let scale = 1.0 / inverse;
-        Self::new(destination, |index, taps| {
-            let below = ((index as f64 * scale).floor() as usize).min(source - 1);
-            let fraction = ((index + 1) as f64 - (below + 1) as f64 * inverse) as f32;
-            let fraction = if fraction <= 0.0 || below + 1 >= source { 0.0 } else { fraction - fraction.floor() };
-            taps.push(Tap { source: below, weight: 1.0 - fraction });
-            if fraction > 0.0 {
-                taps.push(Tap { source: below + 1, weight: fraction });
-            }
-        })
-    }
-
     fn new(destination: usize, mut push: impl FnMut(usize, &mut Vec<Tap>)) -> Self {
         let mut taps = Vec::new();
         let ends = (0..destination)
@@ -87,22 +70,74 @@ impl Axis {
     }
 }
 
+/// Fraction bits of the weights when enlarging.
+const WEIGHT_BITS: u32 = 11;
+
+/// Two neighbours and their weights in 1 / 2048, for one destination pixel.
+struct Pair {
+    below: usize,
+    above: usize,
+    weights: [i32; 2],
+}
+
+/// Bilinear weights of `INTER_AREA` when it enlarges.
+fn enlarge_pairs(source: usize, destination: usize) -> Vec<Pair> {
+    // Where source and destination pixels end together, the last bit of these decides between two pixels: same order of operations and
+    // same types as OpenCV.
+    let inverse = destination as f64 / source as f64;
+    let scale = 1.0 / inverse;
+    let pair = |index: usize| {
+        let below = ((index as f64 * scale).floor() as usize).min(source - 1);
+        let fraction = ((index + 1) as f64 - (below + 1) as f64 * inverse) as f32;
+        let fraction = if fraction <= 0.0 || below + 1 >= source { 0.0 } else { fraction - fraction.floor() };
+        let fixed = |weight: f32| (weight * (1 << WEIGHT_BITS) as f32).round_ties_even() as i32;
+        Pair { below, above: (below + 1).min(source - 1), weights: [fixed(1.0 - fraction), fixed(fraction)] }
+    };
+    (0..destination).map(pair).collect()
+}
+
+/// Enlarges in whole numbers, with the bits that OpenCV drops dropped where it drops them.
+fn enlarge(image: &Image8, width: usize, height: usize) -> Vec<u8> {
+    let channels = image.channels;
+    let columns = enlarge_pairs(image.width, width);
+    let widened: Vec<i32> = image
+        .data
+        .chunks_exact(image.width * channels)
+        .flat_map(|row| {
+            let value = |pixel: usize, channel: usize| i32::from(row[pixel * channels + channel]);
+            columns.iter().flat_map(move |pair| {
+                let [low, high] = pair.weights;
+                (0..channels).map(move |channel| low * value(pair.below, channel) + high * value(pair.above, channel))
+            })
+        })
+        .collect();
+    let row = |index: usize| &widened[index * width * channels..][..width * channels];
+    enlarge_pairs(image.height, height)
+        .iter()
+        .flat_map(|pair| {
+            let [low, high] = pair.weights;
+            let part = |weight: i32, value: i32| (weight * (value >> 4)) >> 16;
+            let values = row(pair.below).iter().zip(row(pair.above));
+            values.map(move |(&below, &above)| ((part(low, below) + part(high, above) + 2) >> 2) as u8)
+        })
+        .collect()
+}
+
 /// Resizes an image to `width × height` pixels.
 pub fn resize_area(image: &Image8, width: usize, height: usize) -> Image8 {
+    let channels = image.channels;
     if (width, height) == (image.width, image.height) {
         return image.clone();
     }
-    let axis = match width <= image.width && height <= image.height {
-        true => Axis::shrink,
-        false => Axis::enlarge,
-    };
-    let (columns, rows) = (axis(image.width, width), axis(image.height, height));
+    if width > image.width || height > image.height {
+        return Image8 { width, height, channels, data: enlarge(image, width, height) };
+    }
+    let (columns, rows) = (Axis::shrink(image.width, width), Axis::shrink(image.height, height));
     // OpenCV averages blocks of 2×2 in integers, which rounds halves up.
     let round = match (width * 2, height * 2) == (image.width, image.height) {
         true => |value: f32| (value + 0.5).floor(),
         false => f32::round_ties_even,
     };
-    let channels = image.channels;
     let source_stride = image.width * channels;
     let stride = width * channels;
 
@@ -152,6 +187,16 @@ mod tests {
         // cv2.resize(np.uint8([[0, 100]]), (4, 1), interpolation=cv2.INTER_AREA) is [0, 0, 100, 100]: whole factors repeat pixels.
         let image = grey(2, 1, vec![0, 100]);
         assert_eq!(resize_area(&image, 4, 1).data, [0, 0, 100, 100]);
+    }
+
+    #[test]
+    fn enlarging_equals_opencv() {
+        // cv2.resize(np.uint8([[3, 250, 17], [90, 41, 200]]), (5, 4), interpolation=cv2.INTER_AREA)
+        let image = grey(3, 2, vec![3, 250, 17, 90, 41, 200]);
+        assert_eq!(
+            resize_area(&image, 5, 4).data,
+            [3, 85, 250, 95, 17, 3, 85, 250, 95, 17, 90, 74, 41, 147, 200, 90, 74, 41, 147, 200]
+        );
     }
 
     #[test]

@@ -40,4 +40,4 @@ pub fn preprocessing_digest() -> String {
 }
 
 /// What [`preprocessing_digest`] is natively; the browser must agree bit for bit.
-pub const PREPROCESSING_DIGEST: &str = "0af6e2997f6236cc47f42f7aa242c3136797546a47f38510c2f853e6f20eeb9d";
+pub const PREPROCESSING_DIGEST: &str = "d45c61d92504cf86de185b71e28fc4864865ecb8ba81f12ddf3f7d31685a571e";
