@@ -9,7 +9,6 @@ use anyhow::{Context, Result, bail, ensure};
 use http::Method;
 use serde_json::{Value, json};
 use thirtyfour::common::command::{Command as DriverCommand, ExtensionCommand};
-use thirtyfour::extensions::cdp::ChromeDevTools;
 use thirtyfour::prelude::*;
 use xtask::server::Server;
 
@@ -81,7 +80,7 @@ impl Page {
     pub async fn wait_for_results(&self, boxes: usize, seconds: u64) -> Result<()> {
         let script = format!(
             "const items = [...document.querySelectorAll('#boxes small')];
-             return items.length === {boxes} && items.every((item) => item.textContent.includes('IoU'))"
+             return items.length === {boxes} && items.every((item) => item.textContent.includes('expected DSC'))"
         );
         self.wait_for(&format!("{boxes} results"), &script, seconds).await
     }
@@ -140,7 +139,6 @@ impl Page {
         let from = self.window_position(from.0, from.1).await?;
         let to = self.window_position(to.0, to.1).await?;
         let middle = ((from.0 + to.0) / 2, (from.1 + to.1) / 2);
-        let tools = ChromeDevTools::new(self.driver.handle.clone());
         let touch = |kind: &str, points: Vec<(i64, i64)>| {
             let points: Vec<Value> = points.iter().map(|(x, y)| json!({ "x": x, "y": y })).collect();
             json!({ "type": kind, "touchPoints": points })
@@ -151,7 +149,8 @@ impl Page {
             touch("touchMove", vec![to]),
             touch("touchEnd", Vec::new()),
         ] {
-            tools.execute_cdp_with_params("Input.dispatchTouchEvent", event).await?;
+            let command = DevTools { command: "Input.dispatchTouchEvent", parameters: event };
+            self.driver.handle().cmd(DriverCommand::ExtensionCommand(Box::new(command))).await?;
         }
         Ok(())
     }
@@ -223,6 +222,27 @@ impl ExtensionCommand for ReadLog {
 
     fn endpoint(&self) -> Arc<str> {
         "/se/log".into()
+    }
+}
+
+/// A command of the browser's developer tools.
+#[derive(Debug)]
+struct DevTools {
+    command: &'static str,
+    parameters: Value,
+}
+
+impl ExtensionCommand for DevTools {
+    fn parameters_json(&self) -> Option<Value> {
+        Some(json!({ "cmd": self.command, "params": self.parameters }))
+    }
+
+    fn method(&self) -> Method {
+        Method::POST
+    }
+
+    fn endpoint(&self) -> Arc<str> {
+        "/goog/cdp/execute".into()
     }
 }
 

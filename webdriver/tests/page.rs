@@ -353,7 +353,9 @@ async fn measure() -> Result<()> {
 }
 
 async fn print_run(page: &Page) -> Result<()> {
-    for id in ["device", "device-reason", "model", "load-time", "encode-time", "segment-time", "memory"] {
+    for id in
+        ["device", "device-reason", "model", "load-time", "encode-time", "segment-time", "uncertainty-time", "memory"]
+    {
         println!("{id}: {}", page.text(id).await?);
     }
     Ok(())

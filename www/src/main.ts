@@ -29,6 +29,8 @@ const INNER_COLOR = "#7dff9b";
 
 interface Entry extends EditableBox {
   result?: Segmentation;
+  /** Whether the result is the ensemble's. */
+  isFinal?: boolean;
   /** Counts edits, so that late results of earlier places are dropped. */
   edit: number;
   timer?: number;
@@ -71,6 +73,7 @@ const page = {
   loadTime: element("load-time", HTMLElement),
   encodeTime: element("encode-time", HTMLElement),
   segmentTime: element("segment-time", HTMLElement),
+  uncertaintyTime: element("uncertainty-time", HTMLElement),
   memory: element("memory", HTMLElement),
   requests: element("requests", HTMLElement),
   deviceChoice: element("device-choice", HTMLSelectElement),
@@ -252,31 +255,44 @@ class App {
     await this.#segment(this.#entries);
   }
 
+  /** First a single pass, to show the mask at once, then the ensemble. */
   async #segment(entries: readonly Entry[]): Promise<void> {
     const image = this.#image;
     if (image === undefined || entries.length === 0) return;
-    const edits = entries.map(({ edit }) => edit);
-    let results: Segmentation[];
-    try {
-      results = await image.segment(
-        entries.map(({ box }) => ({ box })),
-        { alpha: Number(page.alpha.value) },
-      );
-    } catch (error) {
-      // The image was closed meanwhile.
-      if (error instanceof UmedsamError && error.code === "disposed") return;
-      throw error;
+    const edits = new Map(entries.map((entry) => [entry, entry.edit]));
+    const current = () => entries.filter((entry) => entry.edit === edits.get(entry) && this.#entries.includes(entry));
+    for (const samples of [0, undefined]) {
+      const asked = current();
+      if (asked.length === 0 || image !== this.#image) return;
+      let results: Segmentation[];
+      try {
+        results = await image.segment(
+          asked.map(({ box }) => ({ box })),
+          { alpha: Number(page.alpha.value), uncertainty: samples === undefined ? {} : { samples } },
+        );
+      } catch (error) {
+        // The image was closed meanwhile.
+        if (error instanceof UmedsamError && error.code === "disposed") return;
+        throw error;
+      }
+      const kept = new Set(current());
+      for (const [index, entry] of asked.entries()) {
+        const result = results[index];
+        if (result === undefined || !kept.has(entry)) continue;
+        entry.result = result;
+        entry.isFinal = samples === undefined;
+        this.#showTime(result, entry.isFinal);
+      }
+      this.#render();
     }
-    for (const [index, entry] of entries.entries()) {
-      const result = results[index];
-      if (result === undefined || entry.edit !== edits[index]) continue;
-      entry.result = result;
-      page.segmentTime.textContent = milliseconds(result.timings.segmentMs);
-    }
-    this.#render();
     showGuarantee(this.#results());
     const model = await this.#model;
     if (model !== undefined) page.memory.textContent = `${((await model.memoryBytes()) / 2 ** 20).toFixed(0)} MiB of WebAssembly, at most`;
+  }
+
+  #showTime({ timings }: Segmentation, isFinal: boolean): void {
+    if (isFinal) page.uncertaintyTime.textContent = milliseconds(timings.segmentMs);
+    else page.segmentTime.textContent = milliseconds(timings.segmentMs);
   }
 
   #newEntry(box: Box): Entry {
@@ -342,7 +358,7 @@ class App {
     const details = document.createElement("small");
     details.textContent = describe(entry);
     select.append(swatch, `Box ${index + 1}`);
-    if (entry.result?.needsReview === true) {
+    if (entry.isFinal === true && entry.result?.needsReview === true) {
       const flag = document.createElement("span");
       flag.className = "flag";
       flag.textContent = "check this one";
@@ -397,8 +413,9 @@ function shownMap(): UncertaintyMap {
   return page.map.value as UncertaintyMap;
 }
 
-function describe({ result }: Entry): string {
+function describe({ result, isFinal }: Entry): string {
   if (result === undefined) return "waiting";
+  if (isFinal !== true) return `${result.area.toLocaleString("en")} px · finding where it is unsure`;
   const area = result.area.toLocaleString("en");
   const unsure = result.uncertainty.total?.reduce((count, value) => count + Number(value > 0.5), 0) ?? 0;
   return `expected DSC ${result.expectedDsc.toFixed(2)} · ${area} px · unsure (over ½ bit) of ${unsure.toLocaleString("en")} px`;

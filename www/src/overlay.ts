@@ -17,7 +17,7 @@ export const MAPS: Readonly<Record<UncertaintyMap, { readonly title: string; rea
   epistemic: {
     title: "Epistemic uncertainty",
     meaning: "What depends on how exactly the box is drawn: the answers to slightly different boxes disagree here.",
-    max: 0.5,
+    max: 0.2,
   },
 };
 
