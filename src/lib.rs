@@ -15,6 +15,8 @@ pub mod kernels;
 pub mod metrics;
 pub mod model;
 pub mod segment;
+#[cfg(feature = "train")]
+pub mod train;
 pub mod uncertainty;
 #[cfg(target_family = "wasm")]
 pub mod web;

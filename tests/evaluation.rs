@@ -133,6 +133,41 @@ fn evaluation_reproduces_the_official_network_and_survives_bad_files() {
 }
 
 #[test]
+fn an_interrupted_evaluation_goes_on_where_it_was() {
+    let folder = TempDir::new().unwrap();
+    let data = or_skip!(some_cases(folder.path()), "../shared/data");
+    or_skip!(weights("f32"), "weights/ (run cargo xtask weights)");
+    let weights = root().join("weights/litemedsam-f32.safetensors");
+    let report = folder.path().join("report.json");
+    let partial = folder.path().join("report.json.partial");
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_umedsam"));
+    command.args(["eval", "--jobs", "1", "--uncertainty", "none", "--weights", text(&weights), "--data", text(&data)]);
+    command.args(["--report", text(&report)]);
+    let mut run = command.stderr(std::process::Stdio::null()).stdout(std::process::Stdio::null()).spawn().unwrap();
+    let lines = || std::fs::read_to_string(&partial).map_or(0, |text| text.lines().count());
+    while lines() < 3 {
+        assert!(run.try_wait().unwrap().is_none(), "it ended before it could be interrupted");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    run.kill().unwrap();
+    run.wait().unwrap();
+    // The line that was being written is cut off.
+    let written = std::fs::read_to_string(&partial).unwrap();
+    let kept = written.lines().count() - 2;
+    std::fs::write(&partial, &written[..written.len() - 40]).unwrap();
+
+    let start = std::time::Instant::now();
+    assert!(command.status().unwrap().success());
+    eprintln!("{kept} cases kept, the others took {:?}", start.elapsed());
+    let resumed = json(&report);
+    std::fs::remove_file(&report).unwrap();
+    assert!(command.status().unwrap().success());
+    assert_eq!(resumed["overall"], json(&report)["overall"]);
+    assert_eq!(resumed["cases"], json(&report)["cases"]);
+    assert!(!partial.exists());
+}
+
+#[test]
 fn calibration_is_stored_and_used() {
     let folder = TempDir::new().unwrap();
     let data = or_skip!(some_cases(folder.path()), "../shared/data");

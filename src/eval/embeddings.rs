@@ -20,9 +20,12 @@ pub struct EmbeddingCache {
 }
 
 impl EmbeddingCache {
-    /// A cache in `folder` for a weight file's bytes.
+    /// A cache in `folder` for a weight file's bytes. Files that differ in their metadata only, such as the calibration, share it.
     pub fn new(folder: Option<PathBuf>, weights: &[u8]) -> Self {
-        Self { folder, key: sha256_hex(weights) }
+        let header =
+            weights.first_chunk().map_or(0, |&length| usize::try_from(u64::from_le_bytes(length)).unwrap_or(0));
+        let tensors = weights.get(header.saturating_add(8)..).unwrap_or(weights);
+        Self { folder, key: sha256_hex(tensors) }
     }
 
     /// Encodes an image, and its mirror images where the options need them, or reads what an earlier run encoded.
