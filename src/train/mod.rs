@@ -5,4 +5,5 @@
 //! is our reading is said where it is used.
 
 pub mod loss;
+pub mod sample;
 pub mod sharp_min;

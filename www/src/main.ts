@@ -440,7 +440,7 @@ function drawLegend(): void {
   page.legendTitle.textContent = title;
   page.meaning.textContent = meaning;
   page.legendHalf.textContent = String(max / 2);
-  page.legendMax.textContent = max === 1 ? "1 bit: undecided" : `${max} bit and more`;
+  page.legendMax.textContent = max === 1 ? "1 bit" : `${max} bit or more`;
 }
 
 const STAGES = { weights: "Loading weights", model: "Starting the network", encode: "Encoding the image" };

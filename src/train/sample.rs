@@ -1,0 +1,149 @@
+//! Labelled images to training targets in the network's input.
+//!
+//! Source: LiteMedSAM's training script: label maps scaled to the input by nearest neighbour, boxes around the scaled mask, each side moved
+//! outwards by up to 5 pixels at 256.
+
+use rand::RngExt;
+
+use crate::image::Geometry;
+use crate::model::prompt_encoder::InputBox;
+use crate::uncertainty::Flip;
+
+/// A structure to be segmented.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Target {
+    /// Its label in the file.
+    pub label: u8,
+    /// 1 inside, 0 outside: `input_size · input_size` values, the image at the top left.
+    pub mask: Vec<u8>,
+    /// The tight box around the mask, `[x0, y0, x1, y1]` in pixels of the input, last pixels included.
+    pub tight_box: InputBox,
+}
+
+/// The structures of a label map that are left at the input's scale, largest label last. Labels that vanish there, such as objects of a
+/// pixel, are left out.
+///
+/// # Shapes
+/// - `labels`: `height · width` values of the geometry's image
+pub fn targets(labels: &[u8], geometry: &Geometry) -> Vec<Target> {
+    let size = geometry.input_size;
+    let (width, height) = geometry.resized();
+    // OpenCV's INTER_NEAREST: the source pixel at the destination's upper left corner.
+    let source = |index: usize, resized: usize, original: usize| (index * original / resized).min(original - 1);
+    let mut scaled = vec![0u8; size * size];
+    for y in 0..height {
+        let row = source(y, height, geometry.height) * geometry.width;
+        for x in 0..width {
+            scaled[y * size + x] = labels[row + source(x, width, geometry.width)];
+        }
+    }
+    let highest = scaled.iter().copied().max().unwrap_or(0);
+    (1..=highest).filter_map(|label| target(&scaled, size, label)).collect()
+}
+
+fn target(scaled: &[u8], size: usize, label: u8) -> Option<Target> {
+    let inside = || (0..scaled.len()).filter(|&pixel| scaled[pixel] == label);
+    let columns = || inside().map(|pixel| pixel % size);
+    let rows = || inside().map(|pixel| pixel / size);
+    let tight_box = [columns().min()?, rows().min()?, columns().max()?, rows().max()?].map(|side| side as f32);
+    Some(Target { label, mask: scaled.iter().map(|&value| u8::from(value == label)).collect(), tight_box })
+}
+
+impl Target {
+    /// The box as somebody might draw it: each side moved outwards by 0 to `shift` whole pixels, within the image, at least a pixel wide.
+    pub fn loosened_box(&self, shift: u32, geometry: &Geometry, random: &mut impl RngExt) -> InputBox {
+        let (width, height) = geometry.resized();
+        let mut out = || random.random_range(0..=shift) as f32;
+        let [x0, y0, x1, y1] = self.tight_box;
+        let corners = [x0 - out(), y0 - out(), (x1 + out()).max(x0 + 1.0), (y1 + out()).max(y0 + 1.0)];
+        let ends = [width, height, width, height];
+        std::array::from_fn(|side| corners[side].clamp(0.0, ends[side] as f32))
+    }
+
+    /// The structure in the mirrored image.
+    pub fn flipped(&self, flip: Flip, geometry: &Geometry) -> Self {
+        let size = geometry.input_size;
+        let (width, height) = geometry.resized();
+        let mut content: Vec<u8> =
+            self.mask.chunks_exact(size).take(height).flat_map(|row| &row[..width]).copied().collect();
+        flip.apply(&mut content, width, 1);
+        let mut mask = vec![0; self.mask.len()];
+        for (row, content) in mask.chunks_exact_mut(size).zip(content.chunks_exact(width)) {
+            row[..width].copy_from_slice(content);
+        }
+        let [x0, y0, x1, y1] = self.tight_box;
+        // Boxes here name their last pixels.
+        let (right, bottom) = (width as f32 - 1.0, height as f32 - 1.0);
+        let tight_box = match flip {
+            Flip::Horizontal => [right - x1, y0, right - x0, y1],
+            Flip::Vertical => [x0, bottom - y1, x1, bottom - y0],
+        };
+        Self { label: self.label, mask, tight_box }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::SeedableRng;
+    use rand::rngs::StdRng;
+
+    use super::*;
+
+    const GEOMETRY: Geometry = Geometry { width: 8, height: 4, input_size: 16 };
+
+    /// A 2×1 structure, one of a single pixel, and background.
+    fn labels() -> Vec<u8> {
+        let mut labels = vec![0; 32];
+        labels[8 + 2] = 1;
+        labels[8 + 3] = 1;
+        labels[3 * 8 + 7] = 3;
+        labels
+    }
+
+    #[test]
+    fn structures_are_scaled_and_boxed() {
+        let targets = targets(&labels(), &GEOMETRY);
+        assert_eq!(targets.iter().map(|target| target.label).collect::<Vec<_>>(), [1, 3]);
+        assert_eq!(targets[0].tight_box, [4.0, 2.0, 7.0, 3.0]);
+        assert_eq!(targets[0].mask.iter().map(|&inside| usize::from(inside)).sum::<usize>(), 8);
+        assert_eq!(targets[1].tight_box, [14.0, 6.0, 15.0, 7.0]);
+    }
+
+    #[test]
+    fn what_vanishes_is_left_out() {
+        let geometry = Geometry { width: 64, height: 64, input_size: 16 };
+        let mut labels = vec![0; 64 * 64];
+        labels[64 + 1] = 1;
+        assert!(targets(&labels, &geometry).is_empty());
+        assert!(targets(&vec![0; 64 * 64], &geometry).is_empty());
+    }
+
+    #[test]
+    fn loosened_boxes_reach_outwards_only() {
+        let target = &targets(&labels(), &GEOMETRY)[1];
+        let mut random = StdRng::seed_from_u64(1);
+        let mut reached = [false; 4];
+        for _ in 0..200 {
+            let [x0, y0, x1, y1] = target.loosened_box(5, &GEOMETRY, &mut random);
+            assert!((9.0..=14.0).contains(&x0) && (1.0..=6.0).contains(&y0));
+            assert!((15.0..=16.0).contains(&x1) && (7.0..=8.0).contains(&y1));
+            let limits = [x0 == 9.0, y0 == 1.0, x1 == 16.0, y1 == 8.0];
+            reached.iter_mut().zip(limits).for_each(|(reached, limit)| *reached |= limit);
+        }
+        assert_eq!(reached, [true; 4]);
+        assert_eq!(target.loosened_box(0, &GEOMETRY, &mut random), target.tight_box);
+    }
+
+    #[test]
+    fn flipped_structures_keep_their_box() {
+        for target in targets(&labels(), &GEOMETRY) {
+            for flip in [Flip::Horizontal, Flip::Vertical] {
+                let flipped = target.flipped(flip, &GEOMETRY);
+                let again = super::target(&flipped.mask, 16, 1).unwrap();
+                assert_eq!(flipped.tight_box, again.tight_box);
+                assert_ne!(flipped.mask, target.mask);
+                assert_eq!(flipped.flipped(flip, &GEOMETRY), target);
+            }
+        }
+    }
+}
