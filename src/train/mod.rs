@@ -4,6 +4,8 @@
 //! learned weights, and SharpMin. What is the companion work's (UU-Mamba, by the same group): the combination's formula and SharpMin's ρ. What
 //! is our reading is said where it is used.
 
+pub mod config;
 pub mod loss;
+pub mod objective;
 pub mod sample;
 pub mod sharp_min;
