@@ -203,7 +203,7 @@ fn resample(count: usize, draw: u64) -> Vec<f64> {
         state ^= state << 25;
         state ^= state >> 27;
         let value = state.wrapping_mul(0x2545_F491_4F6C_DD1D);
-        weights[((value >> 32) * count as u64 >> 32) as usize] += 1.0;
+        weights[(((value >> 32) * count as u64) >> 32) as usize] += 1.0;
     }
     weights
 }

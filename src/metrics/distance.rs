@@ -18,7 +18,7 @@ pub fn squared_distance_transform(marked: &[bool], shape: [usize; 3], spacing: [
     for axis in (0..3).filter(|&axis| shape[axis] > 1) {
         let mut line = vec![0.0; shape[axis]];
         let mut envelope = Envelope::default();
-        let starts = (0..marked.len()).filter(|index| (index / strides[axis]) % shape[axis] == 0);
+        let starts = (0..marked.len()).filter(|index| (index / strides[axis]).is_multiple_of(shape[axis]));
         for start in starts {
             for (position, value) in line.iter_mut().enumerate() {
                 *value = squared[start + position * strides[axis]];

@@ -89,7 +89,7 @@ impl Region {
             let step = [dz + 2 - depths, dy, dx];
             let inside = (0..3).all(|axis| {
                 let place = self.low[axis] + corner[axis] + step[axis];
-                place >= 1 + self.low[axis] && place - 1 < mask.shape[axis]
+                place > self.low[axis] && place - 1 < mask.shape[axis]
             });
             let place = std::array::from_fn(|axis| (self.low[axis] + corner[axis] + step[axis]).saturating_sub(1));
             code = 2 * code + usize::from(inside && mask.is_inside(place));

@@ -87,13 +87,17 @@ impl Config {
                 self.image_encoder.out_channels()
             ));
         }
-        if dim == 0 || dim % 8 != 0 || transformer.num_heads == 0 || (dim / 2) % transformer.num_heads != 0 {
+        if dim == 0
+            || !dim.is_multiple_of(8)
+            || transformer.num_heads == 0
+            || !(dim / 2).is_multiple_of(transformer.num_heads)
+        {
             return Err(format!("embedding_dim {dim} does not fit num_heads {}", transformer.num_heads));
         }
         if transformer.depth == 0 || transformer.mlp_dim == 0 || self.mask_decoder.iou_head_depth == 0 {
             return Err("depth, mlp_dim and iou_head_depth must be positive".into());
         }
-        if self.mask_in_chans == 0 || self.mask_in_chans % 4 != 0 {
+        if self.mask_in_chans == 0 || !self.mask_in_chans.is_multiple_of(4) {
             return Err(format!("mask_in_chans {} is not a multiple of 4", self.mask_in_chans));
         }
         Ok(())

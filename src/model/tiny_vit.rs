@@ -85,7 +85,7 @@ impl TinyVitConfig {
         if self.embed_dims.iter().zip(&self.num_heads).skip(1).any(|(dim, heads)| dim % heads != 0) {
             return Err(format!("num_heads {:?} must divide embed_dims {:?}", self.num_heads, self.embed_dims));
         }
-        if self.input_size % self.merge_strides.iter().product::<usize>() != 0 {
+        if !self.input_size.is_multiple_of(self.merge_strides.iter().product::<usize>()) {
             return Err(format!("input_size {} is not a multiple of the strides", self.input_size));
         }
         Ok(())

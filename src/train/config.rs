@@ -218,7 +218,7 @@ impl TrainConfig {
         if let Some(SharpMin { rho, .. }) = self.sharp_min.filter(|sharp_min| !(0.0..=10.0).contains(&sharp_min.rho)) {
             return fail(format!("sharp_min.rho is {rho}; use 0–10"));
         }
-        if let Some(norm) = self.clip_norm.filter(|norm| !(*norm > 0.0)) {
+        if let Some(norm) = self.clip_norm.filter(|norm| norm.is_nan() || *norm <= 0.0) {
             return fail(format!("clip_norm is {norm}; use a positive number"));
         }
         Ok(self)

@@ -332,7 +332,7 @@ mod tests {
                 predicted_dice: noise(image + 9000),
             };
             let dsc = 0.1 + 0.5 * agreement.soft_dice + 0.3 * agreement.predicted_dice;
-            let dsc = if image % 10 == 0 { 0.0 } else { dsc };
+            let dsc = if image.is_multiple_of(10) { 0.0 } else { dsc };
             DscSample { image, weight: 1.0, agreement, dsc }
         };
         let samples: Vec<DscSample> = (0..300).map(sample).collect();
