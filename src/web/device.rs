@@ -116,7 +116,7 @@ impl OpenDevice {
         if let Some(problem) = gpu.problem() {
             return Err(problem.to_string());
         }
-        if !(error <= KNOWN_ANSWER_TOLERANCE) {
+        if error.is_nan() || error > KNOWN_ANSWER_TOLERANCE {
             return Err(format!("{name} computes wrongly (a known answer is off by {error:.1e})"));
         }
         let kind = if emulated { "an adapter emulated on the CPU" } else { "a GPU" };
