@@ -307,6 +307,10 @@ async fn guarantees_come_with_calibration_only() {
     let raw = segment_with(&image, &BOX, r#"{ "calibrated": false }"#).await.unwrap().remove(0);
     assert_eq!(get(&raw, "calibration").as_string().as_deref(), Some("none"));
     assert_eq!(mask(&raw, "mask"), mask(&result, "mask"));
+    let consensus = segment_with(&image, &BOX, r#"{ "mask": "consensus" }"#).await.unwrap().remove(0);
+    let expected: Vec<u8> = probability.iter().map(|&p| u8::from(p > 0.5)).collect();
+    assert_eq!(mask(&consensus, "mask"), expected);
+    assert_eq!(get(&consensus, "area").as_f64(), Some(expected.iter().map(|&inside| f64::from(inside)).sum()));
 }
 
 #[wasm_bindgen_test]
@@ -323,6 +327,7 @@ async fn bad_options_are_typed_errors_and_change_nothing() {
         (r#"{ "uncertainty": { "multimask": 2 } }"#, "multimask is 2"),
         (r#"{ "uncertainty": { "K": 8 } }"#, "K"),
         (r#"{ "quality": 1 }"#, "quality"),
+        (r#"{ "mask": "best" }"#, "best"),
     ] {
         assert_code(segment_with(&image, &BOX, options).await, "invalid-option", part);
     }

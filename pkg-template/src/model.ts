@@ -132,13 +132,14 @@ const ALL_MAPS = ["total", "aleatoric", "epistemic"] as const;
 /** Leaves out what is undefined, which the library would take for a value. */
 function optionsMessage(
   uncertainty: Omit<UncertaintyOptions, "maps">,
-  { alpha, calibrated }: SegmentOptions,
+  { alpha, calibrated, mask }: SegmentOptions,
 ): SegmentOptionsMessage {
   const given = Object.entries(uncertainty).filter(([, value]) => value !== undefined);
   return {
     uncertainty: Object.fromEntries(given),
     ...(alpha === undefined ? {} : { alpha }),
     ...(calibrated === undefined ? {} : { calibrated }),
+    ...(mask === undefined ? {} : { mask }),
   };
 }
 

@@ -39,6 +39,7 @@ export interface SegmentOptionsMessage {
   readonly uncertainty: Omit<UncertaintyOptions, "maps">;
   readonly alpha?: number;
   readonly calibrated?: boolean;
+  readonly mask?: "network" | "consensus";
 }
 
 export type SegmentationMessage = Omit<Segmentation, "width" | "height" | "timings">;

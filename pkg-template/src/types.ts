@@ -131,7 +131,7 @@ export interface Prompt {
 /** Name of an uncertainty map. */
 export type UncertaintyMap = "total" | "aleatoric" | "epistemic";
 
-/** How the uncertainty is found. The mask does not depend on it. */
+/** How the uncertainty is found. The network's mask does not depend on it. */
 export interface UncertaintyOptions {
   /**
    * Number of perturbed boxes that are decoded beside the box itself, 0–64; default 8. 0 is a single pass, without epistemic
@@ -158,6 +158,13 @@ export interface SegmentOptions {
   readonly alpha?: number;
   /** `false` leaves probabilities as the network gives them, without guarantees. Default `true`. */
   readonly calibrated?: boolean;
+  /**
+   * What the mask is.
+   * - `"network"` (default): where the network's logits for the box as it was given are positive, as in the official network. No option
+   *   of the uncertainty changes it.
+   * - `"consensus"`: where `probability` is above ½, the calibrated mean of the ensemble.
+   */
+  readonly mask?: "network" | "consensus";
   /** Takes the call out of the queue, or drops its result, with an error of code `"aborted"`. */
   readonly signal?: AbortSignal;
 }
@@ -194,7 +201,7 @@ export interface Segmentation {
   readonly box: Box;
   readonly width: number;
   readonly height: number;
-  /** 1 inside, 0 outside. It is the answer to the box as it was given; no option changes it. */
+  /** 1 inside, 0 outside; see `SegmentOptions.mask`. */
   readonly mask: Uint8Array<ArrayBuffer>;
   /** Probability of being inside, 0–1; see `calibration`. */
   readonly probability: Float32Array<ArrayBuffer>;

@@ -15,7 +15,7 @@ pub const MAX_JITTER: f64 = 20.0;
 /// The largest seed: the whole numbers that JavaScript can tell apart.
 const MAX_SEED: u64 = (1 << 53) - 1;
 
-/// How the uncertainty of a prompt is found. The mask does not depend on it.
+/// How the uncertainty of a prompt is found. The network's mask does not depend on it.
 ///
 /// ```
 /// use umedsam::uncertainty::UncertaintyOptions;

@@ -54,7 +54,11 @@ enum Command {
     /// Calibrate the official weights on ../shared/data/calib, for the default ensemble and the single pass
     Calibrate,
     /// Compare kinds of uncertainty on ../shared/data (an hour), and write the tables of docs/uncertainty.md
-    Study,
+    Study {
+        /// Leave out ensembles on mirrored images, which need three times as many encodes
+        #[arg(long)]
+        without_flips: bool,
+    },
     /// Time the page on the CPU and print the module's size and peak memory
     Measure,
 }
@@ -77,7 +81,7 @@ fn main() -> Result<()> {
         Command::Webgpu => page_test(Profile::Dist, &["--ignored", "webgpu_full_size"]),
         Command::Measure => measure(),
         Command::Calibrate => study::calibrate(),
-        Command::Study => study::study(),
+        Command::Study { without_flips } => study::study(!without_flips),
     }
 }
 

@@ -16,7 +16,7 @@ const ENSEMBLES: [(&str, &str, usize, usize); 8] = [
     ("multimask hypotheses", "samples=0,multimask=0.5", 1, 1),
     ("box jitter, K = 4", "samples=4,jitter=5", 5, 1),
     ("box jitter, K = 8", "samples=8,jitter=5", 9, 1),
-    ("box jitter of 2.5 pixels, K = 8", "samples=8,jitter=2.5", 9, 1),
+    ("box jitter of 8 pixels, K = 8", "samples=8,jitter=8", 9, 1),
     ("box jitter, K = 8, and multimask", "samples=8,jitter=5,multimask=0.25", 9, 1),
     ("flips", "samples=0,flips=true", 3, 3),
     ("box jitter, K = 2, flips and multimask", "samples=2,jitter=5,multimask=0.25,flips=true", 9, 3),
@@ -64,14 +64,14 @@ pub fn calibrate() -> Result<()> {
     weights::ensure(&["f32", "f16"], None)
 }
 
-/// Compares the ensembles and measures the default on all boxes.
-pub fn study() -> Result<()> {
+/// Compares the ensembles and measures the default on all boxes. Without `flips`, ensembles with more than one encode are left out.
+pub fn study(flips: bool) -> Result<()> {
     weights::ensure(&["f32", "f16"], None)?;
     let umedsam = umedsam()?;
     let folder = target().join("study");
     std::fs::create_dir_all(&folder)?;
     let mut rows = Vec::new();
-    for (name, options, decodes, encodes) in ENSEMBLES {
+    for (name, options, decodes, encodes) in ENSEMBLES.into_iter().filter(|(.., encodes)| flips || *encodes == 1) {
         let report = folder.join(format!("{options}.json"));
         if !report.exists() {
             say(format!("{name}: {options}"));
@@ -91,9 +91,11 @@ pub fn study() -> Result<()> {
     evaluate(&umedsam, &weights::path("f32"), "default", &default, &[])?;
     let raw = folder.join("raw.json");
     evaluate(&umedsam, &weights::path("f32"), "none", &raw, &["--uncalibrated"])?;
+    let consensus = folder.join("consensus.json");
+    evaluate(&umedsam, &weights::path("f32"), "default", &consensus, &["--mask", "consensus"])?;
 
     let mut text = comparison(&rows);
-    text.push_str(&by_modality(&read(&default)?, &read(&raw)?));
+    text.push_str(&by_modality(&read(&default)?, &read(&raw)?, &read(&consensus)?));
     replace_in(&root().join("docs/uncertainty.md"), &text)
 }
 
@@ -154,16 +156,18 @@ fn worst_modality(report: &Value) -> (String, f64) {
     eces.max_by(|a, b| a.1.total_cmp(&b.1)).unwrap_or_default()
 }
 
-fn by_modality(report: &Value, raw: &Value) -> String {
+fn by_modality(report: &Value, raw: &Value, consensus: &Value) -> String {
     let mut text = String::from(
         "### The default by modality, all boxes (in brackets: 95 % bootstrap interval over images)\n\n\
-         | | n | DSC | NSD | ECE | ECE, single pass uncalibrated | AUROC | AURC | \\|expected − true DSC\\| | flagged | FNR, FPR at α 0.05 | FNR, FPR at α 0.1 |\n\
-         |---|---|---|---|---|---|---|---|---|---|---|---|\n",
+         | | n | DSC | DSC of the consensus mask | NSD | ECE | ECE, single pass uncalibrated | AUROC | AURC | \\|expected − true DSC\\| | flagged | FNR, FPR at α 0.05 | FNR, FPR at α 0.1 |\n\
+         |---|---|---|---|---|---|---|---|---|---|---|---|---|\n",
     );
     let modalities = report["modalities"].as_object().into_iter().flatten();
-    let groups = std::iter::once(("all", &report["overall"], &raw["overall"]))
-        .chain(modalities.map(|(name, group)| (name.as_str(), group, &raw["modalities"][name])));
-    for (name, group, raw) in groups {
+    let groups = std::iter::once(("all", &report["overall"], &raw["overall"], &consensus["overall"])).chain(
+        modalities
+            .map(|(name, group)| (name.as_str(), group, &raw["modalities"][name], &consensus["modalities"][name])),
+    );
+    for (name, group, raw, consensus) in groups {
         let with_interval = |metric: &str| {
             let end = |index: usize| group["ci"][metric][index].as_f64().unwrap_or(f64::NAN);
             format!("{:.4} ({:.3}–{:.3})", number(group, metric), end(0), end(1))
@@ -174,9 +178,10 @@ fn by_modality(report: &Value, raw: &Value) -> String {
         };
         let _ = writeln!(
             text,
-            "| {name} | {} | {} | {:.4} | {} | {:.4} | {} | {} | {:.4} | {:.0} % | {} | {} |",
+            "| {name} | {} | {} | {:.4} | {:.4} | {} | {:.4} | {} | {} | {:.4} | {:.0} % | {} | {} |",
             group["n"],
             with_interval("dsc"),
+            number(consensus, "dsc"),
             number(group, "nsd"),
             with_interval("ece"),
             number(raw, "ece"),

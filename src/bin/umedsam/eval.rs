@@ -11,6 +11,8 @@ use umedsam::uncertainty::UncertaintyOptions;
 use umedsam::weights::sha256_hex;
 use umedsam::{Error, Result};
 
+use super::segment::MaskArgument;
+
 #[derive(Args)]
 pub struct Arguments {
     /// The weight file
@@ -37,6 +39,9 @@ pub struct Arguments {
     /// At most this many boxes of an image, evenly spread
     #[arg(long)]
     boxes_per_image: Option<usize>,
+    /// What the mask is: the network's for the box, or where the ensemble's calibrated probability is above one half
+    #[arg(long, value_enum, default_value = "network")]
+    mask: MaskArgument,
     /// Leave probabilities as the network gives them
     #[arg(long)]
     uncalibrated: bool,
@@ -66,6 +71,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         options: SegmentOptions {
             uncertainty: arguments.uncertainty,
             calibrated: !arguments.uncalibrated,
+            mask: arguments.mask.into(),
             ..Default::default()
         },
         map: match arguments.map {

@@ -10,7 +10,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 use umedsam::data::read_image;
 use umedsam::image::{Image8, Window};
-use umedsam::segment::{SegmentOptions, Segmentation, Segmenter};
+use umedsam::segment::{MaskSource, SegmentOptions, Segmentation, Segmenter};
 use umedsam::uncertainty::UncertaintyOptions;
 use umedsam::{Error, Result};
 
@@ -34,6 +34,9 @@ pub struct Arguments {
     /// Bound of the outer mask's expected misses and of the inner mask's expected false alarms, between 0 and 1
     #[arg(long, default_value_t = 0.1)]
     alpha: f64,
+    /// What the mask is: the network's for the box, or where the ensemble's calibrated probability is above one half
+    #[arg(long, value_enum, default_value = "network")]
+    mask: MaskArgument,
     /// Leave probabilities as the network gives them
     #[arg(long)]
     uncalibrated: bool,
@@ -41,6 +44,22 @@ pub struct Arguments {
     /// per box), and result.json
     #[arg(long)]
     out_dir: PathBuf,
+}
+
+/// [`MaskSource`] on the command line.
+#[derive(Clone, Copy, clap::ValueEnum)]
+pub enum MaskArgument {
+    Network,
+    Consensus,
+}
+
+impl From<MaskArgument> for MaskSource {
+    fn from(argument: MaskArgument) -> Self {
+        match argument {
+            MaskArgument::Network => Self::Network,
+            MaskArgument::Consensus => Self::Consensus,
+        }
+    }
 }
 
 /// Opacity of the heatmap where the uncertainty is 1 bit.
@@ -74,6 +93,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         uncertainty: arguments.uncertainty,
         alpha: arguments.alpha,
         calibrated: !arguments.uncalibrated,
+        mask: arguments.mask.into(),
     }
     .checked()?;
     let boxes = if arguments.boxes.is_empty() { &file.boxes } else { &arguments.boxes };
