@@ -4,12 +4,12 @@ use burn::tensor::{Device, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::image::{BoundingBox, Geometry, ImageView, Preprocessed, Window, preprocess, upsample_logits};
+use crate::image::{BoundingBox, Flip, Geometry, ImageView, Preprocessed, Window, preprocess, upsample_logits};
 use crate::model::InferenceModel;
 use crate::model::mask_decoder::MaskOutput;
 use crate::model::prompt_encoder::{InputBox, InputPrompt};
 use crate::uncertainty::{
-    Agreement, Calibration, CalibrationUse, ConformalThresholds, Ensemble, ExpectedDsc, Flip, ReviewRule, Scaling,
+    Agreement, Calibration, CalibrationUse, ConformalThresholds, Ensemble, ExpectedDsc, ReviewRule, Scaling,
     UncertaintyMaps, UncertaintyOptions,
 };
 use crate::weights::{self, Metadata};

@@ -5,10 +5,9 @@ use std::path::PathBuf;
 use burn::tensor::{Device, Tensor, TensorData};
 
 use crate::error::{Error, Result};
-use crate::image::{ImageView, Pixels};
-use crate::image::{Preprocessed, Window};
+use crate::image::{Flip, ImageView, Pixels, Preprocessed, Window};
 use crate::segment::{EncodedImage, Segmenter};
-use crate::uncertainty::{Flip, UncertaintyOptions};
+use crate::uncertainty::UncertaintyOptions;
 use crate::weights::sha256_hex;
 
 /// A folder of embeddings, 4 MB an image, named by the weights and the network's input; or no folder, and every image is encoded.

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::case::{BoxScores, CaseScores};
 use crate::metrics::PixelStatistics;
+use crate::random::SplitMix64;
 
 /// At most this many pixels of a case count, so that large images do not outweigh the others.
 const PIXELS_PER_CASE: f64 = 4000.0;
@@ -195,15 +196,10 @@ fn thin(curve: Vec<[f64; 2]>) -> Vec<[f64; 2]> {
 
 /// How often each case is drawn in one draw of the bootstrap.
 fn resample(count: usize, draw: u64) -> Vec<f64> {
-    let mut state = draw.wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(1);
+    let mut random = SplitMix64::new(draw);
     let mut weights = vec![0.0; count];
     for _ in 0..count {
-        // Xorshift64* (Vigna 2016).
-        state ^= state >> 12;
-        state ^= state << 25;
-        state ^= state >> 27;
-        let value = state.wrapping_mul(0x2545_F491_4F6C_DD1D);
-        weights[(((value >> 32) * count as u64) >> 32) as usize] += 1.0;
+        weights[(((random.next() >> 32) * count as u64) >> 32) as usize] += 1.0;
     }
     weights
 }

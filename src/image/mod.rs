@@ -4,6 +4,7 @@
 
 mod boxes;
 mod buffer;
+mod flip;
 mod postprocess;
 mod preprocess;
 mod resize;
@@ -11,6 +12,7 @@ mod window;
 
 pub use boxes::BoundingBox;
 pub use buffer::{ImageView, Pixels};
+pub use flip::Flip;
 pub use postprocess::upsample_logits;
 pub use preprocess::{Geometry, Preprocessed, preprocess};
 pub use resize::{Image8, resize_area};

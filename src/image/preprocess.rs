@@ -1,10 +1,10 @@
 //! 8-bit images to the network's input.
 
 use super::buffer::ImageView;
+use super::flip::Flip;
 use super::resize::{Image8, resize_area};
 use super::window::Window;
 use crate::error::Result;
-use crate::uncertainty::Flip;
 
 /// Where an image lies in the network's square input: at its top left, scaled so that its longer side fills it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,24 +3,21 @@
 use burn::module::{ModuleMapper, Param};
 use burn::tensor::{Tensor, TensorData};
 
-/// Replaces every float parameter by uniform values scaled by its fan-in, from SplitMix64.
+use crate::random::SplitMix64;
+
+/// Replaces every float parameter by uniform values scaled by its fan-in.
 pub struct SeededWeights {
-    state: u64,
+    random: SplitMix64,
 }
 
 impl SeededWeights {
     pub fn new(seed: u64) -> Self {
-        Self { state: seed }
+        Self { random: SplitMix64::new(seed) }
     }
 
-    /// SplitMix64 (Steele et al. 2014), to a uniform value in −1…1.
+    /// A uniform value in −1…1.
     fn next(&mut self) -> f32 {
-        self.state = self.state.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.state;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^= z >> 31;
-        (z >> 40) as f32 / (1u64 << 23) as f32 - 1.0
+        (self.random.next() >> 40) as f32 / (1u64 << 23) as f32 - 1.0
     }
 }
 

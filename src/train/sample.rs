@@ -5,9 +5,8 @@
 
 use rand::RngExt;
 
-use crate::image::Geometry;
+use crate::image::{Flip, Geometry};
 use crate::model::prompt_encoder::InputBox;
-use crate::uncertainty::Flip;
 
 /// A structure to be segmented.
 #[derive(Debug, Clone, PartialEq)]

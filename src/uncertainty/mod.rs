@@ -16,4 +16,4 @@ pub use calibration::{
 };
 pub use ensemble::{Agreement, Ensemble, UncertaintyMaps};
 pub use entropy::{binary_entropy, entropy_of_logit, logit, sigmoid};
-pub use options::{Flip, MAX_JITTER, MAX_SAMPLES, UncertaintyOptions};
+pub use options::{MAX_JITTER, MAX_SAMPLES, UncertaintyOptions};

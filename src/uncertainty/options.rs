@@ -3,8 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::image::Geometry;
+use crate::image::{Flip, Geometry};
 use crate::model::prompt_encoder::InputBox;
+use crate::random::SplitMix64;
 
 /// Most perturbed boxes of an ensemble.
 pub const MAX_SAMPLES: usize = 64;
@@ -98,12 +99,13 @@ impl UncertaintyOptions {
     pub fn boxes(&self, corners: InputBox, geometry: &Geometry) -> Vec<InputBox> {
         let (width, height) = geometry.resized();
         let ends = [width as f32, height as f32, width as f32, height as f32];
-        let mut random = SplitMix64(self.seed);
+        let mut random = SplitMix64::new(self.seed);
+        let mut in_unit_interval = || (random.next() >> 11) as f64 / (1u64 << 52) as f64 - 1.0;
         let mut shift = [0f32; 4];
         let mut boxes = vec![corners];
         for sample in 0..self.samples {
             shift = match sample % 2 {
-                0 => std::array::from_fn(|_| (self.jitter * random.next_in_unit_interval()) as f32),
+                0 => std::array::from_fn(|_| (self.jitter * in_unit_interval()) as f32),
                 _ => shift.map(|side| -side),
             };
             let mut moved: InputBox = std::array::from_fn(|side| (corners[side] + shift[side]).clamp(0.0, ends[side]));
@@ -145,68 +147,6 @@ impl std::str::FromStr for UncertaintyOptions {
             }
         }
         options.checked()
-    }
-}
-
-/// A mirrored image.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Flip {
-    /// Left to right.
-    Horizontal,
-    /// Top to bottom.
-    Vertical,
-}
-
-impl Flip {
-    /// Mirrors a map in place.
-    ///
-    /// # Shapes
-    /// - `values`: rows of `width` pixels of `channels` values
-    pub fn apply<T: Copy>(self, values: &mut [T], width: usize, channels: usize) {
-        match self {
-            Self::Horizontal => {
-                for row in values.chunks_exact_mut(width * channels) {
-                    for x in 0..width / 2 {
-                        for channel in 0..channels {
-                            row.swap(x * channels + channel, (width - 1 - x) * channels + channel);
-                        }
-                    }
-                }
-            }
-            Self::Vertical => {
-                let stride = width * channels;
-                let height = values.len() / stride;
-                for y in 0..height / 2 {
-                    let (above, below) = values.split_at_mut((height - 1 - y) * stride);
-                    above[y * stride..][..stride].swap_with_slice(&mut below[..stride]);
-                }
-            }
-        }
-    }
-
-    /// The box around the same pixels in the mirrored image.
-    pub fn apply_to_box(self, [x0, y0, x1, y1]: InputBox, geometry: &Geometry) -> InputBox {
-        let (width, height) = geometry.resized();
-        let (width, height) = (width as f32, height as f32);
-        match self {
-            Self::Horizontal => [width - x1, y0, width - x0, y1],
-            Self::Vertical => [x0, height - y1, x1, height - y0],
-        }
-    }
-}
-
-/// A small generator whose values are the same everywhere (Steele et al. 2014).
-struct SplitMix64(u64);
-
-impl SplitMix64 {
-    /// A uniform value in −1…1.
-    fn next_in_unit_interval(&mut self) -> f64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^= z >> 31;
-        (z >> 11) as f64 / (1u64 << 52) as f64 - 1.0
     }
 }
 
@@ -269,24 +209,5 @@ mod tests {
         assert!(!options.same_ensemble(&UncertaintyOptions { samples: 4, ..options }));
         let single = UncertaintyOptions::single_pass();
         assert!(single.same_ensemble(&UncertaintyOptions { jitter: 1.0, ..single }));
-    }
-
-    #[test]
-    fn flipping_twice_changes_nothing() {
-        let original: Vec<u8> = (0..24).collect();
-        for flip in [Flip::Horizontal, Flip::Vertical] {
-            let mut values = original.clone();
-            flip.apply(&mut values, 4, 2);
-            assert_ne!(values, original);
-            flip.apply(&mut values, 4, 2);
-            assert_eq!(values, original);
-            let corners = [1.0, 2.0, 30.0, 40.0];
-            assert_eq!(flip.apply_to_box(flip.apply_to_box(corners, &GEOMETRY), &GEOMETRY), corners);
-        }
-        let mut values = [1, 2, 3, 4, 5, 6];
-        Flip::Horizontal.apply(&mut values, 3, 1);
-        assert_eq!(values, [3, 2, 1, 6, 5, 4]);
-        Flip::Vertical.apply(&mut values, 3, 1);
-        assert_eq!(values, [6, 5, 4, 3, 2, 1]);
     }
 }
