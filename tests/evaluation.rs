@@ -132,6 +132,26 @@ fn evaluation_reproduces_the_official_network_and_survives_bad_files() {
     }
 }
 
+/// Equal but for the last bit of numbers that went through the journal, which serde_json may lose.
+#[track_caller]
+fn assert_same(a: &Value, b: &Value) {
+    match (a, b) {
+        (Value::Object(a), Value::Object(b)) => {
+            assert!(a.keys().eq(b.keys()));
+            a.values().zip(b.values()).for_each(|(a, b)| assert_same(a, b));
+        }
+        (Value::Array(a), Value::Array(b)) => {
+            assert_eq!(a.len(), b.len());
+            a.iter().zip(b).for_each(|(a, b)| assert_same(a, b));
+        }
+        (Value::Number(a), Value::Number(b)) => {
+            let (a, b) = (a.as_f64().unwrap(), b.as_f64().unwrap());
+            assert!((a - b).abs() <= 1e-12 * a.abs().max(1.0), "{a} is not {b}");
+        }
+        (a, b) => assert_eq!(a, b),
+    }
+}
+
 #[test]
 fn an_interrupted_evaluation_goes_on_where_it_was() {
     let folder = TempDir::new().unwrap();
@@ -162,8 +182,7 @@ fn an_interrupted_evaluation_goes_on_where_it_was() {
     let resumed = json(&report);
     std::fs::remove_file(&report).unwrap();
     assert!(command.status().unwrap().success());
-    assert_eq!(resumed["overall"], json(&report)["overall"]);
-    assert_eq!(resumed["cases"], json(&report)["cases"]);
+    assert_same(&resumed, &json(&report));
     assert!(!partial.exists());
 }
 
