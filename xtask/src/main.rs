@@ -53,7 +53,8 @@ enum Command {
     Webgpu,
     /// Calibrate the official weights on ../shared/data/calib, for the default ensemble and the single pass
     Calibrate,
-    /// Compare kinds of uncertainty on ../shared/data (an hour), and write the tables of docs/uncertainty.md
+    /// Compare kinds of uncertainty on ../shared/data (an hour), and write the tables of docs/uncertainty.md. Finished rows are kept in
+    /// target/study; delete it after a change
     Study {
         /// Leave out ensembles on mirrored images, which need three times as many encodes
         #[arg(long)]
