@@ -77,7 +77,7 @@ pub fn calibrate(
     }
     let done = Mutex::new(0);
     let decode_case = |case: &CasePath| {
-        let image = read_npz(&case.path).and_then(|data| decode(segmenter, &data, case, embeddings, settings));
+        let image = read_npz(&case.path).and_then(|data| decode(segmenter, data, case, embeddings, settings));
         let mut done = done.lock().expect("no panics while counting");
         *done += 1;
         progress(*done, case, image.as_ref().err());
@@ -112,11 +112,12 @@ pub fn calibrate(
 /// Decodes some boxes of a case with every kind of ensemble.
 fn decode(
     segmenter: &Segmenter,
-    data: &ChallengeCase,
+    mut data: ChallengeCase,
     case: &CasePath,
     embeddings: &EmbeddingCache,
     settings: &CalibrateSettings,
 ) -> Result<Image> {
+    data.keep_boxes(settings.boxes_per_image);
     let CaseBoxes::Image(boxes) = &data.boxes else {
         return Err(Error::InvalidImage("volumes cannot calibrate; use images".into()));
     };
@@ -127,11 +128,10 @@ fn decode(
     }
     let flips = settings.options.iter().find(|options| options.flips).copied().unwrap_or_default();
     let shape = [data.width, data.height, data.channels];
-    let (image, _) = embeddings.encode(segmenter, &data.imgs, shape, &flips)?;
-    let count = labels.min(settings.boxes_per_image.max(1));
+    let image = embeddings.encode(segmenter, &data.imgs, shape, &flips)?;
     let mut prompted = Vec::new();
-    for index in (0..count).map(|position| position * labels / count) {
-        let Ok(bounding_box) = BoundingBox::checked(boxes[index], data.width, data.height) else { continue };
+    for (index, &corners) in boxes[..labels].iter().enumerate() {
+        let Ok(bounding_box) = BoundingBox::checked(corners, data.width, data.height) else { continue };
         let prompt = BoxPrompt::new(bounding_box, &image.geometry);
         let mut answers = Vec::new();
         for options in &settings.options {

@@ -94,7 +94,7 @@ pub fn evaluate_case(
     let mut judge = Judge::new(case, gts, segmenter, options, map, alphas);
     match &case.boxes {
         CaseBoxes::Image(boxes) => {
-            let (image, _) = embeddings.encode(
+            let image = embeddings.encode(
                 segmenter,
                 &case.imgs,
                 [case.width, case.height, case.channels],

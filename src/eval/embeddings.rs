@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use burn::tensor::{Device, Tensor, TensorData};
 
 use crate::error::{Error, Result};
-use crate::image::{Flip, ImageView, Pixels, Preprocessed, Window};
+use crate::image::{Flip, ImageView, Pixels, Window};
 use crate::segment::{EncodedImage, Segmenter};
 use crate::uncertainty::UncertaintyOptions;
 use crate::weights::sha256_hex;
@@ -37,7 +37,7 @@ impl EmbeddingCache {
         pixels: &[u8],
         [width, height, channels]: [usize; 3],
         options: &UncertaintyOptions,
-    ) -> Result<(EncodedImage, Preprocessed)> {
+    ) -> Result<EncodedImage> {
         let view = ImageView::new(Pixels::U8(pixels), width, height, channels)?;
         let preprocessed = segmenter.preprocess(&view, Window::Auto)?;
         let input: Vec<u8> = preprocessed.input.iter().flat_map(|value| value.to_le_bytes()).collect();
@@ -59,7 +59,7 @@ impl EmbeddingCache {
         for (flip, embedding) in &image.flipped[read..] {
             self.write(&name, Some(*flip), embedding)?;
         }
-        Ok((image, preprocessed))
+        Ok(image)
     }
 
     fn path(&self, name: &str, flip: Option<Flip>) -> Option<PathBuf> {

@@ -36,7 +36,7 @@ impl<'a> Slices<'a> {
         if !self.encoded.contains_key(&z) {
             let shape = [self.case.width, self.case.height, self.case.channels];
             let uncertainty = &self.options.uncertainty;
-            let (image, _) = self.embeddings.encode(self.segmenter, self.case.slice(z), shape, uncertainty)?;
+            let image = self.embeddings.encode(self.segmenter, self.case.slice(z), shape, uncertainty)?;
             self.encoded.insert(z, image);
         }
         let mut found = pollster::block_on(self.segmenter.segment_prompts(&self.encoded[&z], &[prompt], self.options))?;

@@ -39,6 +39,21 @@ impl Flip {
         }
     }
 
+    /// Mirrors the image's part of a map of the network's input; the padding stays at the right and the bottom.
+    ///
+    /// # Shapes
+    /// - `values`: `input_size · input_size · channels` values
+    pub fn apply_to_input<T: Copy>(self, values: &mut [T], geometry: &Geometry, channels: usize) {
+        let (width, height) = geometry.resized();
+        let stride = geometry.input_size * channels;
+        let mut content: Vec<T> =
+            values.chunks_exact(stride).take(height).flat_map(|row| &row[..width * channels]).copied().collect();
+        self.apply(&mut content, width, channels);
+        for (row, content) in values.chunks_exact_mut(stride).zip(content.chunks_exact(width * channels)) {
+            row[..width * channels].copy_from_slice(content);
+        }
+    }
+
     /// The box around the same pixels in the mirrored image.
     pub fn apply_to_box(self, [x0, y0, x1, y1]: InputBox, geometry: &Geometry) -> InputBox {
         let (width, height) = geometry.resized();

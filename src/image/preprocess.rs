@@ -44,15 +44,8 @@ pub struct Preprocessed {
 impl Preprocessed {
     /// The network's input for the mirrored image.
     pub fn flipped_input(&self, flip: Flip) -> Vec<f32> {
-        let (width, height) = self.geometry.resized();
-        let stride = self.geometry.input_size * 3;
-        let rows = self.input.chunks_exact(stride).take(height);
-        let mut content: Vec<f32> = rows.flat_map(|row| &row[..width * 3]).copied().collect();
-        flip.apply(&mut content, width, 3);
-        let mut input = vec![0f32; self.input.len()];
-        for (row, content) in input.chunks_exact_mut(stride).zip(content.chunks_exact(width * 3)) {
-            row[..width * 3].copy_from_slice(content);
-        }
+        let mut input = self.input.clone();
+        flip.apply_to_input(&mut input, &self.geometry, 3);
         input
     }
 }

@@ -61,15 +61,9 @@ impl Target {
 
     /// The structure in the mirrored image.
     pub fn flipped(&self, flip: Flip, geometry: &Geometry) -> Self {
-        let size = geometry.input_size;
         let (width, height) = geometry.resized();
-        let mut content: Vec<u8> =
-            self.mask.chunks_exact(size).take(height).flat_map(|row| &row[..width]).copied().collect();
-        flip.apply(&mut content, width, 1);
-        let mut mask = vec![0; self.mask.len()];
-        for (row, content) in mask.chunks_exact_mut(size).zip(content.chunks_exact(width)) {
-            row[..width].copy_from_slice(content);
-        }
+        let mut mask = self.mask.clone();
+        flip.apply_to_input(&mut mask, geometry, 1);
         let [x0, y0, x1, y1] = self.tight_box;
         // Boxes here name their last pixels.
         let (right, bottom) = (width as f32 - 1.0, height as f32 - 1.0);
