@@ -315,7 +315,8 @@ impl Segmenter {
         }
     }
 
-    fn embed(&self, input: Vec<f32>, on_step: &mut dyn FnMut()) -> Tensor<4> {
+    /// The embedding of `input_size · input_size · 3` values; `on_step` is called as often as the encoder has steps.
+    pub(crate) fn embed(&self, input: Vec<f32>, on_step: &mut dyn FnMut()) -> Tensor<4> {
         let size = self.metadata.config.input_size();
         let input = Tensor::<4>::from_data(TensorData::new(input, [1, size, size, 3]), &self.device);
         self.model.encode(input, &mut |_, _| on_step())

@@ -34,6 +34,7 @@ fn tiny_weights() -> Vec<u8> {
         source_sha256: String::new(),
         umedsam_version: String::new(),
         calibration: None,
+        training: None,
     };
     to_bytes(&network, &metadata).unwrap()
 }

@@ -88,7 +88,8 @@ pub struct ConvBn {
 }
 
 impl ConvBn {
-    /// Applies the layer.
+    /// Applies the layer. The normalization is by the running statistics in training too: they stay as they are, since batches of a few
+    /// images would spoil them, and SharpMin's second pass would count twice.
     ///
     /// # Shapes
     /// - `x`: `[batch, height, width, channels_in]`
@@ -96,7 +97,10 @@ impl ConvBn {
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
         let x = conv2d_nhwc(&self.c, x);
         match &self.bn {
-            Some(bn) => bn.forward(x.permute([0, 3, 1, 2])).permute([0, 2, 3, 1]),
+            Some(bn) => {
+                let (scale, shift) = scale_and_shift(bn);
+                x * scale.unsqueeze() + shift.unsqueeze()
+            }
             None => x,
         }
     }
@@ -104,13 +108,19 @@ impl ConvBn {
     /// Folds the batch normalization's running statistics into the convolution, for inference.
     pub fn fold(mut self) -> Self {
         let Some(bn) = self.bn.take() else { return self };
-        let scale = bn.gamma.val() / (bn.running_var.value() + bn.epsilon).sqrt();
-        let bias = bn.beta.val() - bn.running_mean.value() * scale.clone();
+        let (scale, shift) = scale_and_shift(&bn);
         let [channels_out] = scale.dims();
         self.c.weight = self.c.weight.map(|weight| weight * scale.reshape([channels_out, 1, 1, 1]));
-        self.c.bias = Some(Param::from_tensor(bias));
+        self.c.bias = Some(Param::from_tensor(shift));
         self
     }
+}
+
+/// A batch normalization by its running statistics as `x · scale + shift`, each `[channels]`.
+fn scale_and_shift(bn: &BatchNorm) -> (Tensor<1>, Tensor<1>) {
+    let scale = bn.gamma.val() / (bn.running_var.value() + bn.epsilon).sqrt();
+    let shift = bn.beta.val() - bn.running_mean.value() * scale.clone();
+    (scale, shift)
 }
 
 /// [`LayerNorm2d`] configuration.

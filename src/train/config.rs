@@ -11,9 +11,10 @@ use crate::error::{Error, Result};
 /// A training run. Everything has a default; unknown keys are errors.
 ///
 /// ```
-/// use umedsam::train::config::TrainConfig;
+/// use umedsam::train::config::{Length, TrainConfig};
 /// let config = TrainConfig::from_toml("steps = 100\n[sharp_min]\nrho = 0.1\n")?;
-/// assert_eq!((config.steps, config.sharp_min.unwrap().rho), (100, 0.1));
+/// assert_eq!(config.length(), Length::Steps(100));
+/// assert_eq!(config.sharp_min.unwrap().rho, 0.1);
 /// assert!(TrainConfig::from_toml("step = 100").is_err());
 /// # Ok::<(), umedsam::Error>(())
 /// ```
@@ -22,12 +23,25 @@ use crate::error::{Error, Result};
 pub struct TrainConfig {
     /// Which parameters change.
     pub part: Part,
-    /// Decides which images, boxes and flips come when.
+    /// Where the work is done.
+    pub device: TrainDevice,
+    /// Decides which images, boxes and augmentations come when.
     pub seed: u64,
     /// Boxes per step, each of another image, 1–64.
     pub batch: usize,
-    /// Number of steps.
-    pub steps: usize,
+    /// Length in steps. At most one of `steps`, `epochs` and `minutes`; 1000 steps without any.
+    pub steps: Option<usize>,
+    /// Length in passes over the images.
+    pub epochs: Option<f64>,
+    /// Length in minutes of training; such a run depends on the machine's speed.
+    pub minutes: Option<f64>,
+    /// Steps between checkpoints.
+    pub checkpoint_every: usize,
+    /// Largest norm of the gradient of all parameters together.
+    pub clip_norm: Option<f64>,
+    /// Decay of the exponential moving average of the weights that is validated and exported, from 0 to below 1; without it, the weights
+    /// themselves are.
+    pub ema: Option<f64>,
     /// The loss.
     pub loss: LossConfig,
     /// Sharpness-Aware Minimization; without it, training is exactly the optimizer's.
@@ -36,8 +50,10 @@ pub struct TrainConfig {
     pub optimizer: OptimizerConfig,
     /// How the learning rate changes.
     pub schedule: Schedule,
-    /// Largest norm of a parameter's gradient.
-    pub clip_norm: Option<f32>,
+    /// Steps over which the learning rate rises from 0 to the schedule's.
+    pub warmup_steps: usize,
+    /// What the best weights are chosen by.
+    pub validation: ValidationConfig,
     /// What is changed at random in the data.
     pub augmentation: Augmentation,
 }
@@ -46,16 +62,67 @@ impl Default for TrainConfig {
     fn default() -> Self {
         Self {
             part: Part::Decoder,
+            device: TrainDevice::Cpu,
             seed: 0,
             batch: 4,
-            steps: 1000,
+            steps: None,
+            epochs: None,
+            minutes: None,
+            checkpoint_every: 100,
+            clip_norm: None,
+            ema: None,
             loss: LossConfig::default(),
             sharp_min: None,
             optimizer: OptimizerConfig::default(),
             schedule: Schedule::Constant,
-            clip_norm: None,
+            warmup_steps: 0,
+            validation: ValidationConfig::default(),
             augmentation: Augmentation::default(),
         }
+    }
+}
+
+/// How long a run is.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Length {
+    /// This many steps.
+    Steps(usize),
+    /// This many passes over the images.
+    Epochs(f64),
+    /// This long.
+    Minutes(f64),
+}
+
+/// Where the work is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TrainDevice {
+    /// The CPU.
+    Cpu,
+    /// An NVIDIA GPU; needs the feature `cuda`.
+    Cuda,
+    /// Any GPU with Vulkan; needs the feature `vulkan`.
+    Vulkan,
+}
+
+/// What the best weights are chosen by: the mean DSC, at the input's scale, of images that are not trained on.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ValidationConfig {
+    /// Share of each dataset's images that is held out, 0–0.9: the last ones by name, so that slices of one patient mostly stay together.
+    /// Not used where there is a folder for validation.
+    pub share: f64,
+    /// At most this many images, evenly spread.
+    pub images: usize,
+    /// At most this many boxes of an image, evenly spread.
+    pub boxes_per_image: usize,
+    /// Steps between validations; there is one at the beginning and one at the end in any case.
+    pub every: usize,
+}
+
+impl Default for ValidationConfig {
+    fn default() -> Self {
+        Self { share: 0.1, images: 160, boxes_per_image: 2, every: 200 }
     }
 }
 
@@ -83,11 +150,19 @@ pub struct LossConfig {
     pub focal: Focal,
     /// Weight of the predicted IoU's squared error.
     pub iou: f64,
+    /// Weight of the boundary loss, which is not part of U-MedSAM.
+    pub boundary: f64,
 }
 
 impl Default for LossConfig {
     fn default() -> Self {
-        Self { kind: LossKind::UncertaintyAware, region: Denominator::Plain, focal: Focal::default(), iou: 1.0 }
+        Self {
+            kind: LossKind::UncertaintyAware,
+            region: Denominator::Plain,
+            focal: Focal::default(),
+            iou: 1.0,
+            boundary: 0.0,
+        }
     }
 }
 
@@ -113,14 +188,23 @@ pub struct OptimizerConfig {
     pub learning_rate: f64,
     /// Share of the weights that each step takes away, times the learning rate; never of the σ.
     pub weight_decay: f32,
-    /// Momentum of SGD.
+    /// Momentum of SGD, after Nesterov.
     pub momentum: f64,
+    /// Learning rate of the loss's σ, which follows the same schedule; without it, that of the weights. Fine-tuning's small steps would
+    /// leave σ, which begin at 1, about where they are.
+    pub sigma_learning_rate: Option<f64>,
 }
 
 impl Default for OptimizerConfig {
     /// LiteMedSAM's AdamW.
     fn default() -> Self {
-        Self { kind: OptimizerKind::Adamw, learning_rate: 5e-5, weight_decay: 0.01, momentum: 0.9 }
+        Self {
+            kind: OptimizerKind::Adamw,
+            learning_rate: 5e-5,
+            weight_decay: 0.01,
+            momentum: 0.9,
+            sigma_learning_rate: None,
+        }
     }
 }
 
@@ -142,14 +226,14 @@ pub enum Schedule {
     Constant,
     /// Half a cosine down to 0.
     Cosine,
-    /// `(1 − step / steps)^0.9`, as nnU-Net and UU-Mamba.
+    /// `(1 − done)^0.9`, as nnU-Net and UU-Mamba.
     Poly,
 }
 
 impl Schedule {
-    /// Factor of the learning rate at a step.
-    pub fn factor(self, step: usize, steps: usize) -> f64 {
-        let done = (step as f64 / steps.max(1) as f64).min(1.0);
+    /// Factor of the learning rate when a share of the run, 0–1, is done.
+    pub fn factor(self, done: f64) -> f64 {
+        let done = done.min(1.0);
         match self {
             Self::Constant => 1.0,
             Self::Cosine => 0.5 * (1.0 + (std::f64::consts::PI * done).cos()),
@@ -164,14 +248,65 @@ impl Schedule {
 pub struct Augmentation {
     /// Each side of a box moves outwards by up to this many pixels of the input, 0–50.
     pub box_shift: u32,
-    /// Mirrors images left to right or top to bottom.
+    /// Mirrors images left to right and top to bottom, each for half of them.
     pub flips: bool,
+    /// Moves, scales and turns images; every image is then encoded anew, which takes most of the time where only the decoder is trained.
+    pub affine: Option<Affine>,
+    /// Changes brightness, contrast and gamma; as costly as `affine`.
+    pub intensity: Option<Intensity>,
 }
 
 impl Default for Augmentation {
     /// LiteMedSAM's.
     fn default() -> Self {
-        Self { box_shift: 5, flips: true }
+        Self { box_shift: 5, flips: true, affine: None, intensity: None }
+    }
+}
+
+impl Augmentation {
+    /// Whether an image has only a few versions, whose embeddings are worth keeping.
+    pub fn is_discrete(&self) -> bool {
+        self.affine.is_none() && self.intensity.is_none()
+    }
+}
+
+/// Shift, scale and rotation around the image's centre, each drawn evenly from −limit…limit. The defaults are MedficientSAM's.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Affine {
+    /// Share of the images that are changed, 0–1.
+    pub probability: f64,
+    /// Shift as a share of the image's sides, 0–0.5.
+    pub shift: f64,
+    /// Change of scale, 0–0.9.
+    pub scale: f64,
+    /// Rotation in degrees, 0–180.
+    pub rotate: f64,
+}
+
+impl Default for Affine {
+    fn default() -> Self {
+        Self { probability: 0.5, shift: 0.0625, scale: 0.2, rotate: 90.0 }
+    }
+}
+
+/// Changes of the pixels' values x in 0–1: `((x − ½) · contrast + ½ + brightness) ^ gamma`, cut off at 0 and 1.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Intensity {
+    /// Share of the images that are changed, 0–1.
+    pub probability: f64,
+    /// Brightness is drawn from −this…this, 0–1.
+    pub brightness: f64,
+    /// Contrast is drawn from 1 − this…1 + this, 0–1.
+    pub contrast: f64,
+    /// The logarithm of gamma is drawn from −this…this, 0–1.
+    pub gamma: f64,
+}
+
+impl Default for Intensity {
+    fn default() -> Self {
+        Self { probability: 0.5, brightness: 0.1, contrast: 0.2, gamma: 0.2 }
     }
 }
 
@@ -185,6 +320,11 @@ impl TrainConfig {
         config.checked()
     }
 
+    /// The configuration with every default spelt out.
+    pub fn to_toml(&self) -> String {
+        toml::to_string(self).expect("a configuration is plain data")
+    }
+
     /// Reads a configuration file.
     ///
     /// # Errors
@@ -194,34 +334,92 @@ impl TrainConfig {
         Self::from_toml(&text).map_err(|error| Error::file(path, error))
     }
 
-    fn checked(self) -> Result<Self> {
+    /// How long the run is.
+    pub fn length(&self) -> Length {
+        match (self.steps, self.epochs, self.minutes) {
+            (_, Some(epochs), _) => Length::Epochs(epochs),
+            (_, _, Some(minutes)) => Length::Minutes(minutes),
+            (steps, ..) => Length::Steps(steps.unwrap_or(1000)),
+        }
+    }
+
+    /// Refuses values out of range.
+    ///
+    /// # Errors
+    /// [`Error::InvalidOption`] naming the value and its range.
+    pub fn checked(self) -> Result<Self> {
         let fail = |message: String| Err(Error::InvalidOption(message));
-        let OptimizerConfig { learning_rate, weight_decay, momentum, .. } = self.optimizer;
-        if !(1..=64).contains(&self.batch) {
-            return fail(format!("batch is {}; use 1–64", self.batch));
+        let lengths = [self.steps.is_some(), self.epochs.is_some(), self.minutes.is_some()];
+        if lengths.iter().filter(|is_given| **is_given).count() > 1 {
+            return fail("only one of steps, epochs and minutes can be given".into());
         }
-        if self.steps == 0 {
-            return fail("steps is 0; use 1 or more".into());
+        let is_positive = |value: f64| value > 0.0 && value.is_finite();
+        for (name, value, low, high) in self.ranges() {
+            if !(low..=high).contains(&value) {
+                return fail(format!("{name} is {value}; use {low}–{high}"));
+            }
         }
-        if !(learning_rate > 0.0 && learning_rate.is_finite()) {
-            return fail(format!("optimizer.learning_rate is {learning_rate}; use a positive number"));
+        let positive = [
+            ("optimizer.learning_rate", Some(self.optimizer.learning_rate)),
+            ("optimizer.sigma_learning_rate", self.optimizer.sigma_learning_rate),
+            ("epochs", self.epochs),
+            ("minutes", self.minutes),
+            ("clip_norm", self.clip_norm),
+        ];
+        for (name, value) in positive {
+            if let Some(value) = value.filter(|value| !is_positive(*value)) {
+                return fail(format!("{name} is {value}; use a positive number"));
+            }
         }
-        if !(0.0..=1.0).contains(&weight_decay) {
-            return fail(format!("optimizer.weight_decay is {weight_decay}; use 0–1"));
-        }
-        if !(0.0..1.0).contains(&momentum) {
-            return fail(format!("optimizer.momentum is {momentum}; use 0 to below 1"));
-        }
-        if self.augmentation.box_shift > 50 {
-            return fail(format!("augmentation.box_shift is {}; use 0–50", self.augmentation.box_shift));
-        }
-        if let Some(SharpMin { rho, .. }) = self.sharp_min.filter(|sharp_min| !(0.0..=10.0).contains(&sharp_min.rho)) {
-            return fail(format!("sharp_min.rho is {rho}; use 0–10"));
-        }
-        if let Some(norm) = self.clip_norm.filter(|norm| norm.is_nan() || *norm <= 0.0) {
-            return fail(format!("clip_norm is {norm}; use a positive number"));
+        for (name, count) in [
+            ("steps", self.steps.unwrap_or(1)),
+            ("checkpoint_every", self.checkpoint_every),
+            ("validation.every", self.validation.every),
+            ("validation.images", self.validation.images),
+            ("validation.boxes_per_image", self.validation.boxes_per_image),
+        ] {
+            if count == 0 {
+                return fail(format!("{name} is 0; use 1 or more"));
+            }
         }
         Ok(self)
+    }
+
+    /// Name, value, lowest and highest value.
+    fn ranges(&self) -> Vec<(&'static str, f64, f64, f64)> {
+        /// "Below 1" for people, and the largest decay that still forgets.
+        const BELOW_ONE: f64 = 0.999_999;
+        let Augmentation { box_shift, affine, intensity, .. } = self.augmentation;
+        let mut ranges = vec![
+            ("batch", self.batch as f64, 1.0, 64.0),
+            ("optimizer.weight_decay", f64::from(self.optimizer.weight_decay), 0.0, 1.0),
+            ("optimizer.momentum", self.optimizer.momentum, 0.0, BELOW_ONE),
+            ("loss.iou", self.loss.iou, 0.0, 1000.0),
+            ("loss.boundary", self.loss.boundary, 0.0, 1000.0),
+            ("loss.focal.alpha", self.loss.focal.alpha, 0.0, 1.0),
+            ("loss.focal.gamma", self.loss.focal.gamma, 0.0, 10.0),
+            ("validation.share", self.validation.share, 0.0, 0.9),
+            ("augmentation.box_shift", f64::from(box_shift), 0.0, 50.0),
+        ];
+        ranges.extend(self.ema.map(|decay| ("ema", decay, 0.0, BELOW_ONE)));
+        ranges.extend(self.sharp_min.map(|sharp_min| ("sharp_min.rho", sharp_min.rho, 0.0, 10.0)));
+        if let Some(Affine { probability, shift, scale, rotate }) = affine {
+            ranges.extend([
+                ("augmentation.affine.probability", probability, 0.0, 1.0),
+                ("augmentation.affine.shift", shift, 0.0, 0.5),
+                ("augmentation.affine.scale", scale, 0.0, 0.9),
+                ("augmentation.affine.rotate", rotate, 0.0, 180.0),
+            ]);
+        }
+        if let Some(Intensity { probability, brightness, contrast, gamma }) = intensity {
+            ranges.extend([
+                ("augmentation.intensity.probability", probability, 0.0, 1.0),
+                ("augmentation.intensity.brightness", brightness, 0.0, 1.0),
+                ("augmentation.intensity.contrast", contrast, 0.0, 1.0),
+                ("augmentation.intensity.gamma", gamma, 0.0, 1.0),
+            ]);
+        }
+        ranges
     }
 }
 
@@ -239,7 +437,16 @@ mod tests {
     #[test]
     fn unknown_keys_and_bad_values_are_named() {
         for (text, part) in [
-            ("epochs = 3", "epochs"),
+            ("epoch = 3", "epoch"),
+            ("epochs = 3.0\nsteps = 10", "only one of"),
+            ("epochs = -1.0", "epochs is -1"),
+            ("minutes = 0.0", "minutes is 0"),
+            ("device = \"tpu\"", "tpu"),
+            ("ema = 1.0", "ema is 1"),
+            ("checkpoint_every = 0", "checkpoint_every is 0"),
+            ("[validation]\nshare = 0.95", "validation.share is 0.95"),
+            ("[augmentation.affine]\nrotate = 200.0", "rotate is 200"),
+            ("[augmentation.intensity]\ngama = 0.1", "gama"),
             ("[optimizer]\nlr = 1e-3", "lr"),
             ("[loss]\nkind = \"dice\"", "dice"),
             ("batch = 0", "batch is 0"),
@@ -259,9 +466,9 @@ mod tests {
     #[test]
     fn schedules_begin_at_one_and_end_at_zero() {
         for schedule in [Schedule::Cosine, Schedule::Poly] {
-            assert_eq!(schedule.factor(0, 10), 1.0);
-            assert!(schedule.factor(5, 10) < 0.6 && schedule.factor(10, 10).abs() < 1e-12);
+            assert_eq!(schedule.factor(0.0), 1.0);
+            assert!(schedule.factor(0.5) < 0.6 && schedule.factor(1.0).abs() < 1e-12);
         }
-        assert_eq!(Schedule::Constant.factor(10, 10), 1.0);
+        assert_eq!(Schedule::Constant.factor(1.0), 1.0);
     }
 }

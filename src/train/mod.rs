@@ -1,11 +1,21 @@
-//! Training (native only): losses, Sharpness-Aware Minimization.
+//! Training (native only): data, losses, Sharpness-Aware Minimization, and the run.
 //!
 //! What is the paper's (U-MedSAM, arXiv 2408.08881): an uncertainty-aware combination of a region, a distribution and a pixel loss with
 //! learned weights, and SharpMin. What is the companion work's (UU-Mamba, by the same group): the combination's formula and SharpMin's ρ. What
 //! is our reading is said where it is used.
 
+mod augment;
+mod checkpoint;
 pub mod config;
+pub mod data;
+mod ema;
+pub mod log;
 pub mod loss;
 pub mod objective;
+mod optimizer;
+mod run;
 pub mod sample;
 pub mod sharp_min;
+
+pub use checkpoint::Best;
+pub use run::{BEST, CHECKPOINT, Event, LOG, Outcome, TrainSettings, train};

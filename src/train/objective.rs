@@ -1,10 +1,14 @@
 //! The network in training, and the loss of a batch.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use burn::module::{Module, ModuleMapper, Param};
+use burn::optim::{GradientsAccumulator, GradientsParams};
 use burn::tensor::{Device, Tensor, TensorData};
+use serde::{Deserialize, Serialize};
 
 use super::config::{LossConfig, LossKind, Part};
-use super::loss::{UncertaintyAware, binary_cross_entropy, dice, iou_regression};
+use super::loss::{UncertaintyAware, binary_cross_entropy, boundary, dice, iou_regression};
 use crate::model::Umedsam;
 use crate::model::mask_decoder::MaskOutput;
 use crate::model::prompt_encoder::InputBox;
@@ -12,10 +16,16 @@ use crate::model::prompt_encoder::InputBox;
 /// One box of one image.
 #[derive(Debug, Clone)]
 pub struct Example {
+    /// File, slice and label, for people.
+    pub name: String,
+    /// The folder under the data folder.
+    pub modality: String,
     /// The image.
     pub image: ExampleImage,
     /// 1 inside, 0 outside: `low_res_size · low_res_size` values.
     pub mask: Vec<u8>,
+    /// Signed distance to the mask's edge, where the boundary loss needs it.
+    pub distance: Option<Vec<f32>>,
     /// The prompt.
     pub bounding_box: InputBox,
 }
@@ -23,8 +33,8 @@ pub struct Example {
 /// The image of an example.
 #[derive(Debug, Clone)]
 pub enum ExampleImage {
-    /// Its embedding, `embedding_size · embedding_size · dim` values, where the encoder does not change.
-    Embedding(Vec<f32>),
+    /// Its embedding, `[1, embedding_size, embedding_size, dim]`, where the encoder does not change.
+    Embedding(Tensor<4>),
     /// The network's input, `input_size · input_size · 3` values.
     Input(Vec<f32>),
 }
@@ -55,14 +65,50 @@ fn tracked<M: Module>(module: M, is_trained: bool) -> M {
 pub struct Losses {
     /// What is minimised.
     pub total: Tensor<1>,
+    /// Dice, cross-entropy, focal, squared error of the predicted IoU, boundary (0 where it is not used).
+    pub terms: [Tensor<1>; 5],
+}
+
+/// The values of [`Losses`].
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct LossValues {
+    /// What is minimised.
+    pub total: f64,
     /// Dice.
-    pub region: Tensor<1>,
+    pub region: f64,
     /// Cross-entropy.
-    pub distribution: Tensor<1>,
+    pub distribution: f64,
     /// Focal.
-    pub pixel: Tensor<1>,
+    pub pixel: f64,
     /// Squared error of the predicted IoU.
-    pub iou: Tensor<1>,
+    pub iou: f64,
+    /// Boundary.
+    pub boundary: f64,
+}
+
+impl LossValues {
+    /// The mean of several.
+    pub fn mean(all: &[Self]) -> Self {
+        let mean = |value: fn(&Self) -> f64| all.iter().map(value).sum::<f64>() / all.len().max(1) as f64;
+        Self {
+            total: mean(|values| values.total),
+            region: mean(|values| values.region),
+            distribution: mean(|values| values.distribution),
+            pixel: mean(|values| values.pixel),
+            iou: mean(|values| values.iou),
+            boundary: mean(|values| values.boundary),
+        }
+    }
+}
+
+impl Losses {
+    /// Reads the values from the device.
+    pub fn values(&self) -> LossValues {
+        let all = std::iter::once(&self.total).chain(&self.terms).cloned().collect();
+        let values: Vec<f32> = Tensor::cat(all, 0).into_data().try_into_vec().expect("losses are f32");
+        let [total, region, distribution, pixel, iou, boundary] = std::array::from_fn(|term| f64::from(values[term]));
+        LossValues { total, region, distribution, pixel, iou, boundary }
+    }
 }
 
 /// Terms that the uncertainty-aware loss weighs: region, distribution, pixel.
@@ -88,11 +134,7 @@ impl Trainee {
         let (mut logits, mut ious) = (Vec::new(), Vec::new());
         for example in batch {
             let embedding = match &example.image {
-                ExampleImage::Embedding(values) => {
-                    let [_, tokens, dim] = self.dense_pe.val().dims();
-                    let side = tokens.isqrt();
-                    Tensor::<4>::from_data(TensorData::new(values.clone(), [1, side, side, dim]), &device)
-                }
+                ExampleImage::Embedding(embedding) => on_device(embedding, &device),
                 ExampleImage::Input(values) => {
                     let side = (values.len() / 3).isqrt();
                     let input = Tensor::<4>::from_data(TensorData::new(values.clone(), [1, side, side, 3]), &device);
@@ -115,6 +157,11 @@ impl Trainee {
 
     /// The loss of a batch.
     pub fn loss(&self, batch: &[Example], config: &LossConfig) -> Losses {
+        self.predict(batch, config).1
+    }
+
+    /// Low-res logits `[batch, low_res_size, low_res_size]` of a batch, and their loss.
+    pub fn predict(&self, batch: &[Example], config: &LossConfig) -> (Tensor<3>, Losses) {
         let (logits, ious) = self.forward(batch);
         let [count, height, width] = logits.dims();
         let masks: Vec<f32> =
@@ -123,7 +170,15 @@ impl Trainee {
         let region = dice(logits.clone(), target.clone(), config.region);
         let distribution = binary_cross_entropy(logits.clone(), target.clone());
         let pixel = config.focal.forward(logits.clone(), target.clone());
-        let iou = iou_regression(ious, logits, target);
+        let boundary = match batch.iter().map(|example| example.distance.as_ref()).collect::<Option<Vec<_>>>() {
+            Some(distances) => {
+                let distances: Vec<f32> = distances.into_iter().flatten().copied().collect();
+                let distance = TensorData::new(distances, [count, height, width]);
+                boundary(logits.clone(), Tensor::from_data(distance, &logits.device()))
+            }
+            None => Tensor::zeros([1], &logits.device()),
+        };
+        let iou = iou_regression(ious, logits.clone(), target);
         let mask = match config.kind {
             LossKind::Region => region.clone(),
             LossKind::Sum => region.clone() + distribution.clone(),
@@ -131,14 +186,83 @@ impl Trainee {
                 self.weighting.forward(vec![region.clone(), distribution.clone(), pixel.clone()])
             }
         };
-        Losses { total: mask + iou.clone() * config.iou, region, distribution, pixel, iou }
+        let total = mask + iou.clone() * config.iou + boundary.clone() * config.boundary;
+        (logits, Losses { total, terms: [region, distribution, pixel, iou, boundary] })
     }
+
+    /// The gradient of a batch's loss, and the loss.
+    ///
+    /// On the CPU each example is worked on by itself, several at the same time: a loss is a mean over its batch, so that the mean of the
+    /// examples' gradients is the batch's, and small tensors of several examples keep more cores busy than large ones of one.
+    pub fn gradients(&self, batch: &[Example], config: &LossConfig, jobs: usize) -> (GradientsParams, LossValues) {
+        if jobs == 1 {
+            let losses = self.loss(batch, config);
+            let values = losses.values();
+            return (GradientsParams::from_grads(losses.total.backward(), self), values);
+        }
+        let share = 1.0 / batch.len() as f64;
+        let next = AtomicUsize::new(0);
+        let work = || {
+            let mut done = Vec::new();
+            loop {
+                let place = next.fetch_add(1, Ordering::Relaxed);
+                let Some(example) = batch.get(place) else { return done };
+                let own = self.with_own_graph();
+                let losses = own.loss(std::slice::from_ref(example), config);
+                let values = losses.values();
+                let gradients = GradientsParams::from_grads((losses.total * share).backward(), &own);
+                done.push((place, gradients, values));
+            }
+        };
+        let mut results: Vec<(usize, GradientsParams, LossValues)> = std::thread::scope(|scope| {
+            let workers: Vec<_> = (0..jobs.min(batch.len())).map(|_| scope.spawn(work)).collect();
+            workers.into_iter().flat_map(|worker| worker.join().expect("workers do not panic")).collect()
+        });
+        // In the batch's order, so that the sum does not depend on who was first.
+        results.sort_by_key(|(place, ..)| *place);
+        let mut sum = GradientsAccumulator::new();
+        let mut all = Vec::new();
+        for (_, gradients, values) in results {
+            sum.accumulate(self, gradients);
+            all.push(values);
+        }
+        (sum.grads(), LossValues::mean(&all))
+    }
+
+    /// The same parameters as leaves of another graph, so that threads do not wait for each other's.
+    fn with_own_graph(&self) -> Self {
+        struct Leaves;
+        impl ModuleMapper for Leaves {
+            fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+                param.map(|tensor| {
+                    let is_trained = tensor.is_require_grad();
+                    Tensor::from_inner(tensor.inner()).set_require_grad(is_trained)
+                })
+            }
+        }
+        self.clone().map(&mut Leaves)
+    }
+
+    /// The σ of the region, distribution and pixel term.
+    pub fn sigma(&self) -> [f64; TERMS] {
+        let values: Vec<f32> = self.weighting.sigma.val().into_data().try_into_vec().expect("σ are f32");
+        std::array::from_fn(|term| f64::from(values[term]))
+    }
+}
+
+/// An embedding of the CPU as a constant of a device, with autodiff where the device has it.
+fn on_device(embedding: &Tensor<4>, device: &Device) -> Tensor<4> {
+    let embedding = embedding.clone().to_device(&device.clone().inner());
+    if device.is_autodiff() { Tensor::from_inner(embedding) } else { embedding }
 }
 
 #[cfg(test)]
 mod tests {
-    use burn::optim::{AdamWConfig, GradientsParams};
+    use burn::optim::AdamWConfig;
 
+    use burn::tensor::Tolerance;
+
+    use super::super::loss::signed_distance;
     use super::*;
     use crate::model::Config;
 
@@ -156,32 +280,39 @@ mod tests {
         let mask = (0..size * size).map(|pixel| u8::from(inside(pixel, size))).collect();
         let wave = |index: usize| (index as f32 * 0.37).sin();
         let image = match with_embeddings {
-            true => ExampleImage::Embedding(
-                (0..side * side * dim)
+            true => {
+                let values: Vec<f32> = (0..side * side * dim)
                     .map(|index| wave(index % dim) * if inside(index / dim, side) { 1.0 } else { -1.0 })
-                    .collect(),
-            ),
+                    .collect();
+                ExampleImage::Embedding(Tensor::from_data(
+                    TensorData::new(values, [1, side, side, dim]),
+                    &Device::flex(),
+                ))
+            }
             false => ExampleImage::Input((0..config.input_size().pow(2) * 3).map(wave).collect()),
         };
-        vec![Example { image, mask, bounding_box: [32.0, 0.0, 63.0, 31.0] }; 2]
-    }
-
-    fn value(tensor: Tensor<1>) -> f32 {
-        tensor.into_data().try_to_vec::<f32>().unwrap()[0]
+        let example = Example {
+            name: "upper right".into(),
+            modality: "none".into(),
+            image,
+            mask,
+            distance: None,
+            bounding_box: [32.0, 0.0, 63.0, 31.0],
+        };
+        vec![example.clone(), Example { bounding_box: [30.0, 0.0, 60.0, 34.0], ..example }]
     }
 
     /// Trains for some steps; returns the Dice loss afterwards.
-    fn train(trainee: Trainee, kind: LossKind, steps: usize) -> (Trainee, f32) {
+    fn train(trainee: Trainee, kind: LossKind, steps: usize) -> (Trainee, f64) {
         let config = LossConfig { kind, ..Default::default() };
         let batch = batch(true);
         let mut optimizer = AdamWConfig::new().init();
         let mut trainee = trainee;
         for _ in 0..steps {
-            let loss = trainee.loss(&batch, &config).total;
-            let gradients = GradientsParams::from_grads(loss.backward(), &trainee);
+            let (gradients, _) = trainee.gradients(&batch, &config, 1);
             trainee = optimizer.step(3e-3, trainee, gradients);
         }
-        let dice = value(trainee.loss(&batch, &config).region);
+        let dice = trainee.loss(&batch, &config).values().region;
         (trainee, dice)
     }
 
@@ -209,6 +340,35 @@ mod tests {
             assert_eq!(gradients_of(&trainee.network.mask_decoder, &gradients) > 0, decoder, "{part:?}");
             assert_eq!(gradients_of(&trainee.network.prompt_encoder, &gradients), 0, "{part:?}");
         }
+    }
+
+    #[test]
+    fn examples_by_themselves_have_the_batchs_gradient() {
+        let trainee = trainee(Part::Decoder);
+        let mut batch = batch(true);
+        let side = batch[0].mask.len().isqrt();
+        batch.iter_mut().for_each(|example| example.distance = Some(signed_distance(&example.mask, side)));
+        let config = LossConfig { boundary: 0.3, ..Default::default() };
+        let (whole, values) = trainee.gradients(&batch, &config, 1);
+        let (parts, mean) = trainee.gradients(&batch, &config, 2);
+        assert!((values.total - mean.total).abs() < 1e-5 && values.boundary != 0.0);
+        assert!((values.region - mean.region).abs() < 1e-6);
+        struct Compare<'a>(&'a GradientsParams, &'a GradientsParams, usize);
+        impl burn::module::ModuleVisitor for Compare<'_> {
+            fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+                let Some(expected) = self.0.get::<D>(param.id) else { return };
+                let actual = self.1.get::<D>(param.id).unwrap().into_data();
+                actual.assert_approx_eq::<f32>(&expected.into_data(), Tolerance::absolute(1e-5));
+                self.2 += 1;
+            }
+        }
+        let mut compare = Compare(&whole, &parts, 0);
+        trainee.visit(&mut compare);
+        assert_eq!(compare.2, whole.len());
+        // In the same order whatever the number of threads.
+        let (again, _) = trainee.gradients(&batch, &config, 7);
+        let sigma = trainee.weighting.sigma.id;
+        again.get::<1>(sigma).unwrap().into_data().assert_eq(&parts.get::<1>(sigma).unwrap().into_data(), true);
     }
 
     /// Number of parameters of a module that have a gradient.

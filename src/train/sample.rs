@@ -5,7 +5,7 @@
 
 use rand::RngExt;
 
-use crate::image::{Flip, Geometry};
+use crate::image::Geometry;
 use crate::model::prompt_encoder::InputBox;
 
 /// A structure to be segmented.
@@ -19,12 +19,13 @@ pub struct Target {
     pub tight_box: InputBox,
 }
 
-/// The structures of a label map that are left at the input's scale, largest label last. Labels that vanish there, such as objects of a
-/// pixel, are left out.
+/// A label map at the input's scale, the image at the top left and 0 around it. Labels that vanish there, such as objects of a pixel in a
+/// large image, are gone.
 ///
 /// # Shapes
 /// - `labels`: `height · width` values of the geometry's image
-pub fn targets(labels: &[u8], geometry: &Geometry) -> Vec<Target> {
+/// - output: `input_size · input_size` values
+pub fn scaled_labels(labels: &[u8], geometry: &Geometry) -> Vec<u8> {
     let size = geometry.input_size;
     let (width, height) = geometry.resized();
     // OpenCV's INTER_NEAREST: the source pixel at the destination's upper left corner.
@@ -36,16 +37,28 @@ pub fn targets(labels: &[u8], geometry: &Geometry) -> Vec<Target> {
             scaled[y * size + x] = labels[row + source(x, width, geometry.width)];
         }
     }
-    let highest = scaled.iter().copied().max().unwrap_or(0);
-    (1..=highest).filter_map(|label| target(&scaled, size, label)).collect()
+    scaled
 }
 
-fn target(scaled: &[u8], size: usize, label: u8) -> Option<Target> {
-    let inside = || (0..scaled.len()).filter(|&pixel| scaled[pixel] == label);
-    let columns = || inside().map(|pixel| pixel % size);
-    let rows = || inside().map(|pixel| pixel / size);
-    let tight_box = [columns().min()?, rows().min()?, columns().max()?, rows().max()?].map(|side| side as f32);
-    Some(Target { label, mask: scaled.iter().map(|&value| u8::from(value == label)).collect(), tight_box })
+/// The labels in a label map but 0, in order.
+pub fn labels_of(scaled: &[u8]) -> Vec<u8> {
+    let mut is_there = [false; 256];
+    scaled.iter().for_each(|&label| is_there[usize::from(label)] = true);
+    (1..=u8::MAX).filter(|&label| is_there[usize::from(label)]).collect()
+}
+
+/// The structure with a label in a label map of `size · size` pixels; `None` if it has no pixel.
+pub fn target(scaled: &[u8], size: usize, label: u8) -> Option<Target> {
+    let mask: Vec<u8> = scaled.iter().map(|&value| u8::from(value == label)).collect();
+    let (mut low, mut high) = ([size; 2], None::<[usize; 2]>);
+    for pixel in (0..mask.len()).filter(|&pixel| mask[pixel] != 0) {
+        let [x, y] = [pixel % size, pixel / size];
+        low = [low[0].min(x), low[1].min(y)];
+        let [right, bottom] = high.unwrap_or([x, y]);
+        high = Some([right.max(x), bottom.max(y)]);
+    }
+    let [right, bottom] = high?;
+    Some(Target { label, mask, tight_box: [low[0], low[1], right, bottom].map(|side| side as f32) })
 }
 
 impl Target {
@@ -57,21 +70,6 @@ impl Target {
         let corners = [x0 - out(), y0 - out(), (x1 + out()).max(x0 + 1.0), (y1 + out()).max(y0 + 1.0)];
         let ends = [width, height, width, height];
         std::array::from_fn(|side| corners[side].clamp(0.0, ends[side] as f32))
-    }
-
-    /// The structure in the mirrored image.
-    pub fn flipped(&self, flip: Flip, geometry: &Geometry) -> Self {
-        let (width, height) = geometry.resized();
-        let mut mask = self.mask.clone();
-        flip.apply_to_input(&mut mask, geometry, 1);
-        let [x0, y0, x1, y1] = self.tight_box;
-        // Boxes here name their last pixels.
-        let (right, bottom) = (width as f32 - 1.0, height as f32 - 1.0);
-        let tight_box = match flip {
-            Flip::Horizontal => [right - x1, y0, right - x0, y1],
-            Flip::Vertical => [x0, bottom - y1, x1, bottom - y0],
-        };
-        Self { label: self.label, mask, tight_box }
     }
 }
 
@@ -93,6 +91,12 @@ mod tests {
         labels
     }
 
+    fn targets(labels: &[u8], geometry: &Geometry) -> Vec<Target> {
+        let scaled = scaled_labels(labels, geometry);
+        let target = |label| target(&scaled, geometry.input_size, label).unwrap();
+        labels_of(&scaled).into_iter().map(target).collect()
+    }
+
     #[test]
     fn structures_are_scaled_and_boxed() {
         let targets = targets(&labels(), &GEOMETRY);
@@ -109,6 +113,7 @@ mod tests {
         labels[64 + 1] = 1;
         assert!(targets(&labels, &geometry).is_empty());
         assert!(targets(&vec![0; 64 * 64], &geometry).is_empty());
+        assert_eq!(target(&[0; 4], 2, 1), None);
     }
 
     #[test]
@@ -125,18 +130,5 @@ mod tests {
         }
         assert_eq!(reached, [true; 4]);
         assert_eq!(target.loosened_box(0, &GEOMETRY, &mut random), target.tight_box);
-    }
-
-    #[test]
-    fn flipped_structures_keep_their_box() {
-        for target in targets(&labels(), &GEOMETRY) {
-            for flip in [Flip::Horizontal, Flip::Vertical] {
-                let flipped = target.flipped(flip, &GEOMETRY);
-                let again = super::target(&flipped.mask, 16, 1).unwrap();
-                assert_eq!(flipped.tight_box, again.tight_box);
-                assert_ne!(flipped.mask, target.mask);
-                assert_eq!(flipped.flipped(flip, &GEOMETRY), target);
-            }
-        }
     }
 }

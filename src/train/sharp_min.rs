@@ -4,7 +4,7 @@
 //! U-MedSAM calls it SharpMin; its ρ could not be obtained, the companion work UU-Mamba uses 0.05, not adaptive.
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
-use burn::optim::{GradientsParams, ModuleOptimizer};
+use burn::optim::GradientsParams;
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
@@ -31,32 +31,33 @@ impl SharpMin {
     /// The weights of the neighbourhood where the loss is about largest: `w + ρ g / ‖g‖`, adaptive `w + ρ w² g / ‖|w| g‖`, the norm over all
     /// parameters that have a gradient. The norm stays on the device.
     pub fn ascend<M: Module>(&self, module: M, gradients: &GradientsParams) -> M {
-        let mut norm = SquaredNorm { gradients, adaptive: self.adaptive, sum: None };
-        module.visit(&mut norm);
-        match norm.sum {
-            Some(sum) => {
-                let scale = (sum.sqrt() + SMALLEST_NORM).recip() * self.rho;
+        match gradient_norm(&module, gradients, self.adaptive) {
+            Some(norm) => {
+                let scale = (norm + SMALLEST_NORM).recip() * self.rho;
                 module.map(&mut Ascent { gradients, adaptive: self.adaptive, scale })
             }
             None => module,
         }
     }
 
-    /// One step of training: the gradient at the module, the ascent, the gradient there, and the optimizer's step from where the module was.
-    /// `loss` is called twice, with the same data. Returns the module and the loss before the step.
-    pub fn step<M: Module>(
+    /// The gradient to descend by: the one at the weights nearby where the loss is about largest. `gradient` is called twice, with the same
+    /// data. Also returns what it said of the module itself.
+    pub fn gradient<M: Module, T>(
         &self,
-        module: M,
-        optimizer: &mut ModuleOptimizer,
-        learning_rate: f64,
-        loss: impl Fn(&M) -> Tensor<1>,
-    ) -> (M, Tensor<1>) {
-        let value = loss(&module);
-        let gradients = GradientsParams::from_grads(value.backward(), &module);
+        module: &M,
+        mut gradient: impl FnMut(&M) -> (GradientsParams, T),
+    ) -> (GradientsParams, T) {
+        let (gradients, value) = gradient(module);
         let worst = self.ascend(module.clone(), &gradients);
-        let gradients = GradientsParams::from_grads(loss(&worst).backward(), &worst);
-        (optimizer.step(learning_rate, module, gradients), value)
+        (gradient(&worst).0, value)
     }
+}
+
+/// The norm `[1]` of all gradients together, adaptive each times its weight; `None` without gradients.
+pub(super) fn gradient_norm<M: Module>(module: &M, gradients: &GradientsParams, adaptive: bool) -> Option<Tensor<1>> {
+    let mut norm = SquaredNorm { gradients, adaptive, sum: None };
+    module.visit(&mut norm);
+    norm.sum.map(Tensor::sqrt)
 }
 
 struct SquaredNorm<'a> {
@@ -131,6 +132,10 @@ mod tests {
             self.a.val().square().sum() + self.b.val().powi_scalar(4).sum() * 3.0
         }
 
+        fn gradients(&self) -> (GradientsParams, ()) {
+            (GradientsParams::from_grads(self.loss().backward(), self), ())
+        }
+
         fn values(&self) -> Vec<f32> {
             let values = |data: TensorData| data.try_to_vec::<f32>().unwrap();
             [values(self.a.val().into_data()), values(self.b.val().into_data()), values(self.unused.val().into_data())]
@@ -170,7 +175,8 @@ mod tests {
         other = Weights { a: one.a.clone(), b: one.b.clone(), unused: other.unused };
         let (mut optimizer, mut plain) = (config.init(), config.init());
         for _ in 0..5 {
-            (one, _) = sharp_min.step(one, &mut optimizer, 0.1, Weights::loss);
+            let (gradients, _) = sharp_min.gradient(&one, Weights::gradients);
+            one = optimizer.step(0.1, one, gradients);
             let gradients = GradientsParams::from_grads(other.loss().backward(), &other);
             let worst = sharp_min.ascend(other.clone(), &gradients);
             let gradients = GradientsParams::from_grads(worst.loss().backward(), &worst);
@@ -188,16 +194,15 @@ mod tests {
     /// `u² + v²` of the minimum that is found from (3, 0.5).
     fn sharpness(sharp_min: Option<SharpMin>) -> f32 {
         const LEARNING_RATE: f64 = 0.05;
+        let gradients = |weights: &Weights| (GradientsParams::from_grads(valley(weights).backward(), weights), ());
         let mut weights = Weights::new([3.0, 0.5], [0.0, 0.0]);
         let mut optimizer = SgdConfig::new().init();
         for _ in 0..500 {
-            weights = match sharp_min {
-                Some(sharp_min) => sharp_min.step(weights, &mut optimizer, LEARNING_RATE, valley).0,
-                None => {
-                    let gradients = GradientsParams::from_grads(valley(&weights).backward(), &weights);
-                    optimizer.step(LEARNING_RATE, weights, gradients)
-                }
+            let gradients_of_step = match sharp_min {
+                Some(sharp_min) => sharp_min.gradient(&weights, gradients).0,
+                None => gradients(&weights).0,
             };
+            weights = optimizer.step(LEARNING_RATE, weights, gradients_of_step);
         }
         let [u, v] = [0, 1].map(|index| weights.values()[index]);
         assert!((u * v - 1.0).abs() < 0.05, "({u}, {v}) is no minimum");

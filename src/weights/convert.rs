@@ -69,6 +69,7 @@ pub fn convert(
         source_sha256,
         umedsam_version: env!("CARGO_PKG_VERSION").into(),
         calibration,
+        training: None,
     };
     let written = to_bytes(&network, &metadata)?;
     write_whole(output, &written).map_err(|error| Error::file(output, error))?;

@@ -52,6 +52,8 @@ pub struct Metadata {
     pub umedsam_version: String,
     /// What was learned on images with masks, if it was.
     pub calibration: Option<Calibration>,
+    /// What the weights were trained on and how, if umedsam trained them: configuration, data, steps, commit.
+    pub training: Option<serde_json::Value>,
 }
 
 impl Metadata {
@@ -93,6 +95,11 @@ impl Metadata {
             source_sha256: entry("source_sha256")?,
             umedsam_version: entry("version")?,
             calibration,
+            training: entry("training")
+                .ok()
+                .map(|text| serde_json::from_str(&text))
+                .transpose()
+                .map_err(|error| foreign(format!("unreadable training record ({error})")))?,
         })
     }
 
@@ -116,7 +123,8 @@ impl Metadata {
             ("version", self.umedsam_version.clone()),
         ]
         .map(|(key, value)| (format!("umedsam.{key}"), value));
-        entries.into_iter().chain(calibration).collect()
+        let training = self.training.as_ref().map(|training| ("umedsam.training".to_string(), training.to_string()));
+        entries.into_iter().chain(calibration).chain(training).collect()
     }
 }
 

@@ -1,5 +1,6 @@
 //! Set-up, build, test and packaging of umedsam; `webdriver/` uses the server.
 
+pub mod ablation;
 pub mod build;
 pub mod process;
 pub mod samples;

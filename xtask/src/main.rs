@@ -8,7 +8,7 @@ use clap::{Parser, Subcommand};
 use xtask::build::{self, Profile};
 use xtask::process::{cargo, command, run, say};
 use xtask::server::Server;
-use xtask::{root, study, target, tools, weights};
+use xtask::{ablation, root, study, target, tools, weights};
 
 #[derive(Parser)]
 #[command(about)]
@@ -60,6 +60,16 @@ enum Command {
         #[arg(long)]
         without_flips: bool,
     },
+    /// Train the mask decoder three ways with several seeds on ../shared/data (an hour and a half), and write the tables of docs/training.md.
+    /// Runs are kept in target/ablation; one that was interrupted goes on
+    Ablation {
+        /// Steps of four boxes
+        #[arg(long, default_value_t = 200)]
+        steps: usize,
+        /// Number of seeds
+        #[arg(long, default_value_t = 3)]
+        seeds: u64,
+    },
     /// Time the page on the CPU and print the module's size and peak memory
     Measure,
 }
@@ -82,6 +92,7 @@ fn main() -> Result<()> {
         Command::Webgpu => page_test(Profile::Dist, &["--ignored", "webgpu_full_size"]),
         Command::Measure => measure(),
         Command::Calibrate => study::calibrate(),
+        Command::Ablation { steps, seeds } => ablation::ablation(steps, seeds),
         Command::Study { without_flips } => study::study(!without_flips),
     }
 }

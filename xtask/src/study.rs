@@ -28,19 +28,26 @@ const BOXES_PER_IMAGE: &str = "6";
 /// Begins and ends what is generated in the document.
 const MARKS: [&str; 2] = ["<!-- made by cargo xtask study -->\n", "<!-- end of what cargo xtask study makes -->\n"];
 
-/// The command line, built.
-fn umedsam() -> Result<PathBuf> {
+/// The command line, built for the measurements of now.
+pub fn umedsam() -> Result<PathBuf> {
     run(cargo().args(["build", "--package", "umedsam", "--bin", "umedsam"]))?;
-    Ok(target().join("debug/umedsam"))
+    // A copy, so that builds in the hours that follow do not change what is measured.
+    let copy = target().join("measured/umedsam");
+    std::fs::create_dir_all(target().join("measured"))?;
+    std::fs::remove_file(&copy).ok();
+    std::fs::copy(target().join("debug/umedsam"), &copy)?;
+    Ok(copy)
 }
 
-fn data(split: &str) -> Result<PathBuf> {
+/// A split of the shared images.
+pub fn data(split: &str) -> Result<PathBuf> {
     let folder = root().join("../shared/data").join(split);
     ensure!(folder.exists(), "{} is not here; the study needs it", folder.display());
     Ok(folder)
 }
 
-fn embeddings() -> PathBuf {
+/// Where embeddings are kept.
+pub fn embeddings() -> PathBuf {
     target().join("embeddings")
 }
 
@@ -96,10 +103,11 @@ pub fn study(flips: bool) -> Result<()> {
 
     let mut text = comparison(&rows);
     text.push_str(&by_modality(&read(&default)?, &read(&raw)?, &read(&consensus)?));
-    replace_in(&root().join("docs/uncertainty.md"), &text)
+    replace_in(&root().join("docs/uncertainty.md"), MARKS, &text)
 }
 
-fn evaluate(umedsam: &Path, weights: &Path, options: &str, report: &Path, extra: &[&str]) -> Result<()> {
+/// Evaluates weights on `val`.
+pub fn evaluate(umedsam: &Path, weights: &Path, options: &str, report: &Path, extra: &[&str]) -> Result<()> {
     run(command(umedsam)
         .args(["eval".as_ref(), "--weights".as_ref(), weights.as_os_str()])
         .args(["--data".as_ref(), data("val")?.as_os_str(), "--report".as_ref(), report.as_os_str()])
@@ -109,11 +117,13 @@ fn evaluate(umedsam: &Path, weights: &Path, options: &str, report: &Path, extra:
         .args(extra))
 }
 
-fn read(report: &Path) -> Result<Value> {
+/// Reads a report.
+pub fn read(report: &Path) -> Result<Value> {
     serde_json::from_slice(&std::fs::read(report)?).with_context(|| report.display().to_string())
 }
 
-fn number(group: &Value, path: &str) -> f64 {
+/// A number in a report; NaN where there is none.
+pub fn number(group: &Value, path: &str) -> f64 {
     path.split('/').fold(group, |value, key| &value[key]).as_f64().unwrap_or(f64::NAN)
 }
 
@@ -196,12 +206,12 @@ fn by_modality(report: &Value, raw: &Value, consensus: &Value) -> String {
     text
 }
 
-/// Puts text between the marks of a document.
-fn replace_in(path: &Path, text: &str) -> Result<()> {
+/// Puts text between two marks of a document.
+pub fn replace_in(path: &Path, marks: [&str; 2], text: &str) -> Result<()> {
     let document = std::fs::read_to_string(path)?;
-    let (before, rest) = document.split_once(MARKS[0]).context("the document has no mark for the tables")?;
-    let (_, after) = rest.split_once(MARKS[1]).context("the document has no mark for the tables' end")?;
-    std::fs::write(path, format!("{before}{}\n{text}\n{}{after}", MARKS[0], MARKS[1]))?;
+    let (before, rest) = document.split_once(marks[0]).context("the document has no mark for the tables")?;
+    let (_, after) = rest.split_once(marks[1]).context("the document has no mark for the tables' end")?;
+    std::fs::write(path, format!("{before}{}\n{text}\n{}{after}", marks[0], marks[1]))?;
     say(format!("The tables are in {}", path.display()));
     Ok(())
 }

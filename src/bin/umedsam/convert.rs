@@ -31,17 +31,24 @@ pub struct Arguments {
     sha256: Option<String>,
 }
 
+/// How weights are stored.
 #[derive(Clone, Copy, ValueEnum)]
-enum PrecisionArgument {
+pub enum PrecisionArgument {
     F32,
     F16,
 }
 
+impl From<PrecisionArgument> for Precision {
+    fn from(precision: PrecisionArgument) -> Self {
+        match precision {
+            PrecisionArgument::F32 => Self::F32,
+            PrecisionArgument::F16 => Self::F16,
+        }
+    }
+}
+
 pub fn run(arguments: &Arguments) -> Result<()> {
-    let precision = match arguments.precision {
-        PrecisionArgument::F32 => Precision::F32,
-        PrecisionArgument::F16 => Precision::F16,
-    };
+    let precision = Precision::from(arguments.precision);
     let converted = weights::convert(
         &arguments.checkpoint,
         &arguments.out,

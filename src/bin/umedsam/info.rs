@@ -53,6 +53,17 @@ pub fn run(arguments: &Arguments) -> Result<()> {
             println!("calibration    {} images with {} boxes: {}", data.cases, data.boxes, data.description);
         }
     }
+    if let Some(training) = &metadata.training {
+        let text = |path: &str| training.pointer(path).map_or_else(|| "–".into(), ToString::to_string);
+        println!(
+            "trained        {} steps on {} images, seed {}, validation DSC {}, commit {}",
+            text("/steps"),
+            text("/data/images"),
+            text("/config/seed"),
+            text("/validation_dsc"),
+            text("/commit")
+        );
+    }
     println!("written by     umedsam {}", metadata.umedsam_version);
     Ok(())
 }

@@ -5,6 +5,8 @@ mod convert;
 mod eval;
 mod info;
 mod segment;
+#[cfg(feature = "train")]
+mod train;
 
 use std::process::ExitCode;
 
@@ -30,6 +32,9 @@ enum Command {
     Eval(eval::Arguments),
     /// Learn probabilities that hold, guarantees and expected DSC from a folder of challenge cases
     Calibrate(calibrate::Arguments),
+    /// Train on a folder of challenge cases
+    #[cfg(feature = "train")]
+    Train(train::Arguments),
 }
 
 /// Keeps freed memory for the next tensor: by default glibc gives every large one back to the system and asks for it again, which takes a
@@ -52,6 +57,8 @@ fn main() -> ExitCode {
         Command::Segment(arguments) => segment::run(&arguments),
         Command::Eval(arguments) => eval::run(&arguments),
         Command::Calibrate(arguments) => calibrate::run(&arguments),
+        #[cfg(feature = "train")]
+        Command::Train(arguments) => train::run(&arguments),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
