@@ -1,13 +1,17 @@
 //! From image and boxes to masks and uncertainty: the order of work, for every device.
 
+use std::sync::Arc;
+
 use burn::tensor::{Device, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::image::{BoundingBox, Flip, Geometry, ImageView, Preprocessed, Window, preprocess, upsample_logits};
 use crate::model::InferenceModel;
+use crate::model::image_encoder::ImageEncoder;
 use crate::model::mask_decoder::MaskOutput;
 use crate::model::prompt_encoder::{InputBox, InputPrompt};
+use crate::model::tiny_vit::TinyVitCpu;
 use crate::uncertainty::{
     Agreement, Calibration, CalibrationUse, ConformalThresholds, Ensemble, ExpectedDsc, ReviewRule, Scaling,
     UncertaintyMaps, UncertaintyOptions,
@@ -22,6 +26,8 @@ const PROMPTS_PER_BATCH: usize = 9;
 #[derive(Debug, Clone)]
 pub struct Segmenter {
     model: InferenceModel,
+    /// The image encoder on the CPU's own kernels, where the device is the CPU.
+    cpu_encoder: Option<Arc<TinyVitCpu>>,
     metadata: Metadata,
     device: Device,
 }
@@ -262,12 +268,14 @@ impl Segmenter {
     /// [`Error::Weights`] if they cannot be used.
     pub fn from_weights(bytes: Vec<u8>, device: &Device) -> Result<Self> {
         let (network, metadata) = weights::load(bytes, device)?;
-        Ok(Self { model: network.into_inference(), metadata, device: device.clone() })
+        Ok(Self::new(network.into_inference(), metadata, device))
     }
 
     /// Uses a network that is there already.
     pub fn new(model: InferenceModel, metadata: Metadata, device: &Device) -> Self {
-        Self { model, metadata, device: device.clone() }
+        let ImageEncoder::TinyVit(encoder) = &model.network.image_encoder;
+        let cpu_encoder = (*device == Device::flex()).then(|| Arc::new(TinyVitCpu::new(encoder)));
+        Self { model, cpu_encoder, metadata, device: device.clone() }
     }
 
     /// What the weights say of themselves.
@@ -318,6 +326,12 @@ impl Segmenter {
     /// The embedding of `input_size · input_size · 3` values; `on_step` is called as often as the encoder has steps.
     pub(crate) fn embed(&self, input: Vec<f32>, on_step: &mut dyn FnMut()) -> Tensor<4> {
         let size = self.metadata.config.input_size();
+        if let Some(encoder) = &self.cpu_encoder {
+            let config = &self.metadata.config.image_encoder;
+            let shape = [1, config.embedding_size(), config.embedding_size(), config.out_channels()];
+            let embedding = encoder.forward(&input, size, &mut |_, _| on_step());
+            return Tensor::from_data(TensorData::new(embedding, shape), &self.device);
+        }
         let input = Tensor::<4>::from_data(TensorData::new(input, [1, size, size, 3]), &self.device);
         self.model.encode(input, &mut |_, _| on_step())
     }

@@ -1,9 +1,9 @@
 //! Kernels of our own for what burn's CPU backend does slowly; other devices use burn's.
 //!
 //! What this layer removes: the exact GELU of burn-flex 0.22 calls a scalar `erf` per value on one thread, which took half of an encode in
-//! the browser.
+//! the browser; and in [`cpu`] the writing of every activation of the image encoder to memory.
 
-mod gelu;
+pub(crate) mod cpu;
 
 use burn::backend::ops::ActivationOps;
 use burn::backend::tensor::FloatTensor;
@@ -26,7 +26,7 @@ impl Kernels for Flex {
         }
         let mut x = if x.is_contiguous() { x } else { x.to_contiguous() };
         let (start, count) = (x.layout().start_offset(), x.layout().num_elements());
-        gelu::gelu(&mut x.storage_mut::<f32>()[start..start + count]);
+        cpu::gelu(&mut x.storage_mut::<f32>()[start..start + count]);
         x
     }
 }
@@ -47,13 +47,31 @@ pub fn gelu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
     Tensor::from_dispatch(<Dispatch as Kernels>::exact_gelu(x.into_dispatch()))
 }
 
-/// Runs a function over chunks of values, on all cores where there are several.
-fn for_each_chunk(values: &mut [f32], chunk: usize, function: impl Fn(&mut [f32]) + Sync + Send) {
-    #[cfg(not(target_family = "wasm"))]
-    {
-        use rayon::prelude::*;
-        values.par_chunks_mut(chunk).for_each(function);
+#[cfg(test)]
+mod tests {
+    use burn::tensor::{Device, Tensor, TensorData, Tolerance};
+
+    use super::gelu;
+
+    #[test]
+    fn gelu_is_exact_to_rounding() {
+        let inputs: Vec<f32> = (-60_000..=60_000).map(|step| step as f32 * 2.5e-4).collect();
+        let device = Device::flex();
+        let input = Tensor::<1>::from_data(TensorData::new(inputs.clone(), [inputs.len()]), &device);
+        let expected: Vec<f32> = burn::tensor::activation::gelu(input.clone()).into_data().try_into_vec().unwrap();
+        let actual: Vec<f32> = gelu(input).into_data().try_into_vec().unwrap();
+        for ((x, actual), expected) in inputs.iter().zip(&actual).zip(&expected) {
+            assert!((actual - expected).abs() <= 3e-7 * x.abs().max(1.0), "gelu({x}) is {actual}, not {expected}");
+        }
     }
-    #[cfg(target_family = "wasm")]
-    values.chunks_mut(chunk).for_each(function);
+
+    #[test]
+    fn views_are_not_written_through() {
+        let device = Device::flex();
+        let whole = Tensor::<2>::from_data([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]], &device);
+        let part = whole.clone().slice([0..2, 1..2]).transpose();
+        let expected = burn::tensor::activation::gelu(part.clone()).into_data();
+        gelu(part).into_data().assert_approx_eq::<f32>(&expected, Tolerance::absolute(1e-6));
+        whole.into_data().assert_eq(&[[1.0f32, 2.0, 3.0], [4.0, 5.0, 6.0]].into(), true);
+    }
 }

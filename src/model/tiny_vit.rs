@@ -4,6 +4,10 @@
 //! variant (Zhang et al. 2023), with LiteMedSAM's 1×1 patch embedding and its third merge at stride 1. Field names are the
 //! checkpoint's keys.
 
+mod cpu;
+
+pub use cpu::TinyVitCpu;
+
 use burn::module::{Module, Param};
 use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::{Gelu, LayerNorm, LayerNormConfig, Linear, LinearConfig};

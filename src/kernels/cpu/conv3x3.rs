@@ -1,0 +1,90 @@
+//! The encoder's neck: 1×1 convolution, normalization, dense 3×3 convolution, normalization.
+//!
+//! The 3×3 convolution is a matrix product that reads its left-hand side from a map with a border of zeros: an output's
+//! inputs are three runs of three adjacent pixels, so nothing is unfolded.
+
+use super::gemm::{PackedMatrix, Product, Residual, Rows};
+use super::layer_norm::LayerNorm;
+use super::simd::Isa;
+use super::threads::for_each_chunk;
+
+/// A 3×3 convolution's weight `[channels_out, channels_in, 3, 3]` as the right-hand side of [`Neck`]'s product.
+pub fn pack_conv3x3(weight: &[f32], channels_out: usize, channels_in: usize) -> PackedMatrix {
+    pack_conv3x3_with(Isa::best(), weight, channels_out, channels_in)
+}
+
+pub(super) fn pack_conv3x3_with(isa: Isa, weight: &[f32], channels_out: usize, channels_in: usize) -> PackedMatrix {
+    assert_eq!(weight.len(), channels_out * channels_in * 9, "nine taps per pair of channels");
+    PackedMatrix::from_fn(isa, 9 * channels_in, channels_out, |row, column| {
+        let (tap, channel) = (row / channels_in, row % channels_in);
+        weight[(column * channels_in + channel) * 9 + tap]
+    })
+}
+
+/// The weights of the neck.
+#[derive(Debug, Clone)]
+pub struct Neck {
+    /// 1×1 convolution, `[channels_in, channels]`.
+    pub conv1: PackedMatrix,
+    /// Normalization of its output.
+    pub norm1: LayerNorm,
+    /// 3×3 convolution of [`pack_conv3x3`].
+    pub conv2: PackedMatrix,
+    /// Normalization of its output.
+    pub norm2: LayerNorm,
+}
+
+impl Neck {
+    /// Values of `padded` that [`Neck::forward`] needs.
+    pub fn padded_length(&self, height: usize, width: usize) -> usize {
+        (height + 2) * (width + 2) * self.conv1.columns()
+    }
+
+    /// Applies the neck, on all threads.
+    ///
+    /// # Shapes
+    /// - `x`: `[height, width, channels_in]`
+    /// - `padded`: `[height + 2, width + 2, channels]`, scratch memory
+    /// - `output`: `[height, width, channels]`
+    pub fn forward(&self, x: &[f32], height: usize, width: usize, padded: &mut [f32], output: &mut [f32]) {
+        let (channels_in, channels) = (self.conv1.depth(), self.conv1.columns());
+        assert_eq!(x.len(), height * width * channels_in, "a map of {height} by {width}");
+        assert_eq!(padded.len(), self.padded_length(height, width), "the padded map's size");
+        assert_eq!(output.len(), height * width * channels, "the output's size");
+        let isa = self.conv1.isa();
+        let padded_row = (width + 2) * channels;
+        for_each_chunk(padded, padded_row, |y, row| {
+            if y == 0 || y == height + 1 {
+                row.fill(0.0);
+                return;
+            }
+            let (left, rest) = row.split_at_mut(channels);
+            let (pixels, right) = rest.split_at_mut(width * channels);
+            left.fill(0.0);
+            right.fill(0.0);
+            isa.run(Product {
+                a: Rows::dense(&x[(y - 1) * width * channels_in..], channels_in),
+                rows: width,
+                b: self.conv1.panels(),
+                residual: Residual::None,
+                gelu: false,
+                c: pixels,
+                c_stride: channels,
+            });
+            self.norm1.normalize_in_place(pixels);
+        });
+        let padded = &*padded;
+        for_each_chunk(output, width * channels, |y, row| {
+            isa.run(Product {
+                a: Rows { values: &padded[y * padded_row..], stride: channels, runs: 3, run_stride: padded_row },
+                rows: width,
+                b: self.conv2.panels(),
+                residual: Residual::None,
+                gelu: false,
+                c: row,
+                c_stride: channels,
+            });
+            self.norm2.normalize_in_place(row);
+        });
+    }
+}

@@ -1,0 +1,28 @@
+//! Kernels for the CPU: matrix products, convolutions and attention on channels-last f32, for inference at batch 1.
+//!
+//! What this layer removes: a tensor library runs a network op by op and writes every activation to memory. Here a block of
+//! the encoder is one pass over its input in tiles whose intermediate activations stay in the second-level cache.
+
+mod conv3x3;
+mod depthwise;
+mod gelu;
+mod gemm;
+mod layer_norm;
+mod mb_conv;
+mod mlp;
+mod simd;
+#[cfg(test)]
+mod tests;
+mod threads;
+mod window_attention;
+
+pub use conv3x3::{Neck, pack_conv3x3};
+pub use depthwise::Depthwise;
+pub use gelu::gelu;
+pub use gemm::{PackedMatrix, Residual, gemm};
+pub use layer_norm::LayerNorm;
+pub use mb_conv::MbConv;
+pub use mlp::Mlp;
+pub use simd::Isa;
+pub use threads::for_each_task;
+pub use window_attention::{WindowAttention, WindowAttentionWeights};

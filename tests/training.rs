@@ -1,0 +1,399 @@
+//! Training runs of the small network on images made here: exact resumption, what is trained, and everything that can go wrong.
+
+mod support;
+
+use std::path::{Path, PathBuf};
+use std::process::Output;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use assert_cmd::Command;
+use burn::module::{Module, ModuleVisitor, Param};
+use burn::tensor::{Device, Tensor};
+use npyz::WriterBuilder;
+use npyz::npz::NpzWriter;
+use tempfile::TempDir;
+use umedsam::eval::EmbeddingCache;
+use umedsam::model::Config;
+use umedsam::segment::Segmenter;
+use umedsam::train::config::{Part, Schedule, TrainConfig};
+use umedsam::train::data::{Examples, TrainingSet};
+use umedsam::train::log::Record;
+use umedsam::train::objective::Trainee;
+use umedsam::train::sharp_min::SharpMin;
+use umedsam::train::{BEST, CHECKPOINT, Event, LOG, Outcome, TrainSettings, train};
+use umedsam::weights::{self, Metadata, Precision};
+use umedsam::{Error, Result};
+
+/// Bytes of a weight file of the small network.
+fn tiny_weights() -> Vec<u8> {
+    let config = Config::tiny();
+    let network = config.init_seeded(3, &Device::flex());
+    let metadata = Metadata {
+        architecture: "tiny".into(),
+        config,
+        precision: Precision::F32,
+        licence: "Apache-2.0".into(),
+        source: "seed 3".into(),
+        source_sha256: String::new(),
+        umedsam_version: "test".into(),
+        calibration: None,
+        training: None,
+    };
+    weights::to_bytes(&network, &metadata).unwrap()
+}
+
+fn write_npz(path: &Path, shape: &[u64], imgs: &[u8], gts: Option<&[u8]>) {
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    let mut npz = NpzWriter::create(path).unwrap();
+    for (name, values) in [("imgs", Some(imgs)), ("gts", gts)] {
+        let Some(values) = values else { continue };
+        let mut writer = npz.array(name, Default::default()).unwrap().default_dtype().shape(shape).begin_nd().unwrap();
+        writer.extend(values.iter().copied()).unwrap();
+        writer.finish().unwrap();
+    }
+}
+
+/// A bright square, label 1, and a dimmer one, label 2, on a dark ground; values of images of 64×64 pixels.
+fn squares(number: usize) -> (Vec<u8>, Vec<u8>) {
+    let labels: Vec<u8> = (0..64 * 64)
+        .map(|pixel| {
+            let (x, y) = (pixel % 64, pixel / 64);
+            let inside = |left: usize, top: usize| (left..left + 20).contains(&x) && (top..top + 16).contains(&y);
+            match (inside(3 + 2 * number, 8), inside(8, 36 + number)) {
+                (true, _) => 1,
+                (_, true) => 2,
+                _ => 0,
+            }
+        })
+        .collect();
+    let imgs = labels.iter().enumerate().map(|(pixel, label)| [20, 220, 140][usize::from(*label)] + (pixel % 7) as u8);
+    (imgs.collect(), labels)
+}
+
+/// Ten images of two datasets, and a volume whose first slice is empty.
+fn data(folder: &Path) -> PathBuf {
+    let data = folder.join("data");
+    for number in 0..10 {
+        let (imgs, gts) = squares(number);
+        let dataset = if number % 2 == 0 { "even" } else { "odd" };
+        write_npz(&data.join(format!("CT/{dataset}/2DBox_{number}.npz")), &[64, 64], &imgs, Some(&gts));
+    }
+    let (imgs, gts) = squares(4);
+    let (volume, labels) = ([imgs.clone(), imgs].concat(), [vec![0; 64 * 64], gts].concat());
+    write_npz(&data.join("MR/volumes/3DBox_0.npz"), &[2, 64, 64], &volume, Some(&labels));
+    data
+}
+
+fn config(steps: usize) -> TrainConfig {
+    let text = format!(
+        "steps = {steps}\nbatch = 3\nema = 0.9\nclip_norm = 5.0\ncheckpoint_every = 2\nschedule = \"cosine\"\nwarmup_steps = 1\n\
+         [optimizer]\nlearning_rate = 3e-3\nsigma_learning_rate = 1e-2\n\
+         [sharp_min]\nrho = 0.05\n[validation]\nevery = 3\nshare = 0.2\n[augmentation]\nbox_shift = 2\n"
+    );
+    TrainConfig::from_toml(&text).unwrap()
+}
+
+fn settings(config: TrainConfig, data: &Path, out: &Path) -> TrainSettings {
+    TrainSettings {
+        config,
+        data: data.into(),
+        validation: None,
+        out: out.into(),
+        embeddings: out.with_file_name("embeddings"),
+        precision: Precision::F32,
+        licence: None,
+    }
+}
+
+/// Trains until the end, or until some step is done.
+fn run(settings: &TrainSettings, until: Option<usize>) -> Result<Outcome> {
+    let stop = AtomicBool::new(false);
+    train(tiny_weights(), settings, &stop, &mut |event| {
+        if let Event::Step(record, _) = event
+            && Some(record.step) == until
+        {
+            stop.store(true, Ordering::Relaxed);
+        }
+    })
+}
+
+/// The log but for the time that steps took.
+fn log(out: &Path) -> Vec<Record> {
+    let text = std::fs::read_to_string(out.join(LOG)).unwrap();
+    let timeless = |line: &str| match serde_json::from_str(line).unwrap() {
+        Record::Step(mut record) => {
+            record.seconds = 0.0;
+            Record::Step(record)
+        }
+        record => record,
+    };
+    text.lines().map(timeless).collect()
+}
+
+#[test]
+fn an_interrupted_run_ends_exactly_as_one_that_was_not() {
+    let folder = TempDir::new().unwrap();
+    let data = data(folder.path());
+    let (whole, parts) = (folder.path().join("whole"), folder.path().join("parts"));
+    let expected = run(&settings(config(7), &data, &whole), None).unwrap();
+    assert!(expected.is_complete && expected.step == 7);
+
+    let settings = settings(config(7), &data, &parts);
+    let stopped = run(&settings, Some(3)).unwrap();
+    assert_eq!((stopped.step, stopped.is_complete), (3, false));
+    // As after a kill in the middle of the next steps: lines of the log that no checkpoint knows of, and half a line.
+    let killed = std::fs::read_to_string(whole.join(LOG)).unwrap();
+    std::fs::write(parts.join(LOG), &killed[..killed.len() - 40]).unwrap();
+    assert_eq!(run(&settings, None).unwrap(), expected);
+    assert_eq!(log(&parts), log(&whole));
+    assert_eq!(std::fs::read(parts.join(BEST)).unwrap(), std::fs::read(whole.join(BEST)).unwrap());
+    // Once more changes nothing.
+    assert_eq!(run(&settings, None).unwrap(), expected);
+    assert_eq!(log(&parts), log(&whole));
+
+    // The folder belongs to this run.
+    let other = TrainSettings { config: TrainConfig { seed: 1, ..config(7) }, ..settings.clone() };
+    let error = run(&other, None).unwrap_err();
+    assert!(error.to_string().contains("another configuration"), "{error}");
+    let checkpoint = std::fs::read(parts.join(CHECKPOINT)).unwrap();
+    std::fs::write(parts.join(CHECKPOINT), &checkpoint[..checkpoint.len() / 2]).unwrap();
+    assert!(run(&settings, None).unwrap_err().to_string().contains("not a whole checkpoint"));
+}
+
+#[test]
+fn training_learns_and_says_what_it_did() {
+    let folder = TempDir::new().unwrap();
+    let data = data(folder.path());
+    let out = folder.path().join("run");
+    let config = TrainConfig { sharp_min: None, clip_norm: None, schedule: Schedule::Constant, ..config(250) };
+    let outcome = run(&settings(config.clone(), &data, &out), None).unwrap();
+    let records = log(&out);
+    let validations: Vec<f64> = records
+        .iter()
+        .filter_map(|record| match record {
+            Record::Validation(record) => Some(record.dsc),
+            Record::Step(_) => None,
+        })
+        .collect();
+    let best = outcome.best.unwrap();
+    assert!(best.dsc > validations[0] + 0.2 && best.dsc > 0.7, "DSC {} from {}", best.dsc, validations[0]);
+    assert_eq!(validations.iter().copied().fold(0.0, f64::max), best.dsc);
+    let Some(Record::Step(last)) = records.iter().rfind(|record| matches!(record, Record::Step(_))) else { panic!() };
+    assert_eq!(last.step, 250);
+    assert!(last.sigma.iter().all(|sigma| *sigma < 0.95), "σ stayed at {:?}", last.sigma);
+    for curve in ["loss.svg", "sigma.svg", "validation.svg"] {
+        assert!(std::fs::read_to_string(out.join(curve)).unwrap().starts_with("<svg"));
+    }
+
+    // The export is a weight file like any other, with what was done.
+    let (network, metadata) = weights::load(std::fs::read(out.join(BEST)).unwrap(), &Device::flex()).unwrap();
+    let training = metadata.training.unwrap();
+    assert_eq!(training["steps"], best.step);
+    assert_eq!(training["data"]["images"], 9);
+    assert_eq!(training["data"]["held_out"], 2);
+    assert_eq!(training["config"]["loss"]["kind"], "uncertainty-aware");
+    // The encoder is as it was, the decoder is not.
+    let (before, _) = weights::load(tiny_weights(), &Device::flex()).unwrap();
+    assert_eq!(values(&network.image_encoder), values(&before.image_encoder));
+    assert_ne!(values(&network.mask_decoder), values(&before.mask_decoder));
+}
+
+/// Every parameter of a module.
+fn values<M: Module>(module: &M) -> Vec<f32> {
+    struct Collect(Vec<f32>);
+    impl ModuleVisitor for Collect {
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            self.0.extend(param.val().into_data().try_into_vec::<f32>().unwrap());
+        }
+    }
+    let mut collect = Collect(Vec::new());
+    module.visit(&mut collect);
+    collect.0
+}
+
+#[test]
+fn without_sharp_min_training_is_exactly_the_optimizer() {
+    let folder = TempDir::new().unwrap();
+    let data = data(folder.path());
+    let config = TrainConfig { sharp_min: None, ema: None, clip_norm: None, warmup_steps: 0, ..config(3) };
+    let config = TrainConfig { schedule: Schedule::Constant, ..config };
+    for (sharp_min, is_same) in [(None, true), (Some(SharpMin::default()), false)] {
+        let out = folder.path().join(format!("run-{is_same}"));
+        // The last validation exports the weights if they are the best, which they are on a network that knew nothing.
+        let settings = settings(TrainConfig { sharp_min, ..config.clone() }, &data, &out);
+        run(&settings, None).unwrap();
+        let steps: Vec<Record> = log(&out).into_iter().filter(|record| matches!(record, Record::Step(_))).collect();
+
+        let device = Device::flex().autodiff();
+        let bytes = tiny_weights();
+        let cache = EmbeddingCache::new(Some(settings.embeddings.clone()), &bytes).with_precision(Precision::F16);
+        let segmenter = Segmenter::from_weights(bytes.clone(), &Device::flex()).unwrap();
+        let (kept, _) = TrainingSet::scan(&data, 64).unwrap().hold_out(0.2);
+        let examples = Examples::new(&kept.items, &segmenter, &cache, &config);
+        let mut trainee = Trainee::new(weights::load(bytes, &device).unwrap().0, Part::Decoder, &device);
+        let mut optimizer = config.optimizer.init();
+        let mut losses = Vec::new();
+        for step in 0..3 {
+            let (batch, _) = examples.batch(step, config.batch).unwrap();
+            let (gradients, loss) = trainee.gradients(&batch, &config.loss, 2);
+            trainee = optimizer.step(config.optimizer.learning_rate, trainee, gradients);
+            losses.push((loss.total as f32, trainee.sigma().map(|sigma| sigma as f32)));
+        }
+        let logged: Vec<_> = steps
+            .iter()
+            .map(|record| match record {
+                // serde_json may lose the last bit of 64.
+                Record::Step(record) => (record.loss.total as f32, record.sigma.map(|sigma| sigma as f32)),
+                Record::Validation(_) => unreachable!(),
+            })
+            .collect();
+        assert_eq!(logged == losses, is_same, "{logged:?} against {losses:?}");
+    }
+}
+
+#[test]
+fn every_part_and_augmentation_trains() {
+    let folder = TempDir::new().unwrap();
+    let data = data(folder.path());
+    for (name, text) in [
+        ("all", "part = \"all\"\nsteps = 2\n"),
+        ("encoder", "part = \"encoder\"\nsteps = 2\n[augmentation.affine]\nprobability = 1.0\n"),
+        ("intensity", "epochs = 0.5\n[augmentation.intensity]\nprobability = 1.0\n[loss]\nboundary = 0.1\n"),
+        ("sgd", "minutes = 0.01\n[optimizer]\nkind = \"sgd\"\n[loss]\nkind = \"sum\"\nregion = \"squared\"\n"),
+    ] {
+        let out = folder.path().join(name);
+        let outcome = run(&settings(TrainConfig::from_toml(text).unwrap(), &data, &out), None);
+        let outcome = outcome.unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert!(outcome.is_complete && outcome.step > 0, "{name}");
+        let (network, _) = weights::load(std::fs::read(out.join(BEST)).unwrap(), &Device::flex()).unwrap();
+        assert!(values(&network).iter().all(|value| value.is_finite()));
+    }
+}
+
+#[test]
+fn bad_files_are_left_out_and_no_data_is_an_error() {
+    let folder = TempDir::new().unwrap();
+    let data = data(folder.path());
+    let (imgs, _) = squares(1);
+    write_npz(&data.join("CT/odd/2DBox_unlabelled.npz"), &[64, 64], &imgs, None);
+    write_npz(&data.join("CT/odd/2DBox_empty.npz"), &[64, 64], &imgs, Some(&vec![0; 64 * 64]));
+    // A pixel of 256 is gone at 64; a pixel of 64 is an object.
+    let mut pixel = vec![0; 256 * 256];
+    pixel[256 + 1] = 1;
+    write_npz(&data.join("CT/odd/2DBox_vanishing.npz"), &[256, 256], &vec![9; 256 * 256], Some(&pixel));
+    let mut pixel = vec![0; 64 * 64];
+    pixel[100] = 1;
+    write_npz(&data.join("CT/odd/2DBox_pixel.npz"), &[64, 64], &imgs, Some(&pixel));
+    let whole = std::fs::read(data.join("CT/odd/2DBox_1.npz")).unwrap();
+    std::fs::write(data.join("CT/odd/2DBox_truncated.npz"), &whole[..whole.len() / 2]).unwrap();
+
+    let mut skipped = Vec::new();
+    let out = folder.path().join("run");
+    let settings = settings(config(4), &data, &out);
+    let stop = AtomicBool::new(false);
+    let outcome = train(tiny_weights(), &settings, &stop, &mut |event| {
+        if let Event::Scanned { skipped: files, .. } = event {
+            skipped = files.iter().map(|failure| (failure.case.clone(), failure.message.clone())).collect();
+        }
+    });
+    assert!(outcome.unwrap().is_complete);
+    let names: Vec<&str> = skipped.iter().map(|(name, _)| name.rsplit('_').next().unwrap()).collect();
+    assert_eq!(names, ["empty.npz", "truncated.npz", "unlabelled.npz", "vanishing.npz"]);
+    assert!(skipped[2].1.contains("no gts") && skipped[3].1.contains("no label is left"), "{skipped:?}");
+
+    let nothing = folder.path().join("nothing");
+    std::fs::create_dir_all(&nothing).unwrap();
+    let error = run(&TrainSettings { data: nothing.clone(), ..settings.clone() }, None).unwrap_err();
+    assert!(error.to_string().contains("no .npz"), "{error}");
+    std::fs::write(nothing.join("bad.npz"), "no archive").unwrap();
+    let error = run(&TrainSettings { data: nothing, ..settings.clone() }, None).unwrap_err();
+    assert!(error.to_string().contains("nothing to train on"), "{error}");
+    let cuda = TrainSettings { config: TrainConfig::from_toml("device = \"cuda\"").unwrap(), ..settings };
+    if !cfg!(feature = "cuda") {
+        assert_eq!(run(&cuda, None).unwrap_err().code(), "device-unavailable");
+    }
+}
+
+#[test]
+fn a_loss_that_is_not_finite_names_the_batch_and_keeps_the_checkpoint() {
+    let folder = TempDir::new().unwrap();
+    let data = data(folder.path());
+    let out = folder.path().join("run");
+    let mut config = TrainConfig { checkpoint_every: 1, ema: None, sharp_min: None, ..config(50) };
+    config.validation.every = 1000;
+    config.optimizer.learning_rate = 1e30;
+    let error = run(&settings(config, &data, &out), None).unwrap_err();
+    assert!(matches!(error, Error::Computation(_)), "{error}");
+    let message = error.to_string();
+    assert!(message.contains("2DBox_") || message.contains("3DBox_"), "{message}");
+    assert!(message.contains("label") && message.contains("checkpoint is kept"), "{message}");
+    let (_, metadata) = weights::load(std::fs::read(out.join(BEST)).unwrap(), &Device::flex()).unwrap();
+    assert_eq!(metadata.training.unwrap()["steps"], 0);
+    assert!(out.join(CHECKPOINT).exists());
+}
+
+fn umedsam(arguments: &[&str]) -> Output {
+    Command::cargo_bin("umedsam").unwrap().args(arguments).output().unwrap()
+}
+
+#[test]
+fn the_command_line_trains_and_refuses() {
+    let folder = TempDir::new().unwrap();
+    let data = data(folder.path());
+    let text = |path: &Path| path.to_str().unwrap().to_string();
+    let (weights, config, out) =
+        (folder.path().join("tiny.safetensors"), folder.path().join("config.toml"), folder.path().join("run"));
+    std::fs::write(&weights, tiny_weights()).unwrap();
+    std::fs::write(&config, "steps = 2\n").unwrap();
+    let arguments = [
+        "train",
+        "--config",
+        &text(&config),
+        "--weights",
+        &text(&weights),
+        "--data",
+        &text(&data),
+        "--out",
+        &text(&out),
+    ]
+    .map(String::from);
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let output = umedsam(&arguments);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(said.contains("images to train on") && said.contains("done after 2 steps"), "{said}");
+    let info = umedsam(&["info", &text(&out.join(BEST))]);
+    assert!(String::from_utf8_lossy(&info.stdout).contains("trained"));
+
+    let defaults = umedsam(&["train", "--print-config"]);
+    let printed = String::from_utf8_lossy(&defaults.stdout).into_owned();
+    assert_eq!(TrainConfig::from_toml(&printed).unwrap(), TrainConfig::default());
+
+    std::fs::write(&config, "learning_rate = 3\n").unwrap();
+    let output = umedsam(&arguments);
+    let message = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success() && message.contains("learning_rate"), "{message}");
+}
+
+/// A disk that is full, played by a limit on the size of files: the checkpoint of the small network is larger.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_is_an_error_and_leaves_no_half_file() {
+    let folder = TempDir::new().unwrap();
+    let data = data(folder.path());
+    let (weights, out) = (folder.path().join("tiny.safetensors"), folder.path().join("run"));
+    std::fs::write(&weights, tiny_weights()).unwrap();
+    let program = assert_cmd::cargo::cargo_bin("umedsam");
+    let script = format!(
+        "trap '' XFSZ; ulimit -f 80; exec '{}' train --weights '{}' --data '{}' --out '{}'",
+        program.display(),
+        weights.display(),
+        data.display(),
+        out.display()
+    );
+    let output = std::process::Command::new("bash").args(["-c", &script]).output().unwrap();
+    let message = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success() && message.contains("error [file]"), "{message}");
+    assert!(!message.contains("panicked"), "{message}");
+    assert!(!out.join(CHECKPOINT).exists() && !out.join("checkpoint.safetensors.partial").exists());
+}
