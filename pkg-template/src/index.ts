@@ -2,13 +2,14 @@
  * Box-prompted medical image segmentation with uncertainty, in the browser. Research software, not a medical device.
  *
  * @example
- * const model = await load({ weights: "litemedsam-f16.safetensors" });
+ * const model = await load();
  * const image = await model.encode({ data: imageData });
  * const [result] = await image.segment([{ box: [40, 60, 200, 180] }]);
  *
  * @packageDocumentation
  */
 
+import { DEFAULT_WEIGHTS_SHA256 } from "./default-weights.js";
 import { UmedsamError, abortedError } from "./errors.js";
 import { Model } from "./model.js";
 import { Connection } from "./transport.js";
@@ -21,20 +22,22 @@ export { EncodedImage, Model } from "./model.js";
 export type * from "./types.js";
 
 /**
- * Loads weights and starts the network.
+ * Loads weights, by default those in this package, and starts the network.
  *
  * @throws {UmedsamError} `fetch-failed`, `invalid-weights`, `invalid-option`, `device-unavailable`, `worker-failed`, `aborted`.
  */
-export async function load(options: LoadOptions): Promise<Model> {
-  const { device = "auto", worker = true, onProgress, signal, sha256, wasmUrl } = options ?? {};
-  if (options?.weights === undefined) {
-    throw new UmedsamError("invalid-option", "weights is missing; give the URL or the bytes of a .safetensors file");
-  }
+export async function load(options: LoadOptions = {}): Promise<Model> {
+  const { device = "auto", worker = true, onProgress, signal, wasmUrl } = options;
   if (!["auto", "cpu", "webgpu"].includes(device)) {
     throw new UmedsamError("invalid-option", `device is ${JSON.stringify(device)}; use "auto", "cpu" or "webgpu"`);
   }
   if (signal?.aborted) throw abortedError("loading");
-  const weights = await readWeights(options.weights, { onProgress, signal, sha256 });
+  const weights = await readWeights(options.weights ?? defaultWeights(), {
+    onProgress,
+    signal,
+    // Where there is no secure context to hash in, the package's own file is trusted as its code is.
+    sha256: options.sha256 ?? (options.weights === undefined && globalThis.crypto?.subtle ? DEFAULT_WEIGHTS_SHA256 : undefined),
+  });
   onProgress?.({ stage: "model", fraction: undefined });
   const connection = new Connection(worker);
   try {
@@ -48,4 +51,9 @@ export async function load(options: LoadOptions): Promise<Model> {
     connection.close();
     throw error;
   }
+}
+
+/** The weights in this package. Bundlers find the file by this expression. */
+function defaultWeights(): URL {
+  return new URL("../weights/umedsam-litemedsam-f16.safetensors", import.meta.url);
 }

@@ -70,8 +70,8 @@ export interface Progress {
 export type WeightsSource = string | URL | Response | Blob | ArrayBuffer | ArrayBufferView;
 
 export interface LoadOptions {
-  /** A `.safetensors` file made by `umedsam convert`. */
-  readonly weights: WeightsSource;
+  /** A `.safetensors` file made by `umedsam train` or `umedsam convert`; by default the one in this package, whose SHA-256 is checked. */
+  readonly weights?: WeightsSource;
   /** Default `"auto"`. */
   readonly device?: DeviceRequest;
   /**

@@ -164,6 +164,7 @@ pub fn train(
         settings,
         config: &config,
         metadata: Metadata {
+            architecture: format!("umedsam-{}", metadata.architecture.trim_start_matches("umedsam-")),
             precision: settings.precision,
             licence: settings.licence.clone().unwrap_or_else(|| metadata.licence.clone()),
             source: format!("trained by umedsam, beginning with {}", metadata.source),

@@ -53,7 +53,7 @@ fn check(report: &Value) -> Result<()> {
         &report["loads"],
         json!({
             "missing": "fetch-failed", "page": "invalid-weights", "truncated": "invalid-weights", "hash": "invalid-weights",
-            "device": "invalid-option", "aborted": "aborted", "nothing": "invalid-option", "wasm": "fetch-failed",
+            "device": "invalid-option", "aborted": "aborted", "number": "invalid-option", "wasm": "fetch-failed",
         }),
     )
 }

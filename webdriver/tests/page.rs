@@ -98,9 +98,10 @@ fn bad_file(name: &str, content: &[u8]) -> Result<PathBuf> {
     Ok(path)
 }
 
+/// With the official weights, whose masks the reference has.
 #[tokio::test]
 async fn a_reviewer_segments_an_image() -> Result<()> {
-    let page = Page::open("?device=cpu", 1280, 1000).await?;
+    let page = Page::open("?device=cpu&weights=weights/litemedsam-f16.safetensors", 1280, 1000).await?;
     let result = review(&page).await;
     if result.is_err() {
         page.screenshot("failed").await.ok();
@@ -145,6 +146,33 @@ async fn review(page: &Page) -> Result<()> {
     ensure!(overflow.as_i64().unwrap_or(1) <= 0, "the page is {overflow} pixels too wide for a phone");
     page.script("window.scrollTo(0, 0)").await?;
     page.screenshot("5-phone-390").await
+}
+
+/// With the weights that the page comes with.
+#[tokio::test]
+async fn the_page_opens_with_our_own_weights() -> Result<()> {
+    let page = Page::open("?device=cpu", 1280, 1000).await?;
+    let result = async {
+        page.wait_for_results(1, ENCODE_LIMIT).await?;
+        page.screenshot("6-own-weights").await?;
+        ensure!(page.text("model").await?.contains("umedsam"), "the model is {:?}", page.text("model").await?);
+        ensure!(page.text("calibration").await?.contains("images"), "{}", page.text("calibration").await?);
+        let Some(reference) = Reference::ct_abdomen() else { return Ok(()) };
+        page.open_file(&reference.save()?).await?;
+        page.wait_for("the new image", "return document.getElementById('image-layer').width === 512", 20).await?;
+        page.wait_until_encoded(ENCODE_LIMIT).await?;
+        let [x0, y0, x1, y1] = reference.boxes[0];
+        page.drag((x0, y0), (x1, y1)).await?;
+        page.wait_for_results(1, 60).await?;
+        let mask = image::open(page.download("save-mask", "ct_abdomen-mask.png").await?)?.into_luma8();
+        let agreement = dsc(mask.as_raw(), &reference.masks[0]);
+        eprintln!("DSC with the official network's mask: {agreement:.4}");
+        ensure!(agreement > 0.8, "DSC with the official network's mask is {agreement}");
+        Ok(())
+    }
+    .await;
+    page.close().await?;
+    result
 }
 
 async fn segment_reference(page: &Page, reference: &Reference) -> Result<()> {

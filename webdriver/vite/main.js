@@ -24,7 +24,7 @@ async function run() {
   const report = {};
   for (const worker of [true, false]) {
     const progress = new Set();
-    const options = { weights: "litemedsam-f16.safetensors", device: "cpu", worker };
+    const options = { device: "cpu", worker };
     const model = await load({ ...options, onProgress: ({ stage }) => progress.add(stage) });
     const input = { data: disc(), width: WIDTH, height: HEIGHT, window: { center: -200, width: 1200 } };
     const image = await model.encode(input, { onProgress: ({ stage }) => progress.add(stage) });
@@ -79,15 +79,15 @@ async function run() {
     missing: await code(load({ weights: "nothing.safetensors" })),
     page: await code(load({ weights: "index.html" })),
     truncated: await code(
-      fetch("litemedsam-f16.safetensors")
+      fetch("weights.safetensors")
         .then((response) => response.arrayBuffer())
         .then((bytes) => load({ weights: bytes.slice(0, 1000), device: "cpu" })),
     ),
-    hash: await code(load({ weights: "litemedsam-f16.safetensors", sha256: "0".repeat(64) })),
-    device: await code(load({ weights: "litemedsam-f16.safetensors", device: "abacus" })),
-    aborted: await code(load({ weights: "litemedsam-f16.safetensors", signal: AbortSignal.abort() })),
-    nothing: await code(load({})),
-    wasm: await code(load({ weights: "litemedsam-f16.safetensors", device: "cpu", wasmUrl: "nothing.wasm" })),
+    hash: await code(load({ weights: "weights.safetensors", sha256: "0".repeat(64) })),
+    device: await code(load({ weights: "weights.safetensors", device: "abacus" })),
+    aborted: await code(load({ weights: "weights.safetensors", signal: AbortSignal.abort() })),
+    number: await code(load({ weights: 7 })),
+    wasm: await code(load({ weights: "weights.safetensors", device: "cpu", wasmUrl: "nothing.wasm" })),
   };
   return report;
 }

@@ -19,7 +19,8 @@ import { type EditableBox, Viewer } from "./viewer.js";
 
 /** Okabe and Ito's colours, told apart by colour-blind people too. */
 const COLORS = ["#56b4e9", "#e69f00", "#009e73", "#cc79a7", "#f0e442", "#d55e00"];
-const WEIGHTS = "weights/litemedsam-f16.safetensors";
+/** Other weights than the package's, to compare them: `?weights=URL`. */
+const WEIGHTS = new URLSearchParams(location.search).get("weights");
 /** Keyboard steps are gathered for this long before the network runs. */
 const SETTLE_MS = 150;
 const OTHER_IMAGE = "image";
@@ -174,7 +175,7 @@ class App {
     // What a change of device fetches again is not the image being sent.
     requestObserver?.disconnect();
     const loading = load({
-      weights: WEIGHTS,
+      ...(WEIGHTS === null ? {} : { weights: new URL(WEIGHTS, location.href) }),
       device: page.deviceChoice.value as DeviceRequest,
       onProgress: showProgress,
     });

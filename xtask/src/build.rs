@@ -95,6 +95,12 @@ pub fn package(profile: Profile) -> Result<PathBuf> {
 
     say("Compiling the package's TypeScript");
     copy_folder(&wasm, &folder.join("src/wasm"))?;
+    let weights = weights::own();
+    std::fs::create_dir_all(folder.join("weights"))?;
+    std::fs::copy(&weights, folder.join("weights").join(weights.file_name().context("a file")?))?;
+    let hash = folder.join("src/default-weights.ts");
+    let source = std::fs::read_to_string(&hash)?;
+    std::fs::write(&hash, source.replace("\"\"", &format!("\"{}\"", weights::sha256(&weights)?)))?;
     run(command(tools::npm()?.join(".bin/tsc")).arg("--project").arg(&folder))?;
     std::fs::rename(folder.join("src/wasm"), folder.join("dist/wasm"))?;
     std::fs::remove_file(folder.join("dist/wasm/umedsam_bg.wasm.d.ts")).ok();
@@ -105,15 +111,12 @@ pub fn package(profile: Profile) -> Result<PathBuf> {
 
 /// Assembles the page with the package, the weights and the samples. Returns its folder.
 pub fn site(profile: Profile) -> Result<PathBuf> {
-    weights::ensure(&["f16"], None)?;
     let package = package(profile)?;
     let folder = target().join("site").join(profile.name());
     std::fs::remove_dir_all(&folder).ok();
     copy_folder(&root().join("www"), &folder)?;
     copy_folder(&package.join("dist"), &folder.join("umedsam"))?;
-    std::fs::create_dir_all(folder.join("weights"))?;
-    let weights = weights::path("f16");
-    std::fs::copy(&weights, folder.join("weights").join(weights.file_name().context("a file")?))?;
+    copy_folder(&package.join("weights"), &folder.join("weights"))?;
     samples::write(&folder.join("samples"))?;
 
     say("Compiling the page's TypeScript");

@@ -2,6 +2,7 @@
 
 pub mod ablation;
 pub mod build;
+pub mod own;
 pub mod process;
 pub mod samples;
 pub mod server;

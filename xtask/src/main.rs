@@ -3,12 +3,12 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 use xtask::build::{self, Profile};
 use xtask::process::{cargo, command, run, say};
 use xtask::server::Server;
-use xtask::{ablation, root, study, target, tools, weights};
+use xtask::{ablation, own, root, study, target, tools, weights};
 
 #[derive(Parser)]
 #[command(about)]
@@ -70,6 +70,12 @@ enum Command {
         #[arg(long, default_value_t = 3)]
         seeds: u64,
     },
+    /// Train our own weights on ../shared/data, calibrate and measure them, and fill in weights/MODEL_CARD.md
+    OwnWeights {
+        /// Only measure the weights that are there
+        #[arg(long)]
+        measure: bool,
+    },
     /// Time the page on the CPU and print the module's size and peak memory
     Measure,
 }
@@ -93,6 +99,8 @@ fn main() -> Result<()> {
         Command::Measure => measure(),
         Command::Calibrate => study::calibrate(),
         Command::Ablation { steps, seeds } => ablation::ablation(steps, seeds),
+        Command::OwnWeights { measure: false } => own::own_weights(),
+        Command::OwnWeights { measure: true } => own::measure(),
         Command::Study { without_flips } => study::study(!without_flips),
     }
 }
@@ -119,9 +127,8 @@ fn check_package(profile: Profile) -> Result<PathBuf> {
     std::fs::remove_dir_all(page.join("node_modules/umedsam")).ok();
     std::fs::remove_file(page.join("package-lock.json")).ok();
     run(command("npm").args(["install", "--no-audit", "--no-fund"]).current_dir(&page))?;
-    weights::ensure(&["f16"], None)?;
     std::fs::create_dir_all(page.join("public"))?;
-    std::fs::copy(weights::path("f16"), page.join("public/litemedsam-f16.safetensors"))?;
+    std::fs::copy(weights::own(), page.join("public/weights.safetensors"))?;
     run(command("npx").args(["vite", "build", "--logLevel", "warn"]).current_dir(&page))?;
     webdriver_test(&page.join("dist"), "package", &["--ignored"])?;
     Ok(tarball)
@@ -154,6 +161,10 @@ fn test(profile: Profile) -> Result<()> {
 
 fn page_test(profile: Profile, arguments: &[&str]) -> Result<()> {
     let site = build::site(profile)?;
+    // The official weights, beside our own, to compare the page with the official network.
+    weights::ensure(&["f16"], None)?;
+    let official = weights::path("f16");
+    std::fs::copy(&official, site.join("weights").join(official.file_name().context("a file")?))?;
     say("Page tests: the real page with the real weights in headless Chromium");
     webdriver_test(&site, "page", arguments)
 }

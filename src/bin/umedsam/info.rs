@@ -4,20 +4,20 @@ use std::path::PathBuf;
 
 use clap::Args;
 use safetensors::SafeTensors;
+use umedsam::Result;
 use umedsam::weights::{WeightsError, read_metadata, sha256_hex};
-use umedsam::{Error, Result};
 
 #[derive(Args)]
 pub struct Arguments {
-    /// The weight file
-    weights: PathBuf,
+    /// The weight file; by default umedsam's own weights, which are part of this program
+    weights: Option<PathBuf>,
     /// Print JSON, with every tensor
     #[arg(long)]
     json: bool,
 }
 
 pub fn run(arguments: &Arguments) -> Result<()> {
-    let bytes = std::fs::read(&arguments.weights).map_err(|error| Error::file(&arguments.weights, error))?;
+    let bytes = super::weights::read(arguments.weights.as_ref())?;
     let metadata = read_metadata(&bytes)?;
     let tensors =
         SafeTensors::deserialize(&bytes).map_err(|error| WeightsError::Malformed(error.to_string()))?.tensors();

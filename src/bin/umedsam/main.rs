@@ -7,6 +7,7 @@ mod info;
 mod segment;
 #[cfg(feature = "train")]
 mod train;
+mod weights;
 
 use std::process::ExitCode;
 

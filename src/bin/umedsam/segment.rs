@@ -16,9 +16,9 @@ use umedsam::{Error, Result};
 
 #[derive(Args)]
 pub struct Arguments {
-    /// The weight file
+    /// The weight file; by default umedsam's own weights, which are part of this program
     #[arg(long)]
-    weights: PathBuf,
+    weights: Option<PathBuf>,
     /// The image: .png, .jpg, or a 2D challenge .npz
     #[arg(long)]
     image: PathBuf,
@@ -103,7 +103,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     }
 
     let start = Instant::now();
-    let bytes = std::fs::read(&arguments.weights).map_err(|error| Error::file(&arguments.weights, error))?;
+    let bytes = super::weights::read(arguments.weights.as_ref())?;
     let segmenter = Segmenter::from_weights(bytes, &Device::flex())?;
     let load_ms = elapsed_ms(start);
 

@@ -18,8 +18,8 @@ pub struct Arguments {
     /// How to train, as TOML; everything has a default (`--print-config` shows them)
     #[arg(long)]
     config: Option<PathBuf>,
-    /// The weight file to begin with
-    #[arg(long, required_unless_present = "print_config")]
+    /// The weight file to begin with; by default umedsam's own weights, which are part of this program
+    #[arg(long)]
     weights: Option<PathBuf>,
     /// The folder of challenge .npz files (imgs, gts) to learn from
     #[arg(long, required_unless_present = "print_config")]
@@ -47,13 +47,11 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments) -> Result<()> {
     let config =
         arguments.config.as_ref().map_or_else(|| Ok(TrainConfig::default()), |path| TrainConfig::read(path))?;
-    let (Some(weights), Some(data), Some(out), false) =
-        (&arguments.weights, &arguments.data, &arguments.out, arguments.print_config)
-    else {
+    let (Some(data), Some(out), false) = (&arguments.data, &arguments.out, arguments.print_config) else {
         print!("{}", config.to_toml());
         return Ok(());
     };
-    let bytes = std::fs::read(weights).map_err(|error| Error::file(weights, error))?;
+    let bytes = super::weights::read(arguments.weights.as_ref())?;
     let settings = TrainSettings {
         config,
         data: data.clone(),

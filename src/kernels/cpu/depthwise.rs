@@ -183,8 +183,10 @@ impl Convolve<'_> {
                 }
             }
         }
-        for (output, sum) in sums.into_iter().enumerate() {
-            let result = if self.row.gelu { gelu_of::<S>(sum) } else { sum };
+        if self.row.gelu {
+            sums = gelu_of::<S, N>(sums);
+        }
+        for (output, result) in sums.into_iter().enumerate() {
             let target = &mut self.row.output[(x + output) * channels + channel..][..count];
             // SAFETY: the target is `count` values long.
             unsafe {

@@ -344,7 +344,7 @@ impl<const ROWS: usize> Kernel for Tile<ROWS> {
         unsafe {
             let mut sums = [[S::splat(0.0); PANEL_VECTORS]; ROWS];
             if !operands.bias.is_null() {
-                sums = [std::array::from_fn(|vector| S::load(operands.bias.add(vector * S::LANES))); ROWS];
+                sums = [S::load_array(operands.bias); ROWS];
             }
             let mut b = operands.b;
             for run in 0..operands.runs {
@@ -365,10 +365,8 @@ impl<const ROWS: usize> Kernel for Tile<ROWS> {
             }
             if operands.gelu {
                 for row in 0..ROWS {
-                    for vector in 0..PANEL_VECTORS {
-                        let c = operands.c.add(row * operands.c_stride + vector * S::LANES);
-                        S::store(c, gelu_of::<S>(S::load(c)));
-                    }
+                    let c = operands.c.add(row * operands.c_stride);
+                    S::store_array(c, gelu_of::<S, PANEL_VECTORS>(S::load_array(c)));
                 }
             }
         }
@@ -388,7 +386,7 @@ unsafe fn accumulate<S: Simd, const ROWS: usize>(
 ) {
     // SAFETY: the caller vouches for the pointers.
     unsafe {
-        let b: [S::Vector; PANEL_VECTORS] = std::array::from_fn(|vector| S::load(b.add(vector * S::LANES)));
+        let b = S::load_array::<PANEL_VECTORS>(b);
         for (row, sums) in sums.iter_mut().enumerate() {
             let a = S::splat(*a.add(row * a_stride));
             for (sum, &b) in sums.iter_mut().zip(&b) {

@@ -122,6 +122,32 @@ pub(super) trait Simd: Copy {
     /// `2ⁿ`, n being the last bits of the value's representation as a signed number of at most 8 bits.
     fn power_of_two(bits: Self::Vector) -> Self::Vector;
 
+    /// Reads consecutive vectors.
+    ///
+    /// # Safety
+    /// `N` vectors must be readable.
+    #[inline(always)]
+    unsafe fn load_array<const N: usize>(from: *const f32) -> [Self::Vector; N] {
+        let mut vectors = [Self::splat(0.0); N];
+        for (index, vector) in vectors.iter_mut().enumerate() {
+            // SAFETY: the caller vouches for the pointer.
+            *vector = unsafe { Self::load(from.add(index * Self::LANES)) };
+        }
+        vectors
+    }
+
+    /// Writes consecutive vectors.
+    ///
+    /// # Safety
+    /// `N` vectors must be writable.
+    #[inline(always)]
+    unsafe fn store_array<const N: usize>(to: *mut f32, vectors: [Self::Vector; N]) {
+        for (index, vector) in vectors.into_iter().enumerate() {
+            // SAFETY: the caller vouches for the pointer.
+            unsafe { Self::store(to.add(index * Self::LANES), vector) };
+        }
+    }
+
     /// Reads the first `count` lanes and sets the others to zero.
     ///
     /// # Safety

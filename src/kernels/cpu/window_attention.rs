@@ -228,7 +228,7 @@ impl Kernel for PackHead<'_> {
     }
 }
 
-/// Softmax of rows in place; a row is a whole number of vectors.
+/// Softmax of rows in place; a row is a whole number of panels wide.
 struct Softmax<'a> {
     rows: &'a mut [f32],
     stride: usize,
@@ -238,22 +238,46 @@ impl Kernel for Softmax<'_> {
     #[inline(always)]
     fn run<S: Simd>(self) {
         for row in self.rows.chunks_exact_mut(self.stride) {
-            let vectors = || (0..self.stride / S::LANES).map(|index| index * S::LANES);
             let row = row.as_mut_ptr();
-            // SAFETY: the row is a whole number of vectors long.
+            let step = PANEL_VECTORS * S::LANES;
+            // SAFETY: the row is a whole number of steps long.
             unsafe {
-                let largest = vectors()
-                    .fold(S::splat(f32::NEG_INFINITY), |largest, index| S::max(largest, S::load(row.add(index))));
-                let largest = S::to_lanes(largest)[..S::LANES].iter().copied().fold(f32::NEG_INFINITY, f32::max);
-                let largest = S::splat(largest);
-                let sum = vectors().fold(S::splat(0.0), |sum, index| {
-                    let power = exp_of_nonpositive::<S>(S::sub(S::load(row.add(index)), largest));
-                    S::store(row.add(index), power);
-                    S::add(sum, power)
-                });
-                let sum: f32 = S::to_lanes(sum).iter().sum();
+                let mut largest = [S::splat(f32::NEG_INFINITY); PANEL_VECTORS];
+                for first in (0..self.stride).step_by(step) {
+                    let scores = S::load_array::<PANEL_VECTORS>(row.add(first));
+                    for (largest, score) in largest.iter_mut().zip(scores) {
+                        *largest = S::max(*largest, score);
+                    }
+                }
+                let mut largest_of_row = f32::NEG_INFINITY;
+                for largest in largest {
+                    largest_of_row = S::to_lanes(largest)[..S::LANES].iter().copied().fold(largest_of_row, f32::max);
+                }
+                let largest = S::splat(largest_of_row);
+                let mut sums = [S::splat(0.0); PANEL_VECTORS];
+                for first in (0..self.stride).step_by(step) {
+                    let mut powers = S::load_array::<PANEL_VECTORS>(row.add(first));
+                    for power in &mut powers {
+                        *power = S::sub(*power, largest);
+                    }
+                    powers = exp_of_nonpositive::<S, PANEL_VECTORS>(powers);
+                    S::store_array(row.add(first), powers);
+                    for (sum, power) in sums.iter_mut().zip(powers) {
+                        *sum = S::add(*sum, power);
+                    }
+                }
+                let mut sum = 0.0;
+                for lanes in sums {
+                    sum += S::to_lanes(lanes).iter().sum::<f32>();
+                }
                 let scale = S::splat(1.0 / sum);
-                vectors().for_each(|index| S::store(row.add(index), S::mul(S::load(row.add(index)), scale)));
+                for first in (0..self.stride).step_by(step) {
+                    let mut powers = S::load_array::<PANEL_VECTORS>(row.add(first));
+                    for power in &mut powers {
+                        *power = S::mul(*power, scale);
+                    }
+                    S::store_array(row.add(first), powers);
+                }
             }
         }
     }
