@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::image::{BoundingBox, Flip, Geometry, ImageView, Preprocessed, Window, preprocess, upsample_logits};
 use crate::model::InferenceModel;
 use crate::model::image_encoder::ImageEncoder;
-use crate::model::mask_decoder::MaskOutput;
+use crate::model::mask_decoder::{MaskDecoderCpu, MaskOutput};
 use crate::model::prompt_encoder::{InputBox, InputPrompt};
 use crate::model::tiny_vit::TinyVitCpu;
 use crate::uncertainty::{
@@ -26,10 +26,32 @@ const PROMPTS_PER_BATCH: usize = 9;
 #[derive(Debug, Clone)]
 pub struct Segmenter {
     model: InferenceModel,
-    /// The image encoder on the CPU's own kernels, where the device is the CPU.
-    cpu_encoder: Option<Arc<TinyVitCpu>>,
+    /// The network on kernels of our own, where the device is the CPU.
+    cpu: Option<Arc<CpuNetwork>>,
     metadata: Metadata,
     device: Device,
+}
+
+#[derive(Debug)]
+struct CpuNetwork {
+    encoder: TinyVitCpu,
+    decoder: MaskDecoderCpu,
+}
+
+impl CpuNetwork {
+    fn new(model: &InferenceModel) -> Self {
+        let network = &model.network;
+        let ImageEncoder::TinyVit(encoder) = &network.image_encoder;
+        let values = |tensor: Tensor<3>| tensor.into_data().try_into_vec().expect("weights are f32");
+        Self {
+            encoder: TinyVitCpu::new(encoder),
+            decoder: MaskDecoderCpu::new(
+                &network.mask_decoder,
+                values(model.dense_pe.val()),
+                values(network.prompt_encoder.no_mask()),
+            ),
+        }
+    }
 }
 
 /// An image's embedding, kept to answer prompts.
@@ -273,9 +295,8 @@ impl Segmenter {
 
     /// Uses a network that is there already.
     pub fn new(model: InferenceModel, metadata: Metadata, device: &Device) -> Self {
-        let ImageEncoder::TinyVit(encoder) = &model.network.image_encoder;
-        let cpu_encoder = (*device == Device::flex()).then(|| Arc::new(TinyVitCpu::new(encoder)));
-        Self { model, cpu_encoder, metadata, device: device.clone() }
+        let cpu = (*device == Device::flex()).then(|| Arc::new(CpuNetwork::new(&model)));
+        Self { model, cpu, metadata, device: device.clone() }
     }
 
     /// What the weights say of themselves.
@@ -326,7 +347,7 @@ impl Segmenter {
     /// The embedding of `input_size · input_size · 3` values; `on_step` is called as often as the encoder has steps.
     pub(crate) fn embed(&self, input: Vec<f32>, on_step: &mut dyn FnMut()) -> Tensor<4> {
         let size = self.metadata.config.input_size();
-        if let Some(encoder) = &self.cpu_encoder {
+        if let Some(CpuNetwork { encoder, .. }) = self.cpu.as_deref() {
             let config = &self.metadata.config.image_encoder;
             let shape = [1, config.embedding_size(), config.embedding_size(), config.out_channels()];
             let embedding = encoder.forward(&input, size, &mut |_, _| on_step());
@@ -455,16 +476,25 @@ impl Segmenter {
     async fn decode(&self, embedding: &Tensor<4>, batch: &[Member], multimask: f64) -> Result<Vec<Answer>> {
         let prompts: Vec<InputPrompt> = batch.iter().map(|member| member.prompt.into()).collect();
         let output = if multimask > 0.0 { MaskOutput::All } else { MaskOutput::Single };
-        let prediction = self.model.decode(embedding.clone(), &prompts, None, output);
-        let [_, masks, height, width] = prediction.logits.dims();
-        let logits = read(prediction.logits).await?;
-        let ious = read(prediction.iou).await?;
-        let per_prompt = logits.chunks_exact(masks * height * width).zip(ious.chunks_exact(masks)).zip(batch);
+        let (logits, ious) = match self.cpu.as_deref() {
+            Some(CpuNetwork { decoder, .. }) => {
+                let sparse = read(self.model.network.prompt_encoder.embed_sparse(&prompts)).await?;
+                let (logits, ious) = decoder.forward(&read(embedding.clone()).await?, &sparse, prompts.len(), output);
+                (finite(logits)?, finite(ious)?)
+            }
+            None => {
+                let prediction = self.model.decode(embedding.clone(), &prompts, None, output);
+                (read(prediction.logits).await?, read(prediction.iou).await?)
+            }
+        };
+        let masks = ious.len() / batch.len();
+        let pixels = self.metadata.config.low_res_size().pow(2);
+        let per_prompt = logits.chunks_exact(masks * pixels).zip(ious.chunks_exact(masks)).zip(batch);
         Ok(per_prompt
             .map(|((logits, ious), member)| Answer {
                 sample: member.sample,
                 flip: member.flip,
-                logits: logits.chunks_exact(height * width).map(<[f32]>::to_vec).collect(),
+                logits: logits.chunks_exact(pixels).map(<[f32]>::to_vec).collect(),
                 ious: ious.to_vec(),
             })
             .collect())
@@ -542,7 +572,12 @@ impl Calibrated {
 /// [`Error::Computation`] if the device fails or the result is not finite.
 async fn read<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>> {
     let data = tensor.into_data_async().await.map_err(|error| Error::Computation(error.to_string()))?;
-    let values: Vec<f32> = data.try_into_vec().map_err(|error| Error::Computation(error.to_string()))?;
+    finite(data.try_into_vec().map_err(|error| Error::Computation(error.to_string()))?)
+}
+
+/// # Errors
+/// [`Error::Computation`] if a value is not finite.
+fn finite(values: Vec<f32>) -> Result<Vec<f32>> {
     match values.iter().all(|value| value.is_finite()) {
         true => Ok(values),
         false => Err(Error::Computation("the network's output is not finite".into())),

@@ -7,8 +7,10 @@ use std::collections::BTreeMap;
 use burn::tensor::{Device, Tensor};
 use support::{Reference, assert_close, segmenter, values};
 use umedsam::image::{ImageView, Pixels, Window, preprocess};
+use umedsam::model::image_encoder::ImageEncoder;
 use umedsam::model::mask_decoder::MaskOutput;
 use umedsam::model::prompt_encoder::InputPrompt;
+use umedsam::model::tiny_vit::TinyVitCpu;
 use umedsam::segment::{SegmentOptions, Segmenter};
 use umedsam::uncertainty::UncertaintyOptions;
 
@@ -48,6 +50,19 @@ fn compare(segmenter: &Segmenter, case: &str, reference: &Reference, tolerance: 
     let embedding = model.encode(input, &mut |name, activation| {
         activations.insert(format!("act.{name}"), activation.clone());
     });
+
+    // The CPU's own kernels, which applications use, against the same network of tensors.
+    let ImageEncoder::TinyVit(encoder) = &model.network.image_encoder;
+    let packed = TinyVitCpu::new(encoder);
+    let mut compared = 0;
+    let on_kernels = packed.forward(&reference.channels_last("input"), 256, &mut |name, actual| {
+        if let Some(expected) = activations.get(&format!("act.{name}")).filter(|_| name != "block") {
+            assert_close(&format!("{case} {name} on the kernels"), actual, &values(expected.clone()), 2e-5);
+            compared += 1;
+        }
+    });
+    assert_eq!(compared, 6, "patch embedding, four stages and neck");
+    assert_close(&format!("{case} embedding on the kernels"), &on_kernels, &values(embedding.clone()), 2e-5);
 
     for (name, activation) in activations {
         if !reference.has(&name) {

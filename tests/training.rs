@@ -425,3 +425,34 @@ fn a_full_disk_is_an_error_and_leaves_no_half_file() {
     assert!(!message.contains("panicked"), "{message}");
     assert!(!out.join(CHECKPOINT).exists() && !out.join("checkpoint.safetensors.partial").exists());
 }
+
+#[cfg(unix)]
+#[test]
+fn an_interrupt_saves_and_the_same_command_goes_on() {
+    let folder = TempDir::new().unwrap();
+    let data = data(folder.path());
+    let (weights, config, out) =
+        (folder.path().join("tiny.safetensors"), folder.path().join("config.toml"), folder.path().join("run"));
+    std::fs::write(&weights, tiny_weights()).unwrap();
+    std::fs::write(&config, "steps = 1000000\ncheckpoint_every = 1000000\n").unwrap();
+    let mut command = std::process::Command::new(assert_cmd::cargo::cargo_bin("umedsam"));
+    command.arg("train").arg("--config").arg(&config).arg("--weights").arg(&weights);
+    command.arg("--data").arg(&data).arg("--out").arg(&out).stdout(std::process::Stdio::piped());
+    let interrupted = |command: &mut std::process::Command, lines: usize| {
+        let child = command.spawn().unwrap();
+        let steps = || std::fs::read_to_string(out.join(LOG)).map_or(0, |log| log.lines().count());
+        while steps() < lines {
+            std::thread::sleep(std::time::Duration::from_millis(50));
+        }
+        // SAFETY: it sends a signal to a process of our own that has not been waited for.
+        unsafe { libc::kill(child.id() as i32, libc::SIGINT) };
+        let output = child.wait_with_output().unwrap();
+        assert!(output.status.success());
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let said = interrupted(&mut command, 4);
+    assert!(said.contains("stopped after") && out.join(CHECKPOINT).exists(), "{said}");
+    let done = log(&out).len();
+    let said = interrupted(&mut command, done + 2);
+    assert!(said.contains("going on after step") && log(&out).len() > done, "{said}");
+}

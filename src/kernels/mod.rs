@@ -3,7 +3,7 @@
 //! What this layer removes: the exact GELU of burn-flex 0.22 calls a scalar `erf` per value on one thread, which took half of an encode in
 //! the browser; and in [`cpu`] the writing of every activation of the image encoder to memory.
 
-pub(crate) mod cpu;
+pub mod cpu;
 
 use burn::backend::ops::ActivationOps;
 use burn::backend::tensor::FloatTensor;

@@ -2,6 +2,10 @@
 //!
 //! Source: Kirillov et al., *Segment Anything*, 2023 (`mask_decoder.py`). Field names are the checkpoint's keys.
 
+mod cpu;
+
+pub use cpu::MaskDecoderCpu;
+
 use std::ops::Range;
 
 use burn::module::Module;
@@ -70,6 +74,17 @@ pub enum MaskOutput {
     All,
 }
 
+impl MaskOutput {
+    /// Which of a decoder's masks these are.
+    fn wanted(self, masks: usize) -> Range<usize> {
+        match self {
+            Self::Single => 0..1,
+            Self::Multi => 1..masks,
+            Self::All => 0..masks,
+        }
+    }
+}
+
 /// The decoder.
 #[derive(Module, Debug)]
 pub struct MaskDecoder {
@@ -122,7 +137,7 @@ impl MaskDecoder {
         let image = embedding.reshape([1, height * width, dim]) + dense;
         let (tokens, image) = self.transformer.forward(image, image_pe, tokens);
 
-        let wanted = self.wanted(output);
+        let wanted = output.wanted(self.output_hypernetworks_mlps.len());
         let upscaled = self.upscale(image);
         let logits = self.classifiers(&tokens, wanted.clone()).matmul(upscaled.transpose());
         // The transposed convolutions leave each token's 4×4 pixels together: put them in their rows and columns.
@@ -134,14 +149,6 @@ impl MaskDecoder {
         let iou_token = tokens.slice([0..prompts, 0..1]).reshape([prompts, dim]);
         let iou = self.iou_prediction_head.forward(iou_token).slice([0..prompts, wanted]);
         MaskPrediction { logits, iou }
-    }
-
-    fn wanted(&self, output: MaskOutput) -> Range<usize> {
-        match output {
-            MaskOutput::Single => 0..1,
-            MaskOutput::Multi => 1..self.output_hypernetworks_mlps.len(),
-            MaskOutput::All => 0..self.output_hypernetworks_mlps.len(),
-        }
     }
 
     /// # Shapes

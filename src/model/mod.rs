@@ -5,6 +5,7 @@
 pub mod common;
 pub mod image_encoder;
 pub mod mask_decoder;
+mod packing;
 pub mod prompt_encoder;
 mod seeded;
 pub mod tiny_vit;

@@ -106,7 +106,7 @@ pub struct TwoWayAttentionBlock {
     pub norm4: LayerNorm,
     /// Image tokens look at prompt tokens.
     pub cross_attn_image_to_token: Attention,
-    skip_first_layer_pe: bool,
+    pub(super) skip_first_layer_pe: bool,
 }
 
 impl TwoWayAttentionBlock {
@@ -167,7 +167,7 @@ pub struct Attention {
     pub v_proj: Linear,
     /// Output.
     pub out_proj: Linear,
-    num_heads: usize,
+    pub(super) num_heads: usize,
 }
 
 impl Attention {
@@ -203,7 +203,7 @@ impl Attention {
         }
     }
 
-    fn scale(&self) -> f64 {
+    pub(super) fn scale(&self) -> f64 {
         let [_, internal_dim] = self.q_proj.weight.dims();
         ((internal_dim / self.num_heads) as f64).powf(-0.5)
     }

@@ -13,6 +13,7 @@ pub mod log;
 pub mod loss;
 pub mod objective;
 mod optimizer;
+mod parallel;
 mod run;
 pub mod sample;
 pub mod sharp_min;

@@ -1,7 +1,5 @@
 //! The network in training, and the loss of a batch.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-
 use burn::module::{Module, ModuleMapper, Param};
 use burn::optim::{GradientsAccumulator, GradientsParams};
 use burn::tensor::{Device, Tensor, TensorData};
@@ -9,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::config::{LossConfig, LossKind, Part};
 use super::loss::{UncertaintyAware, binary_cross_entropy, boundary, dice, iou_regression};
+use super::parallel;
 use crate::model::Umedsam;
 use crate::model::mask_decoder::MaskOutput;
 use crate::model::prompt_encoder::InputBox;
@@ -201,28 +200,16 @@ impl Trainee {
             return (GradientsParams::from_grads(losses.total.backward(), self), values);
         }
         let share = 1.0 / batch.len() as f64;
-        let next = AtomicUsize::new(0);
-        let work = || {
-            let mut done = Vec::new();
-            loop {
-                let place = next.fetch_add(1, Ordering::Relaxed);
-                let Some(example) = batch.get(place) else { return done };
-                let own = self.with_own_graph();
-                let losses = own.loss(std::slice::from_ref(example), config);
-                let values = losses.values();
-                let gradients = GradientsParams::from_grads((losses.total * share).backward(), &own);
-                done.push((place, gradients, values));
-            }
-        };
-        let mut results: Vec<(usize, GradientsParams, LossValues)> = std::thread::scope(|scope| {
-            let workers: Vec<_> = (0..jobs.min(batch.len())).map(|_| scope.spawn(work)).collect();
-            workers.into_iter().flat_map(|worker| worker.join().expect("workers do not panic")).collect()
+        let results = parallel::map(batch, jobs, |example| {
+            let own = self.with_own_graph();
+            let losses = own.loss(std::slice::from_ref(example), config);
+            let values = losses.values();
+            (GradientsParams::from_grads((losses.total * share).backward(), &own), values)
         });
         // In the batch's order, so that the sum does not depend on who was first.
-        results.sort_by_key(|(place, ..)| *place);
         let mut sum = GradientsAccumulator::new();
         let mut all = Vec::new();
-        for (_, gradients, values) in results {
+        for (gradients, values) in results {
             sum.accumulate(self, gradients);
             all.push(values);
         }

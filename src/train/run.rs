@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::Command;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::sync_channel;
 use std::time::Instant;
 
@@ -18,6 +18,7 @@ use super::ema::Ema;
 use super::log::{Log, Record, StepRecord, ValidationRecord};
 use super::objective::{Example, LossValues, Trainee};
 use super::optimizer::clip;
+use super::parallel;
 use crate::error::{Error, Result};
 use crate::eval::{EmbeddingCache, Failure};
 use crate::metrics::dsc;
@@ -355,26 +356,14 @@ impl Run<'_> {
     }
 }
 
-/// DSC and loss of every example, several at the same time.
+/// DSC and loss of every example.
 fn scores(trainee: &Trainee, examples: &[Example], config: &LossConfig, jobs: usize) -> Vec<(f64, LossValues)> {
-    let next = AtomicUsize::new(0);
-    let work = || {
-        let mut done = Vec::new();
-        loop {
-            let place = next.fetch_add(1, Ordering::Relaxed);
-            let Some(example) = examples.get(place) else { return done };
-            let (logits, losses) = trainee.predict(std::slice::from_ref(example), config);
-            let logits: Vec<f32> = logits.into_data().try_into_vec().expect("logits are f32");
-            let mask: Vec<u8> = logits.iter().map(|&logit| u8::from(logit > 0.0)).collect();
-            done.push((place, (dsc(&mask, &example.mask), losses.values())));
-        }
-    };
-    let mut scores: Vec<(usize, (f64, LossValues))> = std::thread::scope(|scope| {
-        let workers: Vec<_> = (0..jobs).map(|_| scope.spawn(work)).collect();
-        workers.into_iter().flat_map(|worker| worker.join().expect("workers do not panic")).collect()
-    });
-    scores.sort_by_key(|(place, _)| *place);
-    scores.into_iter().map(|(_, score)| score).collect()
+    parallel::map(examples, jobs, |example| {
+        let (logits, losses) = trainee.predict(std::slice::from_ref(example), config);
+        let logits: Vec<f32> = logits.into_data().try_into_vec().expect("logits are f32");
+        let mask: Vec<u8> = logits.iter().map(|&logit| u8::from(logit > 0.0)).collect();
+        (dsc(&mask, &example.mask), losses.values())
+    })
 }
 
 fn device(device: TrainDevice) -> Result<Device> {

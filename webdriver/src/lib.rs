@@ -31,7 +31,10 @@ impl Page {
         std::fs::create_dir_all(&screenshots)?;
         let downloads = std::env::temp_dir().join(format!("umedsam-downloads-{}", std::process::id()));
         std::fs::create_dir_all(&downloads)?;
-        let server = Server::start(&site, 0)?;
+        let server = match std::env::var_os("UMEDSAM_ISOLATED") {
+            Some(_) => Server::start_isolated(&site, 0)?,
+            None => Server::start(&site, 0)?,
+        };
 
         let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         let program = std::env::var("CHROMEDRIVER").unwrap_or_else(|_| "chromedriver".into());

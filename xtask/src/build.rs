@@ -98,6 +98,7 @@ pub fn package(profile: Profile) -> Result<PathBuf> {
     let weights = weights::own();
     std::fs::create_dir_all(folder.join("weights"))?;
     std::fs::copy(&weights, folder.join("weights").join(weights.file_name().context("a file")?))?;
+    std::fs::copy(root().join("weights/MODEL_CARD.md"), folder.join("weights/MODEL_CARD.md"))?;
     let hash = folder.join("src/default-weights.ts");
     let source = std::fs::read_to_string(&hash)?;
     std::fs::write(&hash, source.replace("\"\"", &format!("\"{}\"", weights::sha256(&weights)?)))?;

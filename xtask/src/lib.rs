@@ -1,11 +1,13 @@
 //! Set-up, build, test and packaging of umedsam; `webdriver/` uses the server.
 
 pub mod ablation;
+pub mod bench;
 pub mod build;
 pub mod own;
 pub mod process;
 pub mod samples;
 pub mod server;
+pub mod sizes;
 pub mod study;
 pub mod tools;
 pub mod weights;

@@ -1,6 +1,5 @@
 //! `cargo xtask …`: everything from a fresh machine to a running page, tests and a package.
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -8,7 +7,7 @@ use clap::{Parser, Subcommand};
 use xtask::build::{self, Profile};
 use xtask::process::{cargo, command, run, say};
 use xtask::server::Server;
-use xtask::{ablation, own, root, study, target, tools, weights};
+use xtask::{ablation, bench, own, root, sizes, study, target, tools, weights};
 
 #[derive(Parser)]
 #[command(about)]
@@ -76,6 +75,15 @@ enum Command {
         #[arg(long)]
         measure: bool,
     },
+    /// Time umedsam beside onnxruntime-web in headless Chromium: the same network, weights and image, in turn
+    Bench {
+        /// Rounds of each measure
+        #[arg(long, default_value_t = 5)]
+        rounds: usize,
+        /// Where the figures go, as JSON
+        #[arg(long)]
+        json: Option<PathBuf>,
+    },
     /// Time the page on the CPU and print the module's size and peak memory
     Measure,
 }
@@ -97,6 +105,7 @@ fn main() -> Result<()> {
         }
         Command::Webgpu => page_test(Profile::Dist, &["--ignored", "webgpu_full_size"]),
         Command::Measure => measure(),
+        Command::Bench { rounds, json } => bench(rounds, json.as_deref()),
         Command::Calibrate => study::calibrate(),
         Command::Ablation { steps, seeds } => ablation::ablation(steps, seeds),
         Command::OwnWeights { measure: false } => own::own_weights(),
@@ -172,21 +181,35 @@ fn page_test(profile: Profile, arguments: &[&str]) -> Result<()> {
 fn measure() -> Result<()> {
     page_test(Profile::Dist, &["--ignored", "measure"])?;
     let wasm = std::fs::read(build::wasm(Profile::Dist)?.join("umedsam_bg.wasm"))?;
-    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
-    gzip.write_all(&wasm)?;
-    let mut brotli = Vec::new();
-    brotli::BrotliCompress(&mut wasm.as_slice(), &mut brotli, &Default::default())?;
-    println!("wasm bytes: {} raw, {} gzip, {} brotli", wasm.len(), gzip.finish()?.len(), brotli.len());
+    println!("wasm bytes: {}", sizes::of(&wasm)?);
     Ok(())
+}
+
+fn bench(rounds: usize, json: Option<&Path>) -> Result<()> {
+    let page = bench::page()?;
+    let json = json.map(std::path::absolute).transpose()?;
+    let mut test = webdriver_command(&page, "bench", &["--ignored"])?;
+    test.env("UMEDSAM_ISOLATED", "1").env("UMEDSAM_BENCH_ROUNDS", rounds.to_string());
+    if let Some(json) = &json {
+        test.env("UMEDSAM_BENCH_JSON", json);
+    }
+    run(&mut test)?;
+    bench::add_sizes(&page, json.as_deref())
 }
 
 /// Runs a test file of `webdriver/` against a folder.
 fn webdriver_test(site: &Path, name: &str, arguments: &[&str]) -> Result<()> {
+    run(&mut webdriver_command(site, name, arguments)?)
+}
+
+fn webdriver_command(site: &Path, name: &str, arguments: &[&str]) -> Result<std::process::Command> {
     let browser = tools::browser()?;
-    run(cargo()
+    let mut command = cargo();
+    command
         .args(["test", "--package", "umedsam-webdriver", "--test", name, "--", "--test-threads=1", "--nocapture"])
         .args(arguments)
         .env("UMEDSAM_SITE", site)
         .env("UMEDSAM_SCREENSHOTS", target().join("screenshots"))
-        .env("CHROMEDRIVER", &browser.chromedriver))
+        .env("CHROMEDRIVER", &browser.chromedriver);
+    Ok(command)
 }

@@ -28,7 +28,7 @@ pub fn own_weights() -> Result<()> {
         .args(["--embeddings".as_ref(), embeddings().as_os_str()]))?;
     say("Calibrating");
     run(command(&umedsam)
-        .args(["calibrate", "--weights".as_ref(), folder.join("best.safetensors").as_os_str()])
+        .args(["calibrate".as_ref(), "--weights".as_ref(), folder.join("best.safetensors").as_os_str()])
         .args(["--data".as_ref(), data("calib")?.as_os_str(), "--out".as_ref(), weights::own().as_os_str()])
         .args(["--embeddings".as_ref(), embeddings().as_os_str()])
         .args(["--boxes-per-image", "6", "--description"])

@@ -33,7 +33,24 @@ pub struct Server {
 
 impl Server {
     /// Serves a folder; port 0 takes a free one.
+    ///
+    /// # Errors
+    /// If the port cannot be used.
     pub fn start(folder: &Path, port: u16) -> Result<Self> {
+        Self::start_with(folder, port, &[])
+    }
+
+    /// As [`Server::start`], with the headers that WebAssembly threads need; umedsam does not.
+    ///
+    /// # Errors
+    /// If the port cannot be used.
+    pub fn start_isolated(folder: &Path, port: u16) -> Result<Self> {
+        const ISOLATION: [(&str, &str); 2] =
+            [("cross-origin-opener-policy", "same-origin"), ("cross-origin-embedder-policy", "require-corp")];
+        Self::start_with(folder, port, &ISOLATION)
+    }
+
+    fn start_with(folder: &Path, port: u16, further: &'static [(&str, &str)]) -> Result<Self> {
         let requests = Arc::<Mutex<Vec<String>>>::default();
         let log = requests.clone();
         let app = Router::new().fallback_service(ServeDir::new(folder)).layer(from_fn(
@@ -41,8 +58,8 @@ impl Server {
                 log.lock().expect("no handler panics").push(request.uri().to_string());
                 async move {
                     let mut response = next.run(request).await;
-                    for (name, value) in HEADERS {
-                        response.headers_mut().insert(name, HeaderValue::from_static(value));
+                    for (name, value) in HEADERS.iter().chain(further) {
+                        response.headers_mut().insert(*name, HeaderValue::from_static(value));
                     }
                     response
                 }

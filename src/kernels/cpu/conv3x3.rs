@@ -76,7 +76,7 @@ impl Neck {
         let padded = &*padded;
         for_each_chunk(output, width * channels, |y, row| {
             isa.run(Product {
-                a: Rows { values: &padded[y * padded_row..], stride: channels, runs: 3, run_stride: padded_row },
+                a: Rows { runs: 3, run_stride: padded_row, ..Rows::dense(&padded[y * padded_row..], channels) },
                 rows: width,
                 b: self.conv2.panels(),
                 residual: Residual::None,

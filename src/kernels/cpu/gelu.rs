@@ -8,6 +8,11 @@ pub fn gelu(values: &mut [f32]) {
     gelu_with(Isa::best(), values);
 }
 
+/// As [`gelu`], on this thread.
+pub(super) fn gelu_on_this_thread(values: &mut [f32]) {
+    Isa::best().run(Gelu(values));
+}
+
 pub(super) fn gelu_with(isa: Isa, values: &mut [f32]) {
     // Small enough for the nearest cache, large enough to be worth a task.
     const CHUNK: usize = 4096;

@@ -154,7 +154,7 @@ pub fn gemm(
             other => other,
         };
         b.isa.run(Product {
-            a: Rows { values: &a[first * a_stride..], stride: a_stride, runs: 1, run_stride: 0 },
+            a: Rows::dense(&a[first * a_stride..], a_stride),
             rows: BLOCK.min(rows - first),
             b: b.panels(),
             residual,
@@ -177,12 +177,19 @@ pub(super) struct Rows<'a> {
     pub runs: usize,
     /// Values from one run to the next.
     pub run_stride: usize,
+    /// Values from one step of the depth to the next: 1, or the row length of a matrix that is read as its transpose.
+    pub depth_stride: usize,
 }
 
 impl<'a> Rows<'a> {
     /// Rows without gaps.
     pub fn dense(values: &'a [f32], length: usize) -> Self {
-        Self { values, stride: length, runs: 1, run_stride: 0 }
+        Self { values, stride: length, runs: 1, run_stride: 0, depth_stride: 1 }
+    }
+
+    /// The columns, as rows, of a matrix whose rows have a length.
+    pub fn transposed(values: &'a [f32], length: usize) -> Self {
+        Self { values, stride: 1, runs: 1, run_stride: 0, depth_stride: length }
     }
 }
 
@@ -216,7 +223,8 @@ impl Kernel for Product<'_> {
         let run_depth = b.depth / a.runs;
         let reach = |stride: usize, length: usize| (rows - 1) * stride + length;
         assert!(run_depth * a.runs == b.depth, "{} runs in a row of {}", a.runs, b.depth);
-        assert!(a.values.len() >= reach(a.stride, (a.runs - 1) * a.run_stride + run_depth), "the left side's length");
+        let row_reach = (a.runs - 1) * a.run_stride + run_depth.saturating_sub(1) * a.depth_stride + run_depth.min(1);
+        assert!(a.values.len() >= reach(a.stride, row_reach), "the left side's length");
         assert!(b.values.len() >= panels * width * b.depth, "the right side's length");
         assert!(b.bias.is_empty() || b.bias.len() >= panels * width, "the bias's length");
         assert!(c.len() >= reach(c_stride, b.columns), "the output's length");
@@ -245,6 +253,7 @@ impl Kernel for Product<'_> {
                         runs: a.runs,
                         run_stride: a.run_stride,
                         run_depth,
+                        depth_stride: a.depth_stride,
                         b: b.values.as_ptr().add(column * b.depth),
                         bias: if b.bias.is_empty() { std::ptr::null() } else { b.bias.as_ptr().add(column) },
                         residual: if residual.is_null() {
@@ -275,6 +284,7 @@ struct TileOperands {
     runs: usize,
     run_stride: usize,
     run_depth: usize,
+    depth_stride: usize,
     b: *const f32,
     bias: *const f32,
     residual: *const f32,
@@ -350,7 +360,7 @@ impl<const ROWS: usize> Kernel for Tile<ROWS> {
             for run in 0..operands.runs {
                 let a = operands.a.add(run * operands.run_stride);
                 for depth in 0..operands.run_depth {
-                    accumulate::<S, ROWS>(&mut sums, a.add(depth), operands.a_stride, b);
+                    accumulate::<S, ROWS>(&mut sums, a.add(depth * operands.depth_stride), operands.a_stride, b);
                     b = b.add(PANEL_VECTORS * S::LANES);
                 }
             }

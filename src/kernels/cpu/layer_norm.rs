@@ -46,7 +46,7 @@ impl LayerNorm {
     }
 
     /// Normalizes each row in place, on this thread.
-    pub(super) fn normalize_in_place(&self, x: &mut [f32]) {
+    pub fn normalize_in_place(&self, x: &mut [f32]) {
         self.isa.run(Normalize { norm: self, x: None, output: x });
     }
 

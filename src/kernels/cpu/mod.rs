@@ -4,6 +4,7 @@
 //! the encoder is one pass over its input in tiles whose intermediate activations stay in the second-level cache.
 
 mod conv3x3;
+mod cross_attention;
 mod depthwise;
 mod gelu;
 mod gemm;
@@ -14,9 +15,11 @@ mod simd;
 #[cfg(test)]
 mod tests;
 mod threads;
+mod upscaling;
 mod window_attention;
 
 pub use conv3x3::{Neck, pack_conv3x3};
+pub use cross_attention::{Attended, TILE, TokenKeys, TokenQueries};
 pub use depthwise::Depthwise;
 pub use gelu::gelu;
 pub use gemm::{PackedMatrix, Residual, gemm};
@@ -25,4 +28,6 @@ pub use mb_conv::MbConv;
 pub use mlp::Mlp;
 pub use simd::Isa;
 pub use threads::for_each_task;
+pub(crate) use threads::{SharedSlice, for_each_chunk, with_scratch};
+pub use upscaling::Upscaling;
 pub use window_attention::{WindowAttention, WindowAttentionWeights};

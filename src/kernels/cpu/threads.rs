@@ -16,7 +16,7 @@ pub fn for_each_task(count: usize, task: impl Fn(usize) + Sync + Send) {
 }
 
 /// Runs a function on each chunk of `length` values (the last may be shorter), on all threads.
-pub(super) fn for_each_chunk(values: &mut [f32], length: usize, function: impl Fn(usize, &mut [f32]) + Sync + Send) {
+pub(crate) fn for_each_chunk(values: &mut [f32], length: usize, function: impl Fn(usize, &mut [f32]) + Sync + Send) {
     let total = values.len();
     let length = length.max(1);
     let values = SharedSlice::new(values);
@@ -35,7 +35,7 @@ pub(super) fn thread_count() -> usize {
 }
 
 /// Values of which several threads change disjoint parts that are not chunks.
-pub(super) struct SharedSlice<'a> {
+pub(crate) struct SharedSlice<'a> {
     start: *mut f32,
     length: usize,
     values: PhantomData<&'a mut [f32]>,
@@ -63,7 +63,7 @@ impl<'a> SharedSlice<'a> {
 }
 
 /// Lends out the thread's scratch memory, which keeps what was last written: callers must write before they read.
-pub(super) fn with_scratch(length: usize, function: impl FnOnce(&mut [f32])) {
+pub(crate) fn with_scratch(length: usize, function: impl FnOnce(&mut [f32])) {
     thread_local! {
         static SCRATCH: Cell<Vec<f32>> = const { Cell::new(Vec::new()) };
     }

@@ -144,7 +144,7 @@ impl WindowAttention {
                     });
                     isa.run(PackHead { qkv, stride: head_stride, tokens, head_dim, keys, values });
                     isa.run(Product {
-                        a: Rows { values: qkv, stride: head_stride, runs: 1, run_stride: 0 },
+                        a: Rows::dense(qkv, head_stride),
                         rows: tokens,
                         b: Panels { depth: head_dim, columns: score_stride, values: keys, bias: &[] },
                         residual: Residual::Matrix {

@@ -3,16 +3,13 @@
 //! The network is [`super::TinyVit`]'s; what differs is that a block is one pass over its map, so that hidden activations of four times the
 //! map's size never exist, and that weights are packed once for the processor's vectors.
 
-use burn::module::Param;
 use burn::nn::conv::Conv2d;
-use burn::nn::{self, Linear};
-use burn::tensor::Tensor;
 
-use super::{Attention, Block, ConvBn, LayerNorm2d, PatchMerging, TinyVit, TinyVitBlock};
+use super::{Attention, Block, ConvBn, PatchMerging, TinyVit, TinyVitBlock};
 use crate::kernels::cpu::{
-    Depthwise, LayerNorm, MbConv, Mlp, Neck, PackedMatrix, Residual, WindowAttention, WindowAttentionWeights, gemm,
-    pack_conv3x3,
+    Depthwise, MbConv, Mlp, Neck, PackedMatrix, Residual, WindowAttention, WindowAttentionWeights, gemm, pack_conv3x3,
 };
+use crate::model::packing::{bias_values, layer_norm, layer_norm_2d, linear, values};
 
 /// A folded [`TinyVit`] with its weights packed.
 #[derive(Debug, Clone)]
@@ -33,11 +30,6 @@ enum StageBlock {
     MbConv(MbConv),
     Attention { attention: WindowAttention, local_conv: Depthwise, mlp: Mlp },
 }
-
-/// LayerNorm2d's ε; see [`LayerNorm2d`].
-const LAYER_NORM_2D_EPSILON: f32 = 1e-6;
-/// burn's and PyTorch's default ε, which the checkpoint's blocks use.
-const LAYER_NORM_EPSILON: f32 = 1e-5;
 
 impl TinyVitCpu {
     /// Packs the weights of a folded network on the CPU.
@@ -140,15 +132,6 @@ impl StageBlock {
     }
 }
 
-fn values<const D: usize>(param: &Param<Tensor<D>>) -> Vec<f32> {
-    param.val().into_data().try_into_vec().expect("weights are f32")
-}
-
-/// Zeros where there is no bias.
-fn bias_values(bias: Option<&Param<Tensor<1>>>, count: usize) -> Vec<f32> {
-    bias.map_or_else(|| vec![0.0; count], values)
-}
-
 fn pointwise(conv: &Conv2d) -> PackedMatrix {
     let [channels_out, channels_in, ..] = conv.weight.dims();
     let weight = PackedMatrix::from_transposed(&values(&conv.weight), channels_out, channels_in);
@@ -158,22 +141,6 @@ fn pointwise(conv: &Conv2d) -> PackedMatrix {
 fn depthwise(conv: &ConvBn) -> Depthwise {
     let [channels, ..] = conv.c.weight.dims();
     Depthwise::new(&values(&conv.c.weight), &bias_values(conv.c.bias.as_ref(), channels), conv.c.stride[0])
-}
-
-fn linear(linear: &Linear) -> PackedMatrix {
-    let [features_in, features_out] = linear.weight.dims();
-    let weight = PackedMatrix::new(&values(&linear.weight), features_in, features_out);
-    weight.with_bias(&bias_values(linear.bias.as_ref(), features_out))
-}
-
-fn layer_norm(norm: &nn::LayerNorm) -> LayerNorm {
-    let weight = values(&norm.gamma);
-    let bias = bias_values(norm.beta.as_ref(), weight.len());
-    LayerNorm::new(&weight, &bias, LAYER_NORM_EPSILON)
-}
-
-fn layer_norm_2d(norm: &LayerNorm2d) -> LayerNorm {
-    LayerNorm::new(&values(&norm.weight), &values(&norm.bias), LAYER_NORM_2D_EPSILON)
 }
 
 fn merging(merging: &PatchMerging) -> MbConv {
@@ -204,7 +171,7 @@ fn window_attention(attention: &Attention) -> WindowAttention {
 
 #[cfg(test)]
 mod tests {
-    use burn::tensor::{Device, TensorData, Tolerance};
+    use burn::tensor::{Device, Tensor, TensorData, Tolerance};
 
     use super::super::TinyVitConfig;
     use super::*;

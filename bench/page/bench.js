@@ -1,0 +1,116 @@
+/**
+ * `?mode=fresh&engine=umedsam|ort`: what a first visit costs, once. `?mode=warm&rounds=N`: both engines in turn, after a warm-up.
+ * `&threads=N` are onnxruntime-web's.
+ */
+
+import { wasmBytes } from "./memory.js";
+import { SIDE, startOrt, startUmedsam } from "./engines.js";
+
+const query = new URLSearchParams(location.search);
+const threads = Number(query.get("threads") ?? 1);
+/** Around the heart of the sample. */
+const BOX = [103, 64, 161, 136];
+
+const bytes = async (url) => new Uint8Array(await (await fetch(url)).arrayBuffer());
+
+/** The sample at the network's size, the same pixels for both. */
+async function readPixels() {
+  const bitmap = await createImageBitmap(await (await fetch("sample.png")).blob());
+  const context = new OffscreenCanvas(SIDE, SIDE).getContext("2d");
+  context.drawImage(bitmap, 0, 0, SIDE, SIDE);
+  return context.getImageData(0, 0, SIDE, SIDE);
+}
+
+async function timed(action) {
+  const start = performance.now();
+  const result = await action();
+  return [performance.now() - start, result];
+}
+
+function start(engine, files) {
+  return engine === "umedsam" ? startUmedsam(files) : startOrt(files, threads);
+}
+
+async function readFiles(engines) {
+  const files = {};
+  if (engines.includes("umedsam")) files.weights = await bytes("litemedsam-f16.safetensors");
+  if (engines.includes("ort")) {
+    files.encoder = await bytes("encoder.onnx");
+    files.decoder = await bytes("decoder.onnx");
+  }
+  return files;
+}
+
+/** Boxes of many sizes and places. */
+function boxes(count) {
+  return Array.from({ length: count }, (_, index) => {
+    const [x, y] = [10 + (index % 4) * 40, 10 + Math.floor(index / 4) * 40];
+    return [x, y, x + 60 + index, y + 70];
+  });
+}
+
+async function fresh() {
+  const engine = query.get("engine");
+  const [files, pixels] = [await readFiles([engine]), await readPixels()];
+  const begin = performance.now();
+  const running = await start(engine, files);
+  await running.load();
+  const load = performance.now() - begin;
+  const [encode_first] = await timed(() => running.encode(pixels));
+  const [decode_first] = await timed(() => running.decode([BOX]));
+  const first_mask = performance.now() - begin;
+  await running.decode(boxes(16));
+  await running.uncertainty(BOX);
+  return { engine, load, encode_first, decode_first, first_mask, peak_memory: wasmBytes() };
+}
+
+async function warm() {
+  const engines = ["umedsam", "ort"];
+  const [files, pixels] = [await readFiles(engines), await readPixels()];
+  const running = {};
+  for (const engine of engines) {
+    running[engine] = await start(engine, files);
+    await running[engine].load();
+  }
+  const measures = {
+    encode: (engine) => engine.encode(pixels),
+    decode_1: (engine) => engine.decode([BOX]),
+    decode_16: (engine) => engine.decode(boxes(16)),
+    uncertainty_8: (engine) => engine.uncertainty(BOX),
+  };
+  const times = {};
+  for (const [name, action] of Object.entries(measures)) {
+    times[name] = { umedsam: [], ort: [] };
+    for (let round = -1; round < Number(query.get("rounds") ?? 5); round++) {
+      for (const engine of engines) {
+        const [time] = await timed(() => action(running[engine]));
+        if (round >= 0) times[name][engine].push(time);
+      }
+    }
+  }
+  return { times, agreement: await compare(running) };
+}
+
+/** How far the engines agree, so that a fast wrong answer cannot win: DSC of each box's masks, and the largest difference of the predicted IoU. */
+async function compare(running) {
+  const all = [BOX, ...boxes(16)];
+  const [ours, theirs] = [await running.umedsam.decode(all), await running.ort.decode(all)];
+  const dsc = ours.map(({ mask }, index) => {
+    let [both, sum] = [0, 0];
+    mask.forEach((inside, pixel) => {
+      both += inside & theirs[index].mask[pixel];
+      sum += inside + theirs[index].mask[pixel];
+    });
+    return sum === 0 ? 1 : (2 * both) / sum;
+  });
+  const iou = ours.map((result, index) => Math.abs(result.iou - theirs[index].iou));
+  return { dsc: Math.min(...dsc), iou: Math.max(...iou) };
+}
+
+(query.get("mode") === "fresh" ? fresh() : warm()).then(
+  (report) => (document.getElementById("report").textContent = JSON.stringify(report)),
+  (error) => {
+    document.getElementById("error").hidden = false;
+    document.getElementById("error").textContent = String(error.stack ?? error);
+  },
+);

@@ -1,0 +1,549 @@
+//! The mask decoder on kernels of our own, for inference on the CPU.
+//!
+//! The network is [`super::MaskDecoder`]'s. What differs is the order of work: the prompt tokens of a layer do not wait for the image tokens of the
+//! layer before, so that "image looks at prompts" of one layer, "prompts look at image" of the next, and after the last layer the upscaling are one
+//! pass over the image, tile by tile. The image tokens are written once, between the layers, and nothing else of their size.
+
+use std::sync::OnceLock;
+
+use burn::nn::Linear;
+use burn::nn::conv::ConvTranspose2d;
+
+use super::{MaskDecoder, MaskOutput};
+use crate::kernels::cpu::{
+    Attended, LayerNorm, PackedMatrix, Residual, SharedSlice, TILE, TokenKeys, TokenQueries, Upscaling, for_each_chunk,
+    for_each_task, gemm, with_scratch,
+};
+use crate::model::common::Mlp;
+use crate::model::packing::{bias_values, layer_norm, layer_norm_2d, linear, scaled_linear, values};
+use crate::model::transformer::{Attention, TwoWayAttentionBlock};
+
+/// Parts of the image that are attended to by themselves and then put together: a fixed number, so that results do not depend on the number of
+/// threads.
+const PARTS: usize = 4;
+/// Pixels of the low-res mask per image token and direction.
+const UPSCALE: usize = 4;
+
+/// A [`MaskDecoder`] with its weights packed, and what belongs to every image.
+#[derive(Debug, Clone)]
+pub struct MaskDecoderCpu {
+    dim: usize,
+    /// IoU token and mask tokens, `[own, dim]`.
+    own_tokens: Vec<f32>,
+    layers: Vec<Layer>,
+    final_attn: TokenToImage,
+    norm_final: LayerNorm,
+    upscaling: Upscaling,
+    hypernetworks: Vec<Vec<PackedMatrix>>,
+    iou_head: Vec<PackedMatrix>,
+    /// Position encoding of the image tokens, `[tokens, dim]`.
+    image_pe: Vec<f32>,
+    /// Added to the embedding where there is no mask prompt, `[dim]`.
+    no_mask: Vec<f32>,
+}
+
+#[derive(Debug, Clone)]
+struct Layer {
+    self_attn: SelfAttention,
+    norm1: LayerNorm,
+    token_to_image: TokenToImage,
+    norm2: LayerNorm,
+    mlp: [PackedMatrix; 2],
+    norm3: LayerNorm,
+    image_to_token: ImageToToken,
+    norm4: LayerNorm,
+    skip_first_layer_pe: bool,
+}
+
+impl MaskDecoderCpu {
+    /// Packs the weights of a decoder on the CPU, with the image's position encoding `[tokens, dim]` and the embedding of no mask `[dim]`.
+    pub fn new(decoder: &MaskDecoder, image_pe: Vec<f32>, no_mask: Vec<f32>) -> Self {
+        let (conv1, norm, _, conv2, _) = &decoder.output_upscaling;
+        let own = [values(&decoder.iou_token.weight), values(&decoder.mask_tokens.weight)];
+        Self {
+            dim: no_mask.len(),
+            own_tokens: own.concat(),
+            layers: decoder.transformer.layers.iter().map(Layer::new).collect(),
+            final_attn: TokenToImage::new(&decoder.transformer.final_attn_token_to_image),
+            norm_final: layer_norm(&decoder.transformer.norm_final_attn),
+            upscaling: Upscaling { conv1: spreading(conv1), norm: layer_norm_2d(norm), conv2: spreading(conv2) },
+            hypernetworks: decoder.output_hypernetworks_mlps.iter().map(mlp).collect(),
+            iou_head: mlp(&decoder.iou_prediction_head),
+            image_pe,
+            no_mask,
+        }
+    }
+
+    /// Decodes masks for prompts on one image, without mask prompts. Returns the low-res logits and the predicted IoU.
+    ///
+    /// # Shapes
+    /// - `embedding`: `[side, side, dim]`
+    /// - `sparse`: `[K, points, dim]`
+    /// - output: `[K, wanted, 4 · side, 4 · side]` and `[K, wanted]`
+    pub fn forward(
+        &self,
+        embedding: &[f32],
+        sparse: &[f32],
+        prompts: usize,
+        output: MaskOutput,
+    ) -> (Vec<f32>, Vec<f32>) {
+        let mut image = embedding.to_vec();
+        for token in image.chunks_exact_mut(self.dim) {
+            token.iter_mut().zip(&self.no_mask).for_each(|(value, no_mask)| *value += no_mask);
+        }
+        let wanted = output.wanted(self.hypernetworks.len());
+        let pixels = image.len() / self.dim * UPSCALE * UPSCALE;
+        let mut memory =
+            Memory { map: vec![0.0; image.len()], upscaled: vec![0.0; pixels * self.upscaling.conv2.columns() / 4] };
+        let (mut logits, mut ious) = (vec![0.0; prompts * wanted.len() * pixels], Vec::new());
+        let masks = logits.chunks_exact_mut(wanted.len() * pixels);
+        for (sparse, masks) in sparse.chunks_exact(sparse.len() / prompts.max(1)).zip(masks) {
+            let tokens = self.decode(&image, sparse, &mut memory);
+            for (mask, logits) in wanted.clone().zip(masks.chunks_exact_mut(pixels)) {
+                let token = &tokens[(mask + 1) * self.dim..][..self.dim];
+                let classifier = through(&self.hypernetworks[mask], token.to_vec());
+                classify(&memory.upscaled, &classifier, logits);
+            }
+            let iou = through(&self.iou_head, tokens[..self.dim].to_vec());
+            ious.extend_from_slice(&iou[wanted.clone()]);
+        }
+        (logits, ious)
+    }
+
+    /// Returns the prompt tokens after the last attention; the upscaled image is in `memory`.
+    fn decode(&self, image: &[f32], sparse: &[f32], memory: &mut Memory) -> Vec<f32> {
+        let prompt = [&self.own_tokens[..], sparse].concat();
+        let mut tokens = prompt.clone();
+        let mut update: Option<(TokenKeys, &LayerNorm)> = None;
+        for (index, layer) in self.layers.iter().enumerate() {
+            layer.attend_to_themselves(&mut tokens, &prompt);
+            let queries = layer.token_to_image.queries(&sum(&tokens, &prompt));
+            let attended = self.pass(Source::of(image, index), update.as_ref(), &queries, memory, false);
+            let taken = layer.token_to_image.finish(&attended, tokens.len() / self.dim);
+            add_and_normalize(&mut tokens, &taken, &layer.norm2);
+            let [lin1, lin2] = &layer.mlp;
+            let mut hidden = apply(lin1, &tokens);
+            relu(&mut hidden);
+            add_and_normalize(&mut tokens, &apply(lin2, &hidden), &layer.norm3);
+            update = Some((layer.image_to_token.keys(&tokens, &prompt), &layer.norm4));
+        }
+        let queries = self.final_attn.queries(&sum(&tokens, &prompt));
+        let attended = self.pass(Source::of(image, self.layers.len()), update.as_ref(), &queries, memory, true);
+        let taken = self.final_attn.finish(&attended, tokens.len() / self.dim);
+        add_and_normalize(&mut tokens, &taken, &self.norm_final);
+        tokens
+    }
+
+    /// One pass over the image: what the tokens bring to it is added, if there is an update, and what they look for is taken from it. The updated
+    /// image is upscaled, or written to the memory's map.
+    fn pass(
+        &self,
+        source: Source,
+        update: Option<&(TokenKeys, &LayerNorm)>,
+        queries: &TokenQueries,
+        memory: &mut Memory,
+        is_last: bool,
+    ) -> Attended {
+        let dim = self.dim;
+        let count = self.image_pe.len() / dim;
+        let upscaled_row = memory.upscaled.len() / count;
+        let (map, upscaled) = (SharedSlice::new(&mut memory.map), SharedSlice::new(&mut memory.upscaled));
+        let scores = queries.scratch().max(update.map_or(0, |(keys, _)| keys.scratch()));
+        let parts: Vec<OnceLock<Attended>> = (0..PARTS).map(|_| OnceLock::new()).collect();
+        for_each_task(PARTS, |part| {
+            let mut attended = queries.begin();
+            let tokens = part * count / PARTS..(part + 1) * count / PARTS;
+            with_scratch(3 * TILE * dim + scores, |scratch| {
+                let (keys, rest) = scratch.split_at_mut(TILE * dim);
+                let (updated, rest) = rest.split_at_mut(TILE * dim);
+                let (hidden, scores) = rest.split_at_mut(TILE * dim);
+                for first in tokens.clone().step_by(TILE) {
+                    let range = first * dim..tokens.end.min(first + TILE) * dim;
+                    let length = range.len();
+                    let pe = &self.image_pe[range.clone()];
+                    let before: &[f32] = match source {
+                        Source::Image(image) => &image[range.clone()],
+                        // SAFETY: each part has its own tokens, and what is read of them is no longer used when they are written.
+                        Source::Map => unsafe { map.part(range.clone()) },
+                    };
+                    let (keys, updated) = (&mut keys[..length], &mut updated[..length]);
+                    match update {
+                        Some((token_keys, norm)) => {
+                            add_into(keys, before, pe);
+                            token_keys.attend(keys, before, updated, scores);
+                            norm.normalize_in_place(updated);
+                        }
+                        None => updated.copy_from_slice(before),
+                    }
+                    add_into(keys, updated, pe);
+                    queries.attend(keys, updated, &mut attended, scores);
+                    if is_last {
+                        let pixels = first * upscaled_row..(first + length / dim) * upscaled_row;
+                        // SAFETY: each part has its own tokens.
+                        self.upscaling.forward(updated, unsafe { upscaled.part(pixels) }, hidden);
+                    } else if update.is_some() {
+                        // SAFETY: each part has its own tokens.
+                        unsafe { map.part(range) }.copy_from_slice(updated);
+                    }
+                }
+            });
+            parts[part].set(attended).ok().expect("each part has its turn once");
+        });
+        let mut parts = parts.into_iter().map(|part| part.into_inner().expect("every part had its turn"));
+        let first = parts.next().expect("there are parts");
+        parts.fold(first, |mut all, part| {
+            all.merge(&part);
+            all
+        })
+    }
+}
+
+/// Reused from prompt to prompt.
+struct Memory {
+    /// The image tokens between the layers.
+    map: Vec<f32>,
+    /// The image tokens upscaled.
+    upscaled: Vec<f32>,
+}
+
+/// Where the image tokens of a pass are.
+#[derive(Clone, Copy)]
+enum Source<'a> {
+    /// As they were encoded.
+    Image(&'a [f32]),
+    /// In the memory's map.
+    Map,
+}
+
+impl<'a> Source<'a> {
+    /// The first layer's update is the second pass, and the first whose result is written.
+    fn of(image: &'a [f32], pass: usize) -> Self {
+        if pass < 2 { Self::Image(image) } else { Self::Map }
+    }
+}
+
+impl Layer {
+    fn new(layer: &TwoWayAttentionBlock) -> Self {
+        Self {
+            self_attn: SelfAttention::new(&layer.self_attn),
+            norm1: layer_norm(&layer.norm1),
+            token_to_image: TokenToImage::new(&layer.cross_attn_token_to_image),
+            norm2: layer_norm(&layer.norm2),
+            mlp: [linear(&layer.mlp.lin1), linear(&layer.mlp.lin2)],
+            norm3: layer_norm(&layer.norm3),
+            image_to_token: ImageToToken::new(&layer.cross_attn_image_to_token),
+            norm4: layer_norm(&layer.norm4),
+            skip_first_layer_pe: layer.skip_first_layer_pe,
+        }
+    }
+
+    fn attend_to_themselves(&self, tokens: &mut Vec<f32>, prompt: &[f32]) {
+        if self.skip_first_layer_pe {
+            *tokens = self.self_attn.forward(tokens, tokens);
+            self.norm1.normalize_in_place(tokens);
+        } else {
+            let attended = self.self_attn.forward(&sum(tokens, prompt), tokens);
+            add_and_normalize(tokens, &attended, &self.norm1);
+        }
+    }
+}
+
+/// Attention among the prompt tokens.
+#[derive(Debug, Clone)]
+struct SelfAttention {
+    heads: usize,
+    /// Scaled as the softmax wants it.
+    q_proj: PackedMatrix,
+    k_proj: PackedMatrix,
+    v_proj: PackedMatrix,
+    out_proj: PackedMatrix,
+}
+
+impl SelfAttention {
+    fn new(attention: &Attention) -> Self {
+        Self {
+            heads: attention.num_heads,
+            q_proj: scaled_linear(&attention.q_proj, attention.scale() as f32),
+            k_proj: linear(&attention.k_proj),
+            v_proj: linear(&attention.v_proj),
+            out_proj: linear(&attention.out_proj),
+        }
+    }
+
+    /// # Shapes
+    /// - `queries` (also the keys) and `values`: `[tokens, dim]`
+    fn forward(&self, queries: &[f32], values: &[f32]) -> Vec<f32> {
+        let [q, k, v] =
+            [(&self.q_proj, queries), (&self.k_proj, queries), (&self.v_proj, values)].map(|(proj, x)| apply(proj, x));
+        let internal = self.q_proj.columns();
+        let (tokens, head_dim) = (q.len() / internal, internal / self.heads);
+        let mut mixed = vec![0.0; q.len()];
+        for (token, head) in (0..tokens).flat_map(|token| (0..self.heads).map(move |head| (token, head))) {
+            let part = |token: usize| token * internal + head * head_dim..token * internal + (head + 1) * head_dim;
+            let scores: Vec<f32> = (0..tokens).map(|other| dot(&q[part(token)], &k[part(other)])).collect();
+            let largest = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+            let weights: Vec<f32> = scores.iter().map(|score| (score - largest).exp()).collect();
+            let total: f32 = weights.iter().sum();
+            for (other, weight) in weights.iter().enumerate() {
+                add_scaled(&mut mixed[part(token)], &v[part(other)], weight / total);
+            }
+        }
+        apply(&self.out_proj, &mixed)
+    }
+}
+
+/// Prompt tokens look at image tokens.
+#[derive(Debug, Clone)]
+struct TokenToImage {
+    heads: usize,
+    /// Scaled as the softmax wants it.
+    q_proj: PackedMatrix,
+    /// `[internal, dim]`; the keys' bias shifts all scores of a query alike, which the softmax takes away.
+    k_proj: Vec<f32>,
+    /// `[dim, internal]`
+    v_proj: Vec<f32>,
+    v_bias: Vec<f32>,
+    out_proj: PackedMatrix,
+}
+
+impl TokenToImage {
+    fn new(attention: &Attention) -> Self {
+        let [_, internal] = attention.v_proj.weight.dims();
+        Self {
+            heads: attention.num_heads,
+            q_proj: scaled_linear(&attention.q_proj, attention.scale() as f32),
+            k_proj: transposed(&attention.k_proj),
+            v_proj: values(&attention.v_proj.weight),
+            v_bias: bias_values(attention.v_proj.bias.as_ref(), internal),
+            out_proj: linear(&attention.out_proj),
+        }
+    }
+
+    fn queries(&self, tokens: &[f32]) -> TokenQueries {
+        let dim = self.q_proj.depth();
+        TokenQueries::new(&per_head(&apply(&self.q_proj, tokens), &self.k_proj, self.heads, dim), dim)
+    }
+
+    /// The means of the image tokens, projected.
+    fn finish(&self, attended: &Attended, tokens: usize) -> Vec<f32> {
+        let internal = self.v_bias.len();
+        let head_dim = internal / self.heads;
+        let mut mixed = self.v_bias.repeat(tokens);
+        for (channel, weights) in self.v_proj.chunks_exact(internal).enumerate() {
+            for (column, mixed) in mixed.chunks_exact_mut(head_dim).enumerate() {
+                let head = column % self.heads;
+                add_scaled(mixed, &weights[head * head_dim..][..head_dim], attended.mean(channel, column));
+            }
+        }
+        apply(&self.out_proj, &mixed)
+    }
+}
+
+/// Image tokens look at prompt tokens.
+#[derive(Debug, Clone)]
+struct ImageToToken {
+    heads: usize,
+    /// `[internal, dim]`
+    q_proj: Vec<f32>,
+    q_bias: Vec<f32>,
+    /// Scaled as the softmax wants it.
+    k_proj: PackedMatrix,
+    v_proj: PackedMatrix,
+    /// `[internal, dim]`
+    out_proj: Vec<f32>,
+    out_bias: Vec<f32>,
+}
+
+impl ImageToToken {
+    fn new(attention: &Attention) -> Self {
+        let [internal, dim] = attention.out_proj.weight.dims();
+        Self {
+            heads: attention.num_heads,
+            q_proj: transposed(&attention.q_proj),
+            q_bias: bias_values(attention.q_proj.bias.as_ref(), internal),
+            k_proj: scaled_linear(&attention.k_proj, attention.scale() as f32),
+            v_proj: linear(&attention.v_proj),
+            out_proj: values(&attention.out_proj.weight),
+            out_bias: bias_values(attention.out_proj.bias.as_ref(), dim),
+        }
+    }
+
+    fn keys(&self, tokens: &[f32], prompt: &[f32]) -> TokenKeys {
+        let (dim, heads) = (self.out_bias.len(), self.heads);
+        let keys = apply(&self.k_proj, &sum(tokens, prompt));
+        let head_dim = self.q_bias.len() / heads;
+        let score = |(column, key): (usize, &[f32])| dot(key, &self.q_bias[column % heads * head_dim..][..head_dim]);
+        let scores: Vec<f32> = keys.chunks_exact(head_dim).enumerate().map(score).collect();
+        let keys = per_head(&keys, &self.q_proj, heads, dim);
+        let brought = per_head(&apply(&self.v_proj, tokens), &self.out_proj, heads, dim);
+        TokenKeys::new(&keys, &scores, &brought, &self.out_bias, heads)
+    }
+}
+
+/// Every head's part of each token through its part of a projection: `[tokens · heads, dim]`.
+///
+/// # Shapes
+/// - `tokens`: `[tokens, internal]`
+/// - `projection`: `[internal, dim]`
+fn per_head(tokens: &[f32], projection: &[f32], heads: usize, dim: usize) -> Vec<f32> {
+    let head_dim = projection.len() / dim / heads;
+    let mut columns = vec![0.0; tokens.len() / head_dim * dim];
+    for (column, (output, token)) in columns.chunks_exact_mut(dim).zip(tokens.chunks_exact(head_dim)).enumerate() {
+        let weights = projection[column % heads * head_dim * dim..].chunks_exact(dim);
+        token.iter().zip(weights).for_each(|(value, weights)| add_scaled(output, weights, *value));
+    }
+    columns
+}
+
+/// The logits of a mask from the upscaled image, in rows and columns.
+///
+/// # Shapes
+/// - `upscaled`: `[side · side · 16, channels]`
+/// - `classifier`: `[channels]`
+/// - `logits`: `[4 · side, 4 · side]`
+fn classify(upscaled: &[f32], classifier: &[f32], logits: &mut [f32]) {
+    let width = logits.len().isqrt();
+    let row = upscaled.len() / (width / UPSCALE);
+    for_each_chunk(logits, UPSCALE * width, |index, logits| {
+        let pixels = upscaled[index * row..][..row].chunks_exact(classifier.len());
+        for (index, pixel) in pixels.enumerate() {
+            let [token, first, second] = [index / 16, index / 4 % 4, index % 4];
+            let y = first / 2 * 2 + second / 2;
+            let x = token * UPSCALE + first % 2 * 2 + second % 2;
+            logits[y * width + x] = dot(pixel, classifier);
+        }
+    });
+}
+
+/// A 2×2 transposed convolution of stride 2 as a matrix `[channels_in, 4 · channels_out]`.
+fn spreading(conv: &ConvTranspose2d) -> PackedMatrix {
+    let [channels_in, channels_out, ..] = conv.weight.dims();
+    let weight = values(&conv.weight);
+    let spread: Vec<f32> = (0..weight.len())
+        .map(|index| {
+            let (channel_in, pixel, channel_out) =
+                (index / (4 * channels_out), index / channels_out % 4, index % channels_out);
+            weight[(channel_in * channels_out + channel_out) * 4 + pixel]
+        })
+        .collect();
+    let bias = bias_values(conv.bias.as_ref(), channels_out).repeat(4);
+    PackedMatrix::new(&spread, channels_in, 4 * channels_out).with_bias(&bias)
+}
+
+fn mlp(mlp: &Mlp) -> Vec<PackedMatrix> {
+    mlp.layers.iter().map(linear).collect()
+}
+
+/// A token through linear layers with ReLU between them.
+fn through(layers: &[PackedMatrix], mut token: Vec<f32>) -> Vec<f32> {
+    for (index, layer) in layers.iter().enumerate() {
+        token = apply(layer, &token);
+        if index + 1 < layers.len() {
+            relu(&mut token);
+        }
+    }
+    token
+}
+
+fn apply(matrix: &PackedMatrix, x: &[f32]) -> Vec<f32> {
+    let rows = x.len() / matrix.depth();
+    let mut output = vec![0.0; rows * matrix.columns()];
+    gemm(x, matrix.depth(), rows, matrix, Residual::None, false, &mut output, matrix.columns());
+    output
+}
+
+/// The weight of a linear layer, `[features_out, features_in]`.
+fn transposed(linear: &Linear) -> Vec<f32> {
+    let [features_in, features_out] = linear.weight.dims();
+    let weight = values(&linear.weight);
+    (0..weight.len()).map(|index| weight[index % features_in * features_out + index / features_in]).collect()
+}
+
+fn relu(values: &mut [f32]) {
+    values.iter_mut().for_each(|value| *value = value.max(0.0));
+}
+
+fn sum(a: &[f32], b: &[f32]) -> Vec<f32> {
+    a.iter().zip(b).map(|(a, b)| a + b).collect()
+}
+
+fn add_into(output: &mut [f32], a: &[f32], b: &[f32]) {
+    output.iter_mut().zip(a.iter().zip(b)).for_each(|(output, (a, b))| *output = a + b);
+}
+
+fn add_and_normalize(tokens: &mut [f32], addition: &[f32], norm: &LayerNorm) {
+    add_scaled(tokens, addition, 1.0);
+    norm.normalize_in_place(tokens);
+}
+
+fn add_scaled(output: &mut [f32], values: &[f32], factor: f32) {
+    output.iter_mut().zip(values).for_each(|(output, value)| *output += value * factor);
+}
+
+/// Several sums at a time, so that the compiler makes vectors of them.
+fn dot(a: &[f32], b: &[f32]) -> f32 {
+    const SUMS: usize = 8;
+    let (a_blocks, a_rest) = a.as_chunks::<SUMS>();
+    let (b_blocks, b_rest) = b.as_chunks::<SUMS>();
+    let mut sums = [0.0; SUMS];
+    for (a, b) in a_blocks.iter().zip(b_blocks) {
+        for lane in 0..SUMS {
+            sums[lane] += a[lane] * b[lane];
+        }
+    }
+    sums.iter().sum::<f32>() + a_rest.iter().zip(b_rest).map(|(a, b)| a * b).sum::<f32>()
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::{Device, Distribution, Tensor, TensorData, Tolerance};
+
+    use super::*;
+    use crate::model::Config;
+    use crate::model::prompt_encoder::InputPrompt;
+
+    fn compare(config: &Config) {
+        let device = Device::flex();
+        let model = config.init_seeded(7, &device).into_inference();
+        let side = config.image_encoder.embedding_size();
+        let dim = config.image_encoder.out_channels();
+        let embedding = Tensor::<4>::random([1, side, side, dim], Distribution::Normal(0.0, 1.0), &device);
+        let size = config.input_size() as f32;
+        let prompts: Vec<InputPrompt> = [[0.1, 0.2, 0.6, 0.9], [0.0, 0.0, 1.0, 1.0], [0.5, 0.5, 0.52, 0.51]]
+            .map(|corners| InputPrompt::from(corners.map(|side: f32| side * size)))
+            .to_vec();
+        let vec = |data: TensorData| data.try_into_vec::<f32>().unwrap();
+        let encoder = &model.network.prompt_encoder;
+        let decoder = MaskDecoderCpu::new(
+            &model.network.mask_decoder,
+            vec(model.dense_pe.val().into_data()),
+            vec(encoder.no_mask().into_data()),
+        );
+        let sparse = vec(encoder.embed_sparse(&prompts).into_data());
+        for output in [MaskOutput::Single, MaskOutput::Multi, MaskOutput::All] {
+            let expected = model.decode(embedding.clone(), &prompts, None, output);
+            let (logits, ious) = decoder.forward(&vec(embedding.to_data()), &sparse, prompts.len(), output);
+            let logits = TensorData::new(logits, expected.logits.shape());
+            logits.assert_approx_eq::<f32>(&expected.logits.into_data(), Tolerance::rel_abs(1e-3, 1e-3));
+            let ious = TensorData::new(ious, expected.iou.shape());
+            ious.assert_approx_eq::<f32>(&expected.iou.into_data(), Tolerance::rel_abs(1e-3, 1e-4));
+        }
+    }
+
+    #[test]
+    fn masks_are_as_with_tensors() {
+        compare(&Config::tiny());
+        // Eight heads, as LiteMedSAM, for which the softmax has a path of its own, and three layers.
+        let mut config = Config::tiny();
+        let encoder = &mut config.image_encoder;
+        let crate::model::image_encoder::ImageEncoderConfig::TinyVit(encoder) = encoder;
+        encoder.out_channels = 64;
+        config.mask_decoder.transformer = crate::model::transformer::TwoWayTransformerConfig {
+            depth: 3,
+            embedding_dim: 64,
+            num_heads: 8,
+            mlp_dim: 96,
+        };
+        compare(&config);
+    }
+}

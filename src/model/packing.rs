@@ -1,0 +1,48 @@
+//! Weights of burn's layers as the CPU's kernels want them.
+
+use burn::module::Param;
+use burn::nn::{self, Linear};
+use burn::tensor::Tensor;
+
+use super::common::LayerNorm2d;
+use crate::kernels::cpu::{LayerNorm, PackedMatrix};
+
+/// LayerNorm2d's ε; see [`LayerNorm2d`].
+const LAYER_NORM_2D_EPSILON: f32 = 1e-6;
+/// burn's and PyTorch's default ε, which all other normalizations use.
+const LAYER_NORM_EPSILON: f32 = 1e-5;
+
+/// The values of a parameter on the CPU.
+pub fn values<const D: usize>(param: &Param<Tensor<D>>) -> Vec<f32> {
+    param.val().into_data().try_into_vec().expect("weights are f32")
+}
+
+/// Zeros where there is no bias.
+pub fn bias_values(bias: Option<&Param<Tensor<1>>>, count: usize) -> Vec<f32> {
+    bias.map_or_else(|| vec![0.0; count], values)
+}
+
+/// A linear layer.
+pub fn linear(linear: &Linear) -> PackedMatrix {
+    scaled_linear(linear, 1.0)
+}
+
+/// A linear layer whose output is multiplied by a number.
+pub fn scaled_linear(linear: &Linear, scale: f32) -> PackedMatrix {
+    let [features_in, features_out] = linear.weight.dims();
+    let scaled = |values: Vec<f32>| values.into_iter().map(|value| value * scale).collect::<Vec<_>>();
+    let weight = PackedMatrix::new(&scaled(values(&linear.weight)), features_in, features_out);
+    weight.with_bias(&scaled(bias_values(linear.bias.as_ref(), features_out)))
+}
+
+/// The layer normalization of transformers.
+pub fn layer_norm(norm: &nn::LayerNorm) -> LayerNorm {
+    let weight = values(&norm.gamma);
+    let bias = bias_values(norm.beta.as_ref(), weight.len());
+    LayerNorm::new(&weight, &bias, LAYER_NORM_EPSILON)
+}
+
+/// SAM's layer normalization of images.
+pub fn layer_norm_2d(norm: &LayerNorm2d) -> LayerNorm {
+    LayerNorm::new(&values(&norm.weight), &values(&norm.bias), LAYER_NORM_2D_EPSILON)
+}
