@@ -9,7 +9,7 @@ import { SIDE, startOrt, startUmedsam } from "./engines.js";
 const query = new URLSearchParams(location.search);
 const threads = Number(query.get("threads") ?? 1);
 /** Around the heart of the sample. */
-const BOX = [103, 64, 161, 136];
+const BOX = [103, 79, 159, 135];
 
 const bytes = async (url) => new Uint8Array(await (await fetch(url)).arrayBuffer());
 

@@ -11,9 +11,9 @@ use crate::tools::python;
 use crate::{root, samples, sizes, target, weights};
 
 /// Puts the page together, and returns its folder.
-pub fn page() -> Result<PathBuf> {
+pub fn page(profile: Profile) -> Result<PathBuf> {
     let onnx = onnx()?;
-    let package = build::package(Profile::Dist)?;
+    let package = build::package(profile)?;
     weights::ensure(&["f16"], None)?;
     let folder = target().join("bench/page");
     build::copy_folder(&root().join("bench/page"), &folder)?;

@@ -127,7 +127,8 @@ pub fn site(profile: Profile) -> Result<PathBuf> {
     Ok(folder)
 }
 
-fn is_newer(made: &Path, source: &Path) -> bool {
+/// Whether a file is there and newer than what it was made of.
+pub fn is_newer(made: &Path, source: &Path) -> bool {
     let modified = |path: &Path| path.metadata().and_then(|metadata| metadata.modified()).ok();
     modified(made).zip(modified(source)).is_some_and(|(made, source)| made > source)
 }

@@ -83,6 +83,9 @@ enum Command {
         /// Where the figures go, as JSON
         #[arg(long)]
         json: Option<PathBuf>,
+        /// Time the quicker build, which is larger
+        #[arg(long)]
+        dev: bool,
     },
     /// Time the page on the CPU and print the module's size and peak memory
     Measure,
@@ -105,7 +108,9 @@ fn main() -> Result<()> {
         }
         Command::Webgpu => page_test(Profile::Dist, &["--ignored", "webgpu_full_size"]),
         Command::Measure => measure(),
-        Command::Bench { rounds, json } => bench(rounds, json.as_deref()),
+        Command::Bench { rounds, json, dev } => {
+            bench(if dev { Profile::Dev } else { Profile::Dist }, rounds, json.as_deref())
+        }
         Command::Calibrate => study::calibrate(),
         Command::Ablation { steps, seeds } => ablation::ablation(steps, seeds),
         Command::OwnWeights { measure: false } => own::own_weights(),
@@ -185,8 +190,8 @@ fn measure() -> Result<()> {
     Ok(())
 }
 
-fn bench(rounds: usize, json: Option<&Path>) -> Result<()> {
-    let page = bench::page()?;
+fn bench(profile: Profile, rounds: usize, json: Option<&Path>) -> Result<()> {
+    let page = bench::page(profile)?;
     let json = json.map(std::path::absolute).transpose()?;
     let mut test = webdriver_command(&page, "bench", &["--ignored"])?;
     test.env("UMEDSAM_ISOLATED", "1").env("UMEDSAM_BENCH_ROUNDS", rounds.to_string());

@@ -5,6 +5,7 @@ use std::fmt::Write;
 use anyhow::Result;
 use serde_json::Value;
 
+use crate::build::is_newer;
 use crate::process::{command, run, say};
 use crate::study::{data, embeddings, evaluate, number, read, replace_in, umedsam};
 use crate::{root, target, weights};
@@ -36,7 +37,8 @@ pub fn own_weights() -> Result<()> {
     measure()
 }
 
-/// Measures our own weights beside LiteMedSAM, both alone (a single uncalibrated pass) and as they are used, and fills in the model card.
+/// Measures our own weights beside LiteMedSAM, both alone (a single uncalibrated pass) and as they are used, and fills in the model card. Reports
+/// that are newer than the weights are kept.
 pub fn measure() -> Result<()> {
     let umedsam = umedsam()?;
     let folder = target().join("own");
@@ -48,7 +50,9 @@ pub fn measure() -> Result<()> {
         ("default", weights::own(), "default", &[]),
     ] {
         let report = folder.join(format!("{name}.json"));
-        evaluate(&umedsam, &weights, options, &report, extra)?;
+        if !is_newer(&report, &weights) {
+            evaluate(&umedsam, &weights, options, &report, extra)?;
+        }
         reports.push(read(&report)?);
     }
     replace_in(&root().join("weights/MODEL_CARD.md"), MARKS, &table(&reports[0], &reports[1], &reports[2]))

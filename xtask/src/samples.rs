@@ -29,7 +29,7 @@ pub fn write(folder: &Path) -> Result<()> {
             &image,
             "Chest CT",
             "chest-ct.png",
-            [206, 128, 322, 272],
+            [206, 158, 318, 270],
             "Chest CT, 3D Slicer's CTChest sample by way of the Python package slicerio 1.4.0 (MIT); soft-tissue window, enlarged.",
         )?),
         Err(error) => say(format!("The chest CT sample is left out: {error:#}")),
