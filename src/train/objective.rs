@@ -31,6 +31,7 @@ pub struct Example {
 
 /// The image of an example.
 #[derive(Debug, Clone)]
+#[allow(clippy::large_enum_variant)]
 pub enum ExampleImage {
     /// Its embedding, `[1, embedding_size, embedding_size, dim]`, where the encoder does not change.
     Embedding(Tensor<4>),

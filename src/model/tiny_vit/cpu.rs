@@ -26,6 +26,7 @@ struct Stage {
 }
 
 #[derive(Debug, Clone)]
+#[allow(clippy::large_enum_variant)]
 enum StageBlock {
     MbConv(MbConv),
     Attention { attention: WindowAttention, local_conv: Depthwise, mlp: Mlp },
