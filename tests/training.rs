@@ -439,9 +439,10 @@ fn an_interrupt_saves_and_the_same_command_goes_on() {
     command.arg("train").arg("--config").arg(&config).arg("--weights").arg(&weights);
     command.arg("--data").arg(&data).arg("--out").arg(&out).stdout(std::process::Stdio::piped());
     let interrupted = |command: &mut std::process::Command, lines: usize| {
-        let child = command.spawn().unwrap();
+        let mut child = command.spawn().unwrap();
         let steps = || std::fs::read_to_string(out.join(LOG)).map_or(0, |log| log.lines().count());
         while steps() < lines {
+            assert!(child.try_wait().unwrap().is_none(), "it ended by itself");
             std::thread::sleep(std::time::Duration::from_millis(50));
         }
         // SAFETY: it sends a signal to a process of our own that has not been waited for.
