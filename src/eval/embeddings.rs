@@ -73,11 +73,6 @@ impl EmbeddingCache {
         })
     }
 
-    /// Whether the embedding of an input is there already.
-    pub fn contains(&self, input: &[f32]) -> bool {
-        self.path(input).is_some_and(|path| path.exists())
-    }
-
     fn path(&self, input: &[f32]) -> Option<PathBuf> {
         let folder = self.folder.as_ref()?;
         let input: Vec<u8> = input.iter().flat_map(|value| value.to_le_bytes()).collect();
