@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::image::{BoundingBox, Flip, Geometry, ImageView, Preprocessed, Window, preprocess, upsample_logits};
 use crate::model::InferenceModel;
 use crate::model::image_encoder::ImageEncoder;
-use crate::model::mask_decoder::{MaskDecoderCpu, MaskOutput};
+use crate::model::mask_decoder::{MaskDecoderCpu, MaskOutput, PreparedImage};
 use crate::model::prompt_encoder::{InputBox, InputPrompt};
 use crate::model::tiny_vit::TinyVitCpu;
 use crate::uncertainty::{
@@ -57,12 +57,20 @@ impl CpuNetwork {
 /// An image's embedding, kept to answer prompts.
 #[derive(Debug, Clone)]
 pub struct EncodedImage {
-    /// The embedding, `[1, embedding_size, embedding_size, dim]`.
-    pub embedding: Tensor<4>,
+    embedding: Embedding,
     /// Embeddings of the mirrored image, for ensembles with flips; empty until [`Segmenter::encode_flips`].
-    pub flipped: Vec<(Flip, Tensor<4>)>,
+    flipped: Vec<(Flip, Embedding)>,
     /// Where the image lies in the network's input.
     pub geometry: Geometry,
+}
+
+/// What the mask decoder of a device takes.
+#[derive(Debug, Clone)]
+enum Embedding {
+    /// `[1, embedding_size, embedding_size, dim]`
+    Tensor(Box<Tensor<4>>),
+    /// With what the CPU's decoder computes once per image.
+    Cpu(Arc<PreparedImage>),
 }
 
 impl EncodedImage {
@@ -72,12 +80,20 @@ impl EncodedImage {
     /// [`Error::Computation`] if the device fails or the value is not finite.
     pub async fn wait(&self) -> Result<()> {
         for embedding in std::iter::once(&self.embedding).chain(self.flipped.iter().map(|(_, embedding)| embedding)) {
-            read(embedding.clone().slice([0..1, 0..1, 0..1, 0..1])).await?;
+            match embedding {
+                Embedding::Tensor(tensor) => read((**tensor).clone().slice([0..1, 0..1, 0..1, 0..1])).await?,
+                Embedding::Cpu(prepared) => finite(vec![prepared.first_value()])?,
+            };
         }
         Ok(())
     }
 
-    fn embedding(&self, flip: Option<Flip>) -> Option<&Tensor<4>> {
+    /// How many mirrored images are encoded.
+    pub fn flips(&self) -> usize {
+        self.flipped.len()
+    }
+
+    fn embedding(&self, flip: Option<Flip>) -> Option<&Embedding> {
         match flip {
             None => Some(&self.embedding),
             Some(flip) => self.flipped.iter().find(|(other, _)| *other == flip).map(|(_, embedding)| embedding),
@@ -331,7 +347,27 @@ impl Segmenter {
             done += 1;
             progress(done as f64 / steps as f64);
         });
-        EncodedImage { embedding, flipped: Vec::new(), geometry: preprocessed.geometry }
+        self.encoded(embedding, preprocessed.geometry)
+    }
+
+    /// An image whose embedding `[1, embedding_size, embedding_size, dim]` is there already.
+    pub(crate) fn encoded(&self, embedding: Tensor<4>, geometry: Geometry) -> EncodedImage {
+        EncodedImage { embedding: self.prepare(embedding), flipped: Vec::new(), geometry }
+    }
+
+    /// Gives an image the embedding of its mirror image.
+    pub(crate) fn add_flip(&self, image: &mut EncodedImage, flip: Flip, embedding: Tensor<4>) {
+        image.flipped.push((flip, self.prepare(embedding)));
+    }
+
+    fn prepare(&self, embedding: Tensor<4>) -> Embedding {
+        match self.cpu.as_deref() {
+            Some(CpuNetwork { decoder, .. }) => {
+                let values = embedding.into_data().try_into_vec().expect("embeddings are f32");
+                Embedding::Cpu(Arc::new(decoder.prepare(values)))
+            }
+            None => Embedding::Tensor(Box::new(embedding)),
+        }
     }
 
     /// Encodes the mirrored images that the options ask for and that are not there yet.
@@ -339,7 +375,7 @@ impl Segmenter {
         for &flip in options.flips() {
             if image.embedding(Some(flip)).is_none() {
                 let embedding = self.embed(preprocessed.flipped_input(flip), &mut || ());
-                image.flipped.push((flip, embedding));
+                self.add_flip(image, flip, embedding);
             }
         }
     }
@@ -473,18 +509,21 @@ impl Segmenter {
         Ok(())
     }
 
-    async fn decode(&self, embedding: &Tensor<4>, batch: &[Member], multimask: f64) -> Result<Vec<Answer>> {
+    async fn decode(&self, embedding: &Embedding, batch: &[Member], multimask: f64) -> Result<Vec<Answer>> {
         let prompts: Vec<InputPrompt> = batch.iter().map(|member| member.prompt.into()).collect();
         let output = if multimask > 0.0 { MaskOutput::All } else { MaskOutput::Single };
-        let (logits, ious) = match self.cpu.as_deref() {
-            Some(CpuNetwork { decoder, .. }) => {
+        let (logits, ious) = match (embedding, self.cpu.as_deref()) {
+            (Embedding::Cpu(image), Some(CpuNetwork { decoder, .. })) => {
                 let sparse = read(self.model.network.prompt_encoder.embed_sparse(&prompts)).await?;
-                let (logits, ious) = decoder.forward(&read(embedding.clone()).await?, &sparse, prompts.len(), output);
+                let (logits, ious) = decoder.forward(image, &sparse, prompts.len(), output);
                 (finite(logits)?, finite(ious)?)
             }
-            None => {
-                let prediction = self.model.decode(embedding.clone(), &prompts, None, output);
+            (Embedding::Tensor(embedding), _) => {
+                let prediction = self.model.decode((**embedding).clone(), &prompts, None, output);
                 (read(prediction.logits).await?, read(prediction.iou).await?)
+            }
+            (Embedding::Cpu(_), None) => {
+                return Err(Error::InvalidOption("the image was encoded on another device".into()));
             }
         };
         let masks = ious.len() / batch.len();

@@ -44,13 +44,9 @@ impl EmbeddingCache {
     ) -> Result<EncodedImage> {
         let view = ImageView::new(Pixels::U8(pixels), width, height, channels)?;
         let preprocessed = segmenter.preprocess(&view, Window::Auto)?;
-        let mut image = EncodedImage {
-            embedding: self.embed(segmenter, &preprocessed.input)?,
-            flipped: Vec::new(),
-            geometry: preprocessed.geometry,
-        };
+        let mut image = segmenter.encoded(self.embed(segmenter, &preprocessed.input)?, preprocessed.geometry);
         for &flip in options.flips() {
-            image.flipped.push((flip, self.embed(segmenter, &preprocessed.flipped_input(flip))?));
+            segmenter.add_flip(&mut image, flip, self.embed(segmenter, &preprocessed.flipped_input(flip))?);
         }
         Ok(image)
     }

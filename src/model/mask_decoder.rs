@@ -4,20 +4,19 @@
 
 mod cpu;
 
-pub use cpu::MaskDecoderCpu;
+pub use cpu::{MaskDecoderCpu, PreparedImage};
 
 use std::ops::Range;
 
 use burn::module::Module;
 use burn::nn::conv::{ConvTranspose2d, ConvTranspose2dConfig};
 use burn::nn::{Embedding, EmbeddingConfig, Gelu};
-use burn::tensor::module::linear;
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::common::{LayerNorm2d, LayerNorm2dConfig, Mlp, MlpConfig};
 use super::transformer::{TwoWayTransformer, TwoWayTransformerConfig};
-use crate::kernels::gelu;
+use crate::kernels::{gelu, linear, matmul};
 
 /// Sizes of a [`MaskDecoder`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -58,9 +58,9 @@ impl Running {
         options: &UncertaintyOptions,
         image: &mut EncodedImage,
     ) -> Result<()> {
-        let before = image.flipped.len();
+        let before = image.flips();
         self.segmenter.encode_flips(preprocessed, options, image);
-        match image.flipped.len() > before {
+        match image.flips() > before {
             true => self.device.explain(image.wait().await).await,
             false => Ok(()),
         }

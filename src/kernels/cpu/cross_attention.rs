@@ -12,8 +12,11 @@ use super::simd::{Isa, Kernel, Simd};
 pub const TILE: usize = 64;
 
 /// What prompt tokens look for in the image: one column per token and head.
+///
+/// Columns are in groups, each of which sees its own part of the image tokens' values: one group for tokens as they are, one per head for tokens that were
+/// projected. The columns of a group fill whole panels.
 pub struct TokenQueries {
-    matrix: PackedMatrix,
+    groups: Vec<PackedMatrix>,
 }
 
 /// Columns of a packed matrix whose last panel is whole.
@@ -22,42 +25,66 @@ fn padded(isa: Isa, columns: usize) -> usize {
 }
 
 impl TokenQueries {
-    /// Takes the columns one after the other, `[columns, dim]`, scaled as the softmax wants them.
+    /// Takes the columns of image tokens as they are one after the other, `[columns, dim]`, scaled as the softmax wants them.
     pub fn new(columns: &[f32], dim: usize) -> Self {
+        Self::in_groups(columns, 1, dim)
+    }
+
+    /// Takes projected tokens, `[tokens, heads · head_dim]`, scaled as the softmax wants them.
+    pub fn per_head(tokens: &[f32], heads: usize, head_dim: usize) -> Self {
+        Self::in_groups(tokens, heads, head_dim)
+    }
+
+    fn in_groups(columns: &[f32], groups: usize, depth: usize) -> Self {
         let isa = Isa::best();
-        let count = columns.len() / dim;
-        let value = |row: usize, column: usize| if column < count { columns[column * dim + row] } else { 0.0 };
-        Self { matrix: PackedMatrix::from_fn(isa, dim, padded(isa, count), value) }
+        let count = columns.len() / groups / depth;
+        let group = |group: usize| {
+            let value = |row: usize, column: usize| match column < count {
+                true => columns[(column * groups + group) * depth + row],
+                false => 0.0,
+            };
+            PackedMatrix::from_fn(isa, depth, padded(isa, count), value)
+        };
+        Self { groups: (0..groups).map(group).collect() }
+    }
+
+    fn columns(&self) -> usize {
+        self.groups.iter().map(PackedMatrix::columns).sum()
     }
 
     /// An attention that has seen nothing yet.
     pub fn begin(&self) -> Attended {
-        let columns = self.matrix.columns();
+        let columns = self.columns();
+        let [first, ..] = &self.groups[..] else { unreachable!("there is a group") };
         Attended {
             largest: vec![f32::NEG_INFINITY; columns],
             sum: vec![0.0; columns],
-            mean: vec![0.0; self.matrix.depth() * columns],
+            mean: vec![0.0; first.depth() * columns],
+            group: first.columns(),
         }
     }
 
     /// Takes in a tile of the image.
     ///
     /// # Shapes
-    /// - `keys`, `values`: `[rows, dim]`, at most [`TILE`] rows
+    /// - `keys`, `values`: `[rows, groups · depth]`, at most [`TILE`] rows
     /// - `scratch`: `TILE` times the columns, at least [`TokenQueries::scratch`] values
     pub fn attend(&self, keys: &[f32], values: &[f32], attended: &mut Attended, scratch: &mut [f32]) {
-        let (dim, columns, isa) = (self.matrix.depth(), self.matrix.columns(), self.matrix.isa());
+        let [first, ..] = &self.groups[..] else { unreachable!("there is a group") };
+        let (depth, group_columns, isa) = (first.depth(), first.columns(), first.isa());
+        let (dim, columns) = (self.groups.len() * depth, self.columns());
         let (rows, width) = (keys.len() / dim, panel_width(isa));
         let scores = &mut scratch[..rows * columns];
         // Panel by panel, as the right-hand side of the second product wants them.
-        for panel in 0..columns / width {
+        for (index, scores) in scores.chunks_exact_mut(rows * width).enumerate() {
+            let (group, first_column) = (index * width / group_columns, index * width % group_columns);
             isa.run(Product {
-                a: Rows::dense(keys, dim),
+                a: Rows::dense(&keys[group * depth..], dim),
                 rows,
-                b: self.matrix.panels_of(panel * width, width),
+                b: self.groups[group].panels_of(first_column, width),
                 residual: Residual::None,
                 gelu: false,
-                c: &mut scores[panel * rows * width..][..rows * width],
+                c: scores,
                 c_stride: width,
             });
         }
@@ -67,20 +94,22 @@ impl TokenQueries {
         if factors.iter().any(|factor| *factor != 1.0) {
             isa.run(ScaleColumns { values: &mut attended.mean, factors });
         }
-        isa.run(Product {
-            a: Rows::transposed(values, dim),
-            rows: dim,
-            b: Panels { depth: rows, columns, values: scores, bias: &[] },
-            residual: Residual::Output,
-            gelu: false,
-            c: &mut attended.mean,
-            c_stride: columns,
-        });
+        for (group, scores) in scores.chunks_exact(rows * group_columns).enumerate() {
+            isa.run(Product {
+                a: Rows::transposed(&values[group * depth..], dim),
+                rows: depth,
+                b: Panels { depth: rows, columns: group_columns, values: scores, bias: &[] },
+                residual: Residual::Output,
+                gelu: false,
+                c: &mut attended.mean[group * group_columns..],
+                c_stride: columns,
+            });
+        }
     }
 
     /// Values of scratch memory that [`TokenQueries::attend`] needs.
     pub fn scratch(&self) -> usize {
-        TILE * self.matrix.columns()
+        TILE * self.columns()
     }
 }
 
@@ -91,8 +120,10 @@ const MOST_COLUMNS: usize = 1024;
 pub struct Attended {
     largest: Vec<f32>,
     sum: Vec<f32>,
-    /// `[dim, columns]`, the sums of exponentials not yet divided by.
+    /// `[depth, columns]`, the sums of exponentials not yet divided by.
     mean: Vec<f32>,
+    /// Columns of a group.
+    group: usize,
 }
 
 impl Attended {
@@ -110,8 +141,9 @@ impl Attended {
         }
     }
 
-    /// The mean of channel `channel` for a column.
-    pub fn mean(&self, channel: usize, column: usize) -> f32 {
+    /// The mean of channel `channel` for a column of a group.
+    pub fn mean(&self, channel: usize, group: usize, column: usize) -> f32 {
+        let column = group * self.group + column;
         self.mean[channel * self.sum.len() + column] / self.sum[column]
     }
 }
@@ -182,7 +214,7 @@ impl Kernel for ScaleColumns<'_> {
 
 /// What the image can find in prompt tokens: one column per token and head, and what it brings.
 pub struct TokenKeys {
-    /// `[dim, columns]`; columns past the last have a score of −∞.
+    /// `[depth, columns]`; columns past the last have a score of −∞.
     keys: PackedMatrix,
     /// `[columns, dim]`
     values: PackedMatrix,
@@ -191,18 +223,19 @@ pub struct TokenKeys {
 }
 
 impl TokenKeys {
-    /// Takes the columns' keys `[columns, dim]`, scaled as the softmax wants them, what is added to their scores `[columns]`, their values
+    /// Takes the columns' keys `[columns, depth]`, scaled as the softmax wants them, what is added to their scores `[columns]`, their values
     /// `[columns, dim]` and what is added to those, `[dim]`.
     pub fn new(keys: &[f32], scores: &[f32], values: &[f32], bias: &[f32], heads: usize) -> Self {
         let isa = Isa::best();
-        let (columns, dim) = (scores.len(), bias.len());
+        let columns = scores.len();
+        let depth = keys.len() / columns;
         let padded = padded(isa, columns);
-        let key = |row: usize, column: usize| if column < columns { keys[column * dim + row] } else { 0.0 };
+        let key = |row: usize, column: usize| if column < columns { keys[column * depth + row] } else { 0.0 };
         let mut padded_scores = vec![f32::NEG_INFINITY; padded];
         padded_scores[..columns].copy_from_slice(scores);
         Self {
-            keys: PackedMatrix::from_fn(isa, dim, padded, key).with_bias(&padded_scores),
-            values: PackedMatrix::new(values, columns, dim).with_bias(bias),
+            keys: PackedMatrix::from_fn(isa, depth, padded, key).with_bias(&padded_scores),
+            values: PackedMatrix::new(values, columns, bias.len()).with_bias(bias),
             heads,
             columns,
         }
@@ -211,14 +244,16 @@ impl TokenKeys {
     /// What a tile of the image takes from the prompt tokens, added to it.
     ///
     /// # Shapes
-    /// - `queries`, `image`, `output`: `[rows, dim]`, at most [`TILE`] rows
+    /// - `queries`: `[rows, depth]`, at most [`TILE`] rows
+    /// - `image`, `output`: `[rows, dim]`
     /// - `scratch`: at least [`TokenKeys::scratch`] values
     pub fn attend(&self, queries: &[f32], image: &[f32], output: &mut [f32], scratch: &mut [f32]) {
-        let (dim, padded, isa) = (self.keys.depth(), self.keys.columns(), self.keys.isa());
-        let rows = queries.len() / dim;
+        let (depth, dim) = (self.keys.depth(), self.values.columns());
+        let (padded, isa) = (self.keys.columns(), self.keys.isa());
+        let rows = queries.len() / depth;
         let scores = &mut scratch[..rows * padded];
         isa.run(Product {
-            a: Rows::dense(queries, dim),
+            a: Rows::dense(queries, depth),
             rows,
             b: self.keys.panels(),
             residual: Residual::None,

@@ -3,7 +3,10 @@
 //! The network is [`super::MaskDecoder`]'s. What differs is the order of work: the prompt tokens of a layer do not wait for the image tokens of the
 //! layer before, so that "image looks at prompts" of one layer, "prompts look at image" of the next, and after the last layer the upscaling are one
 //! pass over the image, tile by tile. The image tokens are written once, between the layers, and nothing else of their size.
+//!
+//! What the first layer makes of the image alone is computed once per image, see [`PreparedImage`].
 
+use std::ops::Range;
 use std::sync::OnceLock;
 
 use burn::nn::Linear;
@@ -74,31 +77,46 @@ impl MaskDecoderCpu {
         }
     }
 
-    /// Decodes masks for prompts on one image, without mask prompts. Returns the low-res logits and the predicted IoU.
+    /// Computes what all prompts on an image share.
     ///
     /// # Shapes
     /// - `embedding`: `[side, side, dim]`
+    pub fn prepare(&self, embedding: Vec<f32>) -> PreparedImage {
+        let mut tokens = embedding;
+        for token in tokens.chunks_exact_mut(self.dim) {
+            token.iter_mut().zip(&self.no_mask).for_each(|(value, no_mask)| *value += no_mask);
+        }
+        let placed = sum(&tokens, &self.image_pe);
+        let Layer { token_to_image, image_to_token, .. } = &self.layers[0];
+        PreparedImage {
+            keys: apply(&token_to_image.image_k_proj, &placed),
+            values: apply(&token_to_image.image_v_proj, &tokens),
+            queries: apply(&image_to_token.image_q_proj, &placed),
+            tokens,
+        }
+    }
+
+    /// Decodes masks for prompts on one image, without mask prompts. Returns the low-res logits and the predicted IoU.
+    ///
+    /// # Shapes
     /// - `sparse`: `[K, points, dim]`
     /// - output: `[K, wanted, 4 · side, 4 · side]` and `[K, wanted]`
     pub fn forward(
         &self,
-        embedding: &[f32],
+        image: &PreparedImage,
         sparse: &[f32],
         prompts: usize,
         output: MaskOutput,
     ) -> (Vec<f32>, Vec<f32>) {
-        let mut image = embedding.to_vec();
-        for token in image.chunks_exact_mut(self.dim) {
-            token.iter_mut().zip(&self.no_mask).for_each(|(value, no_mask)| *value += no_mask);
-        }
         let wanted = output.wanted(self.hypernetworks.len());
-        let pixels = image.len() / self.dim * UPSCALE * UPSCALE;
+        let values = image.tokens.len();
+        let pixels = values / self.dim * UPSCALE * UPSCALE;
         let mut memory =
-            Memory { map: vec![0.0; image.len()], upscaled: vec![0.0; pixels * self.upscaling.conv2.columns() / 4] };
+            Memory { map: vec![0.0; values], upscaled: vec![0.0; pixels * self.upscaling.conv2.columns() / 4] };
         let (mut logits, mut ious) = (vec![0.0; prompts * wanted.len() * pixels], Vec::new());
         let masks = logits.chunks_exact_mut(wanted.len() * pixels);
         for (sparse, masks) in sparse.chunks_exact(sparse.len() / prompts.max(1)).zip(masks) {
-            let tokens = self.decode(&image, sparse, &mut memory);
+            let tokens = self.decode(image, sparse, &mut memory);
             for (mask, logits) in wanted.clone().zip(masks.chunks_exact_mut(pixels)) {
                 let token = &tokens[(mask + 1) * self.dim..][..self.dim];
                 let classifier = through(&self.hypernetworks[mask], token.to_vec());
@@ -111,80 +129,115 @@ impl MaskDecoderCpu {
     }
 
     /// Returns the prompt tokens after the last attention; the upscaled image is in `memory`.
-    fn decode(&self, image: &[f32], sparse: &[f32], memory: &mut Memory) -> Vec<f32> {
+    fn decode(&self, image: &PreparedImage, sparse: &[f32], memory: &mut Memory) -> Vec<f32> {
         let prompt = [&self.own_tokens[..], sparse].concat();
         let mut tokens = prompt.clone();
         let mut update: Option<(TokenKeys, &LayerNorm)> = None;
         for (index, layer) in self.layers.iter().enumerate() {
             layer.attend_to_themselves(&mut tokens, &prompt);
-            let queries = layer.token_to_image.queries(&sum(&tokens, &prompt));
-            let attended = self.pass(Source::of(image, index), update.as_ref(), &queries, memory, false);
-            let taken = layer.token_to_image.finish(&attended, tokens.len() / self.dim);
+            let placed = sum(&tokens, &prompt);
+            let taken = match &update {
+                None => {
+                    let queries = layer.token_to_image.queries_of_projected(&placed);
+                    layer.token_to_image.finish_projected(&self.first_pass(image, &queries), tokens.len() / self.dim)
+                }
+                Some(update) => {
+                    let queries = layer.token_to_image.queries(&placed);
+                    let attended = self.pass(Source::of(image, index), update, &queries, memory, false);
+                    layer.token_to_image.finish(&attended, tokens.len() / self.dim)
+                }
+            };
             add_and_normalize(&mut tokens, &taken, &layer.norm2);
             let [lin1, lin2] = &layer.mlp;
             let mut hidden = apply(lin1, &tokens);
             relu(&mut hidden);
             add_and_normalize(&mut tokens, &apply(lin2, &hidden), &layer.norm3);
-            update = Some((layer.image_to_token.keys(&tokens, &prompt), &layer.norm4));
+            let keys = match index {
+                0 => layer.image_to_token.keys_for_projected(&tokens, &prompt),
+                _ => layer.image_to_token.keys(&tokens, &prompt),
+            };
+            update = Some((keys, &layer.norm4));
         }
         let queries = self.final_attn.queries(&sum(&tokens, &prompt));
-        let attended = self.pass(Source::of(image, self.layers.len()), update.as_ref(), &queries, memory, true);
+        let update = update.expect("there is a layer");
+        let attended = self.pass(Source::of(image, self.layers.len()), &update, &queries, memory, true);
         let taken = self.final_attn.finish(&attended, tokens.len() / self.dim);
         add_and_normalize(&mut tokens, &taken, &self.norm_final);
         tokens
     }
 
-    /// One pass over the image: what the tokens bring to it is added, if there is an update, and what they look for is taken from it. The updated
-    /// image is upscaled, or written to the memory's map.
+    /// What the tokens find in the image as it was encoded.
+    fn first_pass(&self, image: &PreparedImage, queries: &TokenQueries) -> Attended {
+        let internal = image.keys.len() / (image.tokens.len() / self.dim);
+        self.in_parts(queries, queries.scratch(), |tokens, attended, scores| {
+            let range = tokens.start * internal..tokens.end * internal;
+            queries.attend(&image.keys[range.clone()], &image.values[range], attended, scores);
+        })
+    }
+
+    /// One pass over the image: what the tokens bring to it is added, and what they look for is taken from it. The updated image is upscaled,
+    /// or written to the memory's map.
     fn pass(
         &self,
         source: Source,
-        update: Option<&(TokenKeys, &LayerNorm)>,
+        (token_keys, norm): &(TokenKeys, &LayerNorm),
         queries: &TokenQueries,
         memory: &mut Memory,
         is_last: bool,
     ) -> Attended {
         let dim = self.dim;
-        let count = self.image_pe.len() / dim;
-        let upscaled_row = memory.upscaled.len() / count;
+        let upscaled_row = memory.upscaled.len() / (self.image_pe.len() / dim);
         let (map, upscaled) = (SharedSlice::new(&mut memory.map), SharedSlice::new(&mut memory.upscaled));
-        let scores = queries.scratch().max(update.map_or(0, |(keys, _)| keys.scratch()));
+        let scores = queries.scratch().max(token_keys.scratch());
+        self.in_parts(queries, 3 * TILE * dim + scores, |tokens, attended, scratch| {
+            let (placed, rest) = scratch.split_at_mut(TILE * dim);
+            let (updated, rest) = rest.split_at_mut(TILE * dim);
+            let (hidden, scores) = rest.split_at_mut(TILE * dim);
+            let range = tokens.start * dim..tokens.end * dim;
+            let pe = &self.image_pe[range.clone()];
+            let (placed, updated) = (&mut placed[..range.len()], &mut updated[..range.len()]);
+            match source {
+                Source::Image(image) => {
+                    let depth = image.queries.len() / (image.tokens.len() / dim);
+                    let queries = &image.queries[tokens.start * depth..tokens.end * depth];
+                    token_keys.attend(queries, &image.tokens[range.clone()], updated, scores);
+                }
+                Source::Map => {
+                    // SAFETY: each part has its own tokens, and what is read of them is no longer used when they are written.
+                    let before = unsafe { map.part(range.clone()) };
+                    add_into(placed, before, pe);
+                    token_keys.attend(placed, before, updated, scores);
+                }
+            }
+            norm.normalize_in_place(updated);
+            add_into(placed, updated, pe);
+            queries.attend(placed, updated, attended, scores);
+            if is_last {
+                let pixels = tokens.start * upscaled_row..tokens.end * upscaled_row;
+                // SAFETY: each part has its own tokens.
+                self.upscaling.forward(updated, unsafe { upscaled.part(pixels) }, hidden);
+            } else {
+                // SAFETY: each part has its own tokens.
+                unsafe { map.part(range) }.copy_from_slice(updated);
+            }
+        })
+    }
+
+    /// Visits the image's tokens, at most [`TILE`] at a time, with scratch memory, and puts together what was attended to in each part of the image.
+    fn in_parts(
+        &self,
+        queries: &TokenQueries,
+        scratch: usize,
+        visit: impl Fn(Range<usize>, &mut Attended, &mut [f32]) + Sync + Send,
+    ) -> Attended {
+        let count = self.image_pe.len() / self.dim;
         let parts: Vec<OnceLock<Attended>> = (0..PARTS).map(|_| OnceLock::new()).collect();
         for_each_task(PARTS, |part| {
             let mut attended = queries.begin();
             let tokens = part * count / PARTS..(part + 1) * count / PARTS;
-            with_scratch(3 * TILE * dim + scores, |scratch| {
-                let (keys, rest) = scratch.split_at_mut(TILE * dim);
-                let (updated, rest) = rest.split_at_mut(TILE * dim);
-                let (hidden, scores) = rest.split_at_mut(TILE * dim);
+            with_scratch(scratch, |scratch| {
                 for first in tokens.clone().step_by(TILE) {
-                    let range = first * dim..tokens.end.min(first + TILE) * dim;
-                    let length = range.len();
-                    let pe = &self.image_pe[range.clone()];
-                    let before: &[f32] = match source {
-                        Source::Image(image) => &image[range.clone()],
-                        // SAFETY: each part has its own tokens, and what is read of them is no longer used when they are written.
-                        Source::Map => unsafe { map.part(range.clone()) },
-                    };
-                    let (keys, updated) = (&mut keys[..length], &mut updated[..length]);
-                    match update {
-                        Some((token_keys, norm)) => {
-                            add_into(keys, before, pe);
-                            token_keys.attend(keys, before, updated, scores);
-                            norm.normalize_in_place(updated);
-                        }
-                        None => updated.copy_from_slice(before),
-                    }
-                    add_into(keys, updated, pe);
-                    queries.attend(keys, updated, &mut attended, scores);
-                    if is_last {
-                        let pixels = first * upscaled_row..(first + length / dim) * upscaled_row;
-                        // SAFETY: each part has its own tokens.
-                        self.upscaling.forward(updated, unsafe { upscaled.part(pixels) }, hidden);
-                    } else if update.is_some() {
-                        // SAFETY: each part has its own tokens.
-                        unsafe { map.part(range) }.copy_from_slice(updated);
-                    }
+                    visit(first..tokens.end.min(first + TILE), &mut attended, scratch);
                 }
             });
             parts[part].set(attended).ok().expect("each part has its turn once");
@@ -195,6 +248,29 @@ impl MaskDecoderCpu {
             all.merge(&part);
             all
         })
+    }
+}
+
+/// What prompts on an image have in common: it is computed once, when the image is encoded.
+///
+/// The first layer's projections of the image do not depend on the prompt, and their products with the tokens are an eighth as long head by head as those
+/// of [`TokenQueries::new`].
+#[derive(Debug, Clone)]
+pub struct PreparedImage {
+    /// The embedding with the embedding of no mask added, `[tokens, dim]`.
+    tokens: Vec<f32>,
+    /// Projected for the first layer's tokens to look at, without bias, `[tokens, internal]`.
+    keys: Vec<f32>,
+    /// What they find, without bias, `[tokens, internal]`.
+    values: Vec<f32>,
+    /// What the image looks for in the first layer's tokens, `[tokens, internal]`.
+    queries: Vec<f32>,
+}
+
+impl PreparedImage {
+    /// The first value.
+    pub fn first_value(&self) -> f32 {
+        self.tokens[0]
     }
 }
 
@@ -210,14 +286,14 @@ struct Memory {
 #[derive(Clone, Copy)]
 enum Source<'a> {
     /// As they were encoded.
-    Image(&'a [f32]),
+    Image(&'a PreparedImage),
     /// In the memory's map.
     Map,
 }
 
 impl<'a> Source<'a> {
     /// The first layer's update is the second pass, and the first whose result is written.
-    fn of(image: &'a [f32], pass: usize) -> Self {
+    fn of(image: &'a PreparedImage, pass: usize) -> Self {
         if pass < 2 { Self::Image(image) } else { Self::Map }
     }
 }
@@ -300,8 +376,12 @@ struct TokenToImage {
     q_proj: PackedMatrix,
     /// `[internal, dim]`; the keys' bias shifts all scores of a query alike, which the softmax takes away.
     k_proj: Vec<f32>,
+    /// The same for many tokens, `[dim, internal]`.
+    image_k_proj: PackedMatrix,
     /// `[dim, internal]`
     v_proj: Vec<f32>,
+    /// The same for many tokens.
+    image_v_proj: PackedMatrix,
     v_bias: Vec<f32>,
     out_proj: PackedMatrix,
 }
@@ -313,7 +393,9 @@ impl TokenToImage {
             heads: attention.num_heads,
             q_proj: scaled_linear(&attention.q_proj, attention.scale() as f32),
             k_proj: transposed(&attention.k_proj),
+            image_k_proj: without_bias(&attention.k_proj),
             v_proj: values(&attention.v_proj.weight),
+            image_v_proj: without_bias(&attention.v_proj),
             v_bias: bias_values(attention.v_proj.bias.as_ref(), internal),
             out_proj: linear(&attention.out_proj),
         }
@@ -332,8 +414,25 @@ impl TokenToImage {
         for (channel, weights) in self.v_proj.chunks_exact(internal).enumerate() {
             for (column, mixed) in mixed.chunks_exact_mut(head_dim).enumerate() {
                 let head = column % self.heads;
-                add_scaled(mixed, &weights[head * head_dim..][..head_dim], attended.mean(channel, column));
+                add_scaled(mixed, &weights[head * head_dim..][..head_dim], attended.mean(channel, 0, column));
             }
+        }
+        apply(&self.out_proj, &mixed)
+    }
+
+    /// Queries of an image's projected keys.
+    fn queries_of_projected(&self, tokens: &[f32]) -> TokenQueries {
+        TokenQueries::per_head(&apply(&self.q_proj, tokens), self.heads, self.v_bias.len() / self.heads)
+    }
+
+    /// The means of an image's projected values.
+    fn finish_projected(&self, attended: &Attended, tokens: usize) -> Vec<f32> {
+        let internal = self.v_bias.len();
+        let head_dim = internal / self.heads;
+        let mut mixed = self.v_bias.repeat(tokens);
+        for (index, value) in mixed.iter_mut().enumerate() {
+            let (token, channel) = (index / internal, index % internal);
+            *value += attended.mean(channel % head_dim, channel / head_dim, token);
         }
         apply(&self.out_proj, &mixed)
     }
@@ -346,6 +445,8 @@ struct ImageToToken {
     /// `[internal, dim]`
     q_proj: Vec<f32>,
     q_bias: Vec<f32>,
+    /// The same for many tokens, `[dim, internal]`.
+    image_q_proj: PackedMatrix,
     /// Scaled as the softmax wants it.
     k_proj: PackedMatrix,
     v_proj: PackedMatrix,
@@ -361,6 +462,7 @@ impl ImageToToken {
             heads: attention.num_heads,
             q_proj: transposed(&attention.q_proj),
             q_bias: bias_values(attention.q_proj.bias.as_ref(), internal),
+            image_q_proj: linear(&attention.q_proj),
             k_proj: scaled_linear(&attention.k_proj, attention.scale() as f32),
             v_proj: linear(&attention.v_proj),
             out_proj: values(&attention.out_proj.weight),
@@ -375,8 +477,25 @@ impl ImageToToken {
         let score = |(column, key): (usize, &[f32])| dot(key, &self.q_bias[column % heads * head_dim..][..head_dim]);
         let scores: Vec<f32> = keys.chunks_exact(head_dim).enumerate().map(score).collect();
         let keys = per_head(&keys, &self.q_proj, heads, dim);
-        let brought = per_head(&apply(&self.v_proj, tokens), &self.out_proj, heads, dim);
-        TokenKeys::new(&keys, &scores, &brought, &self.out_bias, heads)
+        TokenKeys::new(&keys, &scores, &self.brought(tokens), &self.out_bias, heads)
+    }
+
+    /// Keys for an image's projected queries: each column's in its head's place, among zeros.
+    fn keys_for_projected(&self, tokens: &[f32], prompt: &[f32]) -> TokenKeys {
+        let keys = apply(&self.k_proj, &sum(tokens, prompt));
+        let internal = self.q_bias.len();
+        let head_dim = internal / self.heads;
+        let mut columns = vec![0.0; keys.len() / head_dim * internal];
+        for (column, key) in keys.chunks_exact(head_dim).enumerate() {
+            columns[column * internal + column % self.heads * head_dim..][..head_dim].copy_from_slice(key);
+        }
+        let scores = vec![0.0; keys.len() / head_dim];
+        TokenKeys::new(&columns, &scores, &self.brought(tokens), &self.out_bias, self.heads)
+    }
+
+    /// What each column brings to the image, `[tokens · heads, dim]`.
+    fn brought(&self, tokens: &[f32]) -> Vec<f32> {
+        per_head(&apply(&self.v_proj, tokens), &self.out_proj, self.heads, self.out_bias.len())
     }
 }
 
@@ -428,6 +547,12 @@ fn spreading(conv: &ConvTranspose2d) -> PackedMatrix {
         .collect();
     let bias = bias_values(conv.bias.as_ref(), channels_out).repeat(4);
     PackedMatrix::new(&spread, channels_in, 4 * channels_out).with_bias(&bias)
+}
+
+/// A linear layer whose bias is added elsewhere.
+fn without_bias(linear: &Linear) -> PackedMatrix {
+    let [features_in, features_out] = linear.weight.dims();
+    PackedMatrix::new(&values(&linear.weight), features_in, features_out)
 }
 
 fn mlp(mlp: &Mlp) -> Vec<PackedMatrix> {
@@ -522,7 +647,8 @@ mod tests {
         let sparse = vec(encoder.embed_sparse(&prompts).into_data());
         for output in [MaskOutput::Single, MaskOutput::Multi, MaskOutput::All] {
             let expected = model.decode(embedding.clone(), &prompts, None, output);
-            let (logits, ious) = decoder.forward(&vec(embedding.to_data()), &sparse, prompts.len(), output);
+            let image = decoder.prepare(vec(embedding.to_data()));
+            let (logits, ious) = decoder.forward(&image, &sparse, prompts.len(), output);
             let logits = TensorData::new(logits, expected.logits.shape());
             logits.assert_approx_eq::<f32>(&expected.logits.into_data(), Tolerance::rel_abs(1e-3, 1e-3));
             let ious = TensorData::new(ious, expected.iou.shape());
