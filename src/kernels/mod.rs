@@ -4,6 +4,13 @@
 //! the browser; and in [`cpu`] the writing of every activation of the image encoder to memory.
 
 pub mod cpu;
+#[cfg(target_family = "wasm")]
+mod gpu;
+
+#[cfg(target_family = "wasm")]
+use gpu as products;
+#[cfg(not(target_family = "wasm"))]
+mod products;
 
 use burn::backend::ops::ActivationOps;
 use burn::backend::tensor::FloatTensor;
@@ -45,6 +52,40 @@ impl<B: Backend + Kernels, C: burn::backend::autodiff::checkpoint::strategy::Che
 /// Source: Hendrycks and Gimpel, *Gaussian Error Linear Units*, 2016.
 pub fn gelu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
     Tensor::from_dispatch(<Dispatch as Kernels>::exact_gelu(x.into_dispatch()))
+}
+
+/// `A · B` for the last two dimensions; leading dimensions of length 1 are repeated. In the browser on WebGPU only.
+///
+/// # Shapes
+/// - `a`: `[…, rows, depth]`, `b`: `[…, depth, columns]`, output: `[…, rows, columns]`
+pub fn matmul<const D: usize>(a: Tensor<D>, b: Tensor<D>) -> Tensor<D> {
+    products::matmul(a, b)
+}
+
+/// A linear layer, with GELU after it if asked. In the browser on WebGPU only.
+///
+/// # Shapes
+/// - `x`: `[…, features_in]`, `weight`: `[features_in, features_out]`, `bias`: `[features_out]`, output: `[…, features_out]`
+pub fn linear<const D: usize>(x: Tensor<D>, weight: Tensor<2>, bias: Option<Tensor<1>>, gelu: bool) -> Tensor<D> {
+    products::linear(x, weight, bias, gelu)
+}
+
+/// A 3×3 convolution with padding 1 on channels-last values, with GELU after it if asked. In the browser on WebGPU only.
+///
+/// # Shapes
+/// - `x`: `[batch, height, width, channels_in]`, `weight`: `[channels_out, channels_in, 3, 3]`, `bias`: `[channels_out]`
+/// - output: `[batch, height / stride, width / stride, channels_out]` (rounded up)
+pub fn conv3x3(x: Tensor<4>, weight: Tensor<4>, bias: Option<Tensor<1>>, stride: usize, gelu: bool) -> Tensor<4> {
+    products::conv3x3(x, weight, bias, stride, gelu)
+}
+
+/// A 3×3 convolution of each channel on its own, else as [`conv3x3`].
+///
+/// # Shapes
+/// - `x`: `[batch, height, width, channels]`, `weight`: `[channels, 1, 3, 3]`, `bias`: `[channels]`
+/// - output: `[batch, height / stride, width / stride, channels]` (rounded up)
+pub fn depthwise3x3(x: Tensor<4>, weight: Tensor<4>, bias: Option<Tensor<1>>, stride: usize, gelu: bool) -> Tensor<4> {
+    products::depthwise3x3(x, weight, bias, stride, gelu)
 }
 
 #[cfg(test)]

@@ -7,35 +7,44 @@ use burn::module::{Module, Param};
 use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::{BatchNorm, BatchNormConfig, Linear, LinearConfig, PaddingConfig2d};
 use burn::tensor::activation::relu;
-use burn::tensor::module::{conv2d, layer_norm, linear};
-use burn::tensor::ops::ConvOptions;
+use burn::tensor::module::layer_norm;
 use burn::tensor::{Device, Tensor};
 
-/// Applies a stored convolution to a channels-last tensor.
+use crate::kernels::{self, gelu};
+
+/// Applies a linear layer.
+///
+/// # Shapes
+/// - `x`: `[…, features_in]`, output: `[…, features_out]`
+pub fn linear<const D: usize>(layer: &Linear, x: Tensor<D>) -> Tensor<D> {
+    kernels::linear(x, layer.weight.val(), layer.bias.as_ref().map(|bias| bias.val()), false)
+}
+
+/// Applies a linear layer and GELU.
+///
+/// # Shapes
+/// - As [`linear`].
+pub fn linear_gelu<const D: usize>(layer: &Linear, x: Tensor<D>) -> Tensor<D> {
+    kernels::linear(x, layer.weight.val(), layer.bias.as_ref().map(|bias| bias.val()), true)
+}
+
+/// Applies a stored 1×1 or 3×3 convolution, of all channels or each on its own, to a channels-last tensor, then GELU if asked.
 ///
 /// # Shapes
 /// - `x`: `[batch, height, width, channels_in]`
 /// - output: `[batch, height / stride, width / stride, channels_out]` (rounded up)
-pub fn conv2d_nhwc(conv: &Conv2d, x: Tensor<4>) -> Tensor<4> {
+pub fn conv2d_nhwc(conv: &Conv2d, x: Tensor<4>, gelu: bool) -> Tensor<4> {
     let bias = conv.bias.as_ref().map(|bias| bias.val());
     let weight = conv.weight.val();
-    let [batch, height, width, channels_in] = x.dims();
-    let [channels_out, ..] = weight.dims();
-
-    if conv.kernel_size == [1, 1] && conv.stride == [1, 1] && conv.groups == 1 {
-        let weight = weight.reshape([channels_out, channels_in]).transpose();
-        let x = x.reshape([batch * height * width, channels_in]);
-        return linear(x, weight, bias).reshape([batch, height, width, channels_out]);
-    }
-
-    let padding = [conv.kernel_size[0] / 2, conv.kernel_size[1] / 2];
-    let options = ConvOptions::new(conv.stride, padding, conv.dilation, conv.groups);
-    let x = x.permute([0, 3, 1, 2]);
-    // The depthwise kernels of the GPU backends take no bias, so it is added afterwards.
-    let x = conv2d(x, weight, None, options).permute([0, 2, 3, 1]);
-    match bias {
-        Some(bias) => x + bias.reshape([1, 1, 1, channels_out]),
-        None => x,
+    let [channels_out, channels_in, ..] = weight.dims();
+    let [stride, _] = conv.stride;
+    match (conv.kernel_size, conv.groups) {
+        ([1, 1], 1) if stride == 1 => {
+            kernels::linear(x, weight.reshape([channels_out, channels_in]).transpose(), bias, gelu)
+        }
+        ([3, 3], 1) => kernels::conv3x3(x, weight, bias, stride, gelu),
+        ([3, 3], groups) if groups == channels_out => kernels::depthwise3x3(x, weight, bias, stride, gelu),
+        (kernel, groups) => unreachable!("the networks have no convolution of {kernel:?} in {groups} groups"),
     }
 }
 
@@ -95,13 +104,24 @@ impl ConvBn {
     /// - `x`: `[batch, height, width, channels_in]`
     /// - output: `[batch, height / stride, width / stride, channels_out]`
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let x = conv2d_nhwc(&self.c, x);
+        let x = conv2d_nhwc(&self.c, x, false);
         match &self.bn {
             Some(bn) => {
                 let (scale, shift) = scale_and_shift(bn);
                 x * scale.unsqueeze() + shift.unsqueeze()
             }
             None => x,
+        }
+    }
+
+    /// Applies the layer and GELU.
+    ///
+    /// # Shapes
+    /// - As [`ConvBn::forward`].
+    pub fn forward_gelu(&self, x: Tensor<4>) -> Tensor<4> {
+        match &self.bn {
+            Some(_) => gelu(self.forward(x)),
+            None => conv2d_nhwc(&self.c, x, true),
         }
     }
 
@@ -189,7 +209,7 @@ impl Mlp {
     /// - output: `[…, features_out]`
     pub fn forward<const D: usize>(&self, mut x: Tensor<D>) -> Tensor<D> {
         for (index, layer) in self.layers.iter().enumerate() {
-            x = layer.forward(x);
+            x = linear(layer, x);
             if index + 1 < self.layers.len() {
                 x = relu(x);
             }

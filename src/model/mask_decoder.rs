@@ -138,7 +138,7 @@ impl MaskDecoder {
 
         let wanted = output.wanted(self.output_hypernetworks_mlps.len());
         let upscaled = self.upscale(image);
-        let logits = self.classifiers(&tokens, wanted.clone()).matmul(upscaled.transpose());
+        let logits = matmul(self.classifiers(&tokens, wanted.clone()), upscaled.transpose());
         // The transposed convolutions leave each token's 4×4 pixels together: put them in their rows and columns.
         let logits = logits
             .reshape([prompts, wanted.len(), height, width, 2, 2, 2, 2])
@@ -172,24 +172,21 @@ impl MaskDecoder {
         let (conv1, norm, _, conv2, _) = &self.output_upscaling;
         let [prompts, tokens, dim] = image.dims();
         let x = image.reshape([prompts * tokens, dim]);
-        let x = gelu(norm.forward(spread(conv1, x)));
-        let x = gelu(spread(conv2, x));
+        let x = gelu(norm.forward(spread(conv1, x, false)));
+        let x = spread(conv2, x, true);
         x.reshape([prompts, tokens * 16, dim / 8])
     }
 }
 
-/// A 2×2 transposed convolution of stride 2 on separate pixels.
+/// A 2×2 transposed convolution of stride 2 on separate pixels, then GELU if asked.
 ///
 /// # Shapes
 /// - `x`: `[pixels, channels_in]`
 /// - output: `[pixels · 4, channels_out]`
-fn spread(conv: &ConvTranspose2d, x: Tensor<2>) -> Tensor<2> {
+fn spread(conv: &ConvTranspose2d, x: Tensor<2>, gelu: bool) -> Tensor<2> {
     let [pixels, channels_in] = x.dims();
     let [_, channels_out] = conv.channels;
     let weight = conv.weight.val().permute([0, 2, 3, 1]).reshape([channels_in, 4 * channels_out]);
-    let x = linear(x, weight, None).reshape([pixels * 4, channels_out]);
-    match &conv.bias {
-        Some(bias) => x + bias.val().unsqueeze(),
-        None => x,
-    }
+    let bias = conv.bias.as_ref().map(|bias| bias.val().repeat(&[4]));
+    linear(x, weight, bias, gelu).reshape([pixels * 4, channels_out])
 }

@@ -11,7 +11,7 @@ use burn::tensor::{Device, Distribution, Int, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
 use super::common::{LayerNorm2d, LayerNorm2dConfig};
-use crate::kernels::gelu;
+use crate::kernels::{gelu, linear};
 
 /// Sizes of a [`PromptEncoder`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -222,7 +222,7 @@ fn patch_conv(conv: &Conv2d, x: Tensor<4>) -> Tensor<4> {
         .reshape([batch * rows * columns, channels_in * kernel * kernel]);
     let weight = conv.weight.val().reshape([channels_out, channels_in * kernel * kernel]).transpose();
     let bias = conv.bias.as_ref().map(|bias| bias.val());
-    burn::tensor::module::linear(patches, weight, bias).reshape([batch, rows, columns, channels_out])
+    linear(patches, weight, bias, false).reshape([batch, rows, columns, channels_out])
 }
 
 /// Random Fourier features of positions.
@@ -239,7 +239,15 @@ impl PositionEmbeddingRandom {
     /// - `coordinates`: `[points, 2]`, x and y in 0–1
     /// - output: `[points, embed_dim]`
     pub fn forward(&self, coordinates: Tensor<2>) -> Tensor<2> {
-        let phase = (coordinates * 2.0 - 1.0).matmul(self.positional_encoding_gaussian_matrix.val()) * TAU;
+        let [count, _] = coordinates.dims();
+        let coordinates = coordinates * 2.0 - 1.0;
+        let frequencies = self.positional_encoding_gaussian_matrix.val();
+        let [_, features] = frequencies.dims();
+        let of_axis = |axis: usize| {
+            coordinates.clone().slice([0..count, axis..axis + 1])
+                * frequencies.clone().slice([axis..axis + 1, 0..features])
+        };
+        let phase = (of_axis(0) + of_axis(1)) * TAU;
         Tensor::cat(vec![phase.clone().sin(), phase.cos()], 1)
     }
 }

@@ -15,8 +15,8 @@ use burn::tensor::activation::softmax;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
-use super::common::{ConvBn, ConvBnConfig, LayerNorm2d, LayerNorm2dConfig, conv2d_nhwc};
-use crate::kernels::gelu;
+use super::common::{ConvBn, ConvBnConfig, LayerNorm2d, LayerNorm2dConfig, conv2d_nhwc, linear, linear_gelu};
+use crate::kernels::{gelu, matmul};
 
 /// Sizes of a [`TinyVit`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -168,8 +168,8 @@ impl TinyVit {
             observe(&format!("layers.{index}"), &x);
         }
         let (conv1, norm1, conv2, norm2) = &self.neck;
-        let x = norm1.forward(conv2d_nhwc(conv1, x));
-        let x = norm2.forward(conv2d_nhwc(conv2, x));
+        let x = norm1.forward(conv2d_nhwc(conv1, x, false));
+        let x = norm2.forward(conv2d_nhwc(conv2, x, false));
         observe("neck", &x);
         x
     }
@@ -200,7 +200,7 @@ pub struct PatchEmbed {
 impl PatchEmbed {
     fn forward(&self, x: Tensor<4>) -> Tensor<4> {
         let (first, _, second) = &self.seq;
-        second.forward(gelu(first.forward(x)))
+        second.forward(first.forward_gelu(x))
     }
 }
 
@@ -267,8 +267,8 @@ impl MbConv {
     }
 
     fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let hidden = gelu(self.conv1.forward(x.clone()));
-        let hidden = gelu(self.conv2.forward(hidden));
+        let hidden = self.conv1.forward_gelu(x.clone());
+        let hidden = self.conv2.forward_gelu(hidden);
         gelu(self.conv3.forward(hidden) + x)
     }
 
@@ -298,8 +298,8 @@ impl PatchMerging {
     }
 
     fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let x = gelu(self.conv1.forward(x));
-        let x = gelu(self.conv2.forward(x));
+        let x = self.conv1.forward_gelu(x);
+        let x = self.conv2.forward_gelu(x);
         self.conv3.forward(x)
     }
 
@@ -356,7 +356,7 @@ pub struct BlockMlp {
 
 impl BlockMlp {
     fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        self.fc2.forward(gelu(self.fc1.forward(self.norm.forward(x))))
+        linear(&self.fc2, linear_gelu(&self.fc1, self.norm.forward(x)))
     }
 }
 
@@ -432,9 +432,7 @@ impl Attention {
         let [windows, tokens, dim] = x.dims();
         let heads = self.num_heads;
         let head_dim = dim / heads;
-        let qkv = self
-            .qkv
-            .forward(self.norm.forward(x))
+        let qkv = linear(&self.qkv, self.norm.forward(x))
             .reshape([windows, tokens, heads, 3, head_dim])
             .permute([3, 0, 2, 1, 4]);
         let part = |index: usize| qkv.clone().slice([index..index + 1]).reshape([windows, heads, tokens, head_dim]);
@@ -443,9 +441,9 @@ impl Attention {
             Some(bias) => bias.val(),
             None => self.expanded_biases(),
         };
-        let attention = softmax(q.matmul(k.transpose()) + bias, 3);
-        let x = attention.matmul(v).permute([0, 2, 1, 3]).reshape([windows, tokens, dim]);
-        self.proj.forward(x)
+        let attention = softmax(matmul(q, k.transpose()) + bias, 3);
+        let x = matmul(attention, v).permute([0, 2, 1, 3]).reshape([windows, tokens, dim]);
+        linear(&self.proj, x)
     }
 
     /// The bias of every pair of tokens. The offset (|Δrow|, |Δcolumn|) has index `|Δrow| · window + |Δcolumn|`: the order in

@@ -11,6 +11,9 @@ use burn::tensor::activation::{relu, softmax};
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
+use super::common::linear;
+use crate::kernels::matmul;
+
 /// Sizes of a [`TwoWayTransformer`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -152,7 +155,7 @@ pub struct MlpBlock {
 
 impl MlpBlock {
     fn forward(&self, x: Tensor<3>) -> Tensor<3> {
-        self.lin2.forward(relu(self.lin1.forward(x)))
+        linear(&self.lin2, relu(linear(&self.lin1, x)))
     }
 }
 
@@ -209,30 +212,30 @@ impl Attention {
     }
 
     fn project_all(&self, q: Tensor<3>, k: Tensor<3>, v: Tensor<3>) -> Tensor<3> {
-        let q = self.separate_heads(self.q_proj.forward(q));
-        let k = self.separate_heads(self.k_proj.forward(k));
-        let v = self.separate_heads(self.v_proj.forward(v));
-        let scores = q.matmul(k.transpose()) * self.scale();
-        let x = softmax(scores, 3).matmul(v);
-        self.out_proj.forward(join_heads(x))
+        let q = self.separate_heads(linear(&self.q_proj, q));
+        let k = self.separate_heads(linear(&self.k_proj, k));
+        let v = self.separate_heads(linear(&self.v_proj, v));
+        let scores = matmul(q, k.transpose()) * self.scale();
+        let x = matmul(softmax(scores, 3), v);
+        linear(&self.out_proj, join_heads(x))
     }
 
     /// Few queries, many keys: every head's queries are taken through its key projection, `q (W_k k)ᵀ = (q W_kᵀ) kᵀ`, and the values are
     /// averaged before they are projected. The keys' bias shifts all scores of a query alike, which softmax takes away.
     fn few_to_many(&self, q: Tensor<3>, k: Tensor<3>, v: Tensor<3>) -> Tensor<3> {
         let [batch, queries, dim] = q.dims();
-        let q = self.separate_heads(self.q_proj.forward(q) * self.scale());
-        let q = q.matmul(self.heads_of(&self.k_proj).transpose()).reshape([batch, self.num_heads * queries, dim]);
-        let weights = softmax(q.matmul(k.transpose()), 2);
-        let mean = weights.matmul(v);
+        let q = self.separate_heads(linear(&self.q_proj, q) * self.scale());
+        let q = matmul(q, self.heads_of(&self.k_proj).transpose()).reshape([batch, self.num_heads * queries, dim]);
+        let weights = softmax(matmul(q, k.transpose()), 2);
+        let mean = matmul(weights, v);
         let [batch, _, dim] = mean.dims();
-        let x = mean.reshape([batch, self.num_heads, queries, dim]).matmul(self.heads_of(&self.v_proj));
+        let x = matmul(mean.reshape([batch, self.num_heads, queries, dim]), self.heads_of(&self.v_proj));
         let x = join_heads(x);
         let x = match &self.v_proj.bias {
             Some(bias) => x + bias.val().unsqueeze(),
             None => x,
         };
-        self.out_proj.forward(x)
+        linear(&self.out_proj, x)
     }
 
     /// Many queries, few keys: every head's keys are taken through its query projection, and its values through its part of the output
@@ -240,14 +243,14 @@ impl Attention {
     fn many_to_few(&self, q: Tensor<3>, k: Tensor<3>, v: Tensor<3>) -> Tensor<3> {
         let [key_batch, keys, dim] = k.dims();
         let heads = self.num_heads;
-        let k = self.separate_heads(self.k_proj.forward(k) * self.scale());
+        let k = self.separate_heads(linear(&self.k_proj, k) * self.scale());
         let bias = self.q_proj.bias.as_ref().map(|bias| {
             let bias = bias.val();
             let [internal_dim] = bias.dims();
-            k.clone().matmul(bias.reshape([1, heads, internal_dim / heads, 1])).reshape([key_batch, 1, heads * keys])
+            matmul(k.clone(), bias.reshape([1, heads, internal_dim / heads, 1])).reshape([key_batch, 1, heads * keys])
         });
-        let k = k.matmul(self.heads_of(&self.q_proj).transpose()).reshape([key_batch, heads * keys, dim]);
-        let scores = q.matmul(k.transpose());
+        let k = matmul(k, self.heads_of(&self.q_proj).transpose()).reshape([key_batch, heads * keys, dim]);
+        let scores = matmul(q, k.transpose());
         let scores = match bias {
             Some(bias) => scores + bias,
             None => scores,
@@ -255,10 +258,10 @@ impl Attention {
         let [batch, queries, _] = scores.dims();
         let weights = softmax(scores.reshape([batch, queries, heads, keys]), 3).reshape([batch, queries, heads * keys]);
 
-        let v = self.separate_heads(self.v_proj.forward(v));
+        let v = self.separate_heads(linear(&self.v_proj, v));
         let [internal_dim, dim] = self.out_proj.weight.dims();
         let out = self.out_proj.weight.val().reshape([1, heads, internal_dim / heads, dim]);
-        let x = weights.matmul(v.matmul(out).reshape([key_batch, heads * keys, dim]));
+        let x = matmul(weights, matmul(v, out).reshape([key_batch, heads * keys, dim]));
         match &self.out_proj.bias {
             Some(bias) => x + bias.val().unsqueeze(),
             None => x,
