@@ -5,21 +5,39 @@ import type { Args, Method, Result, SegmentationMessage } from "./protocol.js";
 import type { EncodeTimings, ModelInfo } from "./types.js";
 import init, { type Image, Model, memoryBytes } from "./wasm/umedsam.js";
 
-let instance: Promise<unknown> | undefined;
+/** The smallest module with an instruction of relaxed SIMD. */
+const RELAXED_SIMD_MODULE = Uint8Array.of(
+  ...[0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0],
+  ...[10, 15, 1, 13, 0, 65, 1, 253, 15, 65, 2, 253, 15, 253, 128, 2, 11],
+);
 
-/** Compiles and starts the wasm module once per thread; a failed start may be tried again. */
-function start(wasmUrl: string | undefined): Promise<unknown> {
-  instance ??= init(wasmUrl === undefined ? undefined : { module_or_path: wasmUrl }).catch((cause: unknown) => {
-    instance = undefined;
-    const message = cause instanceof Error ? cause.message : String(cause);
-    throw new UmedsamError("fetch-failed", `umedsam_bg.wasm could not be loaded (${message}); give its place as wasmUrl`);
-  });
+/** The faster module where the engine can run it. Bundlers find the files by these expressions. */
+function fastestModule(): URL {
+  return WebAssembly.validate(RELAXED_SIMD_MODULE)
+    ? new URL("./wasm/umedsam_relaxed_bg.wasm", import.meta.url)
+    : new URL("./wasm/umedsam_bg.wasm", import.meta.url);
+}
+
+let instance: Promise<string> | undefined;
+
+/** Compiles and starts the wasm module once per thread, and returns where it is from; a failed start may be tried again. */
+function start(wasmUrl: string | undefined): Promise<string> {
+  const url = wasmUrl ?? fastestModule().href;
+  instance ??= init({ module_or_path: url }).then(
+    () => url,
+    (cause: unknown) => {
+      instance = undefined;
+      const message = cause instanceof Error ? cause.message : String(cause);
+      throw new UmedsamError("fetch-failed", `${url} could not be loaded (${message}); give the module's place as wasmUrl`);
+    },
+  );
   return instance;
 }
 
 /** One model and its images. */
 export class Engine {
   #model: Model | undefined;
+  #wasmUrl = "";
   readonly #images = new Map<number, Image>();
   #nextImageId = 1;
 
@@ -55,11 +73,11 @@ export class Engine {
   }
 
   #info(): ModelInfo {
-    return this.#running().info as ModelInfo;
+    return { ...(this.#running().info as Omit<ModelInfo, "wasmUrl">), wasmUrl: this.#wasmUrl };
   }
 
   async #load({ weights, device, wasmUrl }: Args<"load">): Promise<Result<"load">> {
-    await start(wasmUrl);
+    this.#wasmUrl = await start(wasmUrl);
     this.#model = await Model.load(new Uint8Array(weights), device);
     return { info: this.#info() };
   }

@@ -35,6 +35,8 @@ export interface ModelInfo {
   /** What the weights were calibrated on; `null` if they were not. */
   readonly calibration: CalibrationInfo | null;
   readonly device: DeviceInfo;
+  /** Where the wasm module is from: by default `umedsam_relaxed_bg.wasm` in engines that know relaxed SIMD, `umedsam_bg.wasm` in others. */
+  readonly wasmUrl: string;
 }
 
 /** What probabilities, guarantees and expected DSC were learned on: they hold for images drawn as these were. */
@@ -84,7 +86,10 @@ export interface LoadOptions {
   readonly signal?: AbortSignal;
   /** Refuses weights with another SHA-256 (lower-case hexadecimal). Needs a secure context. */
   readonly sha256?: string;
-  /** Where `umedsam_bg.wasm` is, if your bundler does not find it beside the package's files. */
+  /**
+   * Where the wasm module is, if your bundler does not find it beside the package's files: `umedsam_bg.wasm`, which every engine with SIMD runs,
+   * or `umedsam_relaxed_bg.wasm`, which is faster and needs relaxed SIMD (Chrome 114, Firefox 145). A thread keeps the first module it loads.
+   */
   readonly wasmUrl?: string | URL;
 }
 

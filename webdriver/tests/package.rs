@@ -20,6 +20,12 @@ async fn the_package_works_in_a_vite_page() -> Result<()> {
     result
 }
 
+/// Whether the wasm module in use has a name, but for what a bundler adds to it.
+fn is_module(report: &Value, name: &str) -> bool {
+    let file = report["wasmUrl"].as_str().and_then(|url| url.rsplit('/').next());
+    file.is_some_and(|file| file.starts_with(name) && file.ends_with(".wasm"))
+}
+
 fn check(report: &Value) -> Result<()> {
     println!("{report:#}");
     let expect = |actual: &Value, expected: Value| -> Result<()> {
@@ -40,6 +46,7 @@ fn check(report: &Value) -> Result<()> {
         expect(&run["default"], json!(["fitted", 30000, true, true]))?;
         expect(&run["same_mask"], json!(true))?;
         expect(&run["info"]["device"]["kind"], json!("cpu"))?;
+        ensure!(is_module(&run["info"], "umedsam_relaxed_bg"), "Chromium knows relaxed SIMD: {}", run["info"]);
         expect(
             &run["errors"],
             json!({
@@ -49,6 +56,10 @@ fn check(report: &Value) -> Result<()> {
             }),
         )?;
     }
+    let fixed_width = &report["fixed_width"];
+    ensure!(is_module(fixed_width, "umedsam_bg"), "{fixed_width}");
+    let areas = [&report["worker"], fixed_width].map(|run| run["area"].as_f64().unwrap_or(f64::NAN));
+    ensure!((areas[0] / areas[1] - 1.0).abs() < 1e-3, "the modules' masks have {areas:?} pixels");
     expect(
         &report["loads"],
         json!({

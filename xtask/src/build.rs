@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 use crate::process::{cargo, command, run, say};
-use crate::{root, samples, target, tools, weights};
+use crate::{fixed_width, root, samples, target, tools, weights};
 
 /// How the wasm module is built.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,9 +32,15 @@ impl Profile {
     }
 }
 
-/// Features of WebAssembly that the module may use; every browser with WebGPU has them.
-const WASM_FEATURES: [&str; 7] = [
+/// The module for engines that know relaxed SIMD.
+pub const RELAXED: &str = "umedsam_relaxed_bg.wasm";
+/// The module for all engines.
+pub const FIXED_WIDTH: &str = "umedsam_bg.wasm";
+
+/// Features of WebAssembly that the module may use; every browser with WebGPU has them, but for relaxed SIMD.
+const WASM_FEATURES: [&str; 8] = [
     "--enable-simd",
+    "--enable-relaxed-simd",
     "--enable-bulk-memory",
     "--enable-nontrapping-float-to-int",
     "--enable-sign-ext",
@@ -43,7 +49,7 @@ const WASM_FEATURES: [&str; 7] = [
     "--enable-multivalue",
 ];
 
-/// Builds the wasm module and wasm-bindgen's glue into a folder, and returns that folder.
+/// Builds the wasm modules, with relaxed SIMD and without, and wasm-bindgen's glue for both into a folder, and returns that folder.
 pub fn wasm(profile: Profile) -> Result<PathBuf> {
     tools::wasm_target()?;
     let bindgen = tools::wasm_bindgen()?;
@@ -61,25 +67,29 @@ pub fn wasm(profile: Profile) -> Result<PathBuf> {
     ]))?;
     let module = target().join("wasm32-unknown-unknown").join(profile.folder()).join("umedsam.wasm");
     let folder = target().join("wasm-bindgen").join(profile.name());
-    if is_newer(&folder.join("umedsam_bg.wasm"), &module) {
+    if is_newer(&folder.join(FIXED_WIDTH), &module) {
         return Ok(folder);
     }
     say("Generating the JavaScript glue");
     std::fs::remove_dir_all(&folder).ok();
     run(command(bindgen.join("wasm-bindgen")).args(["--target", "web", "--out-dir"]).arg(&folder).arg(&module))?;
+    let relaxed = folder.join(RELAXED);
+    std::fs::rename(folder.join(FIXED_WIDTH), &relaxed)?;
     if profile == Profile::Dist {
         say("Optimising the wasm module (some minutes)");
-        let optimised = folder.join("umedsam_bg.wasm");
         let unoptimised = folder.join("unoptimised.wasm");
-        std::fs::rename(&optimised, &unoptimised)?;
+        std::fs::rename(&relaxed, &unoptimised)?;
         run(command(tools::npm()?.join(".bin/wasm-opt"))
             .args(["-O3", "--strip-debug", "--strip-producers"])
             .args(WASM_FEATURES)
             .arg(&unoptimised)
             .arg("-o")
-            .arg(&optimised))?;
+            .arg(&relaxed))?;
         std::fs::remove_file(unoptimised)?;
     }
+    say("Deriving the module without relaxed SIMD");
+    let fixed_width = fixed_width::without_relaxed_simd(&std::fs::read(&relaxed)?)?;
+    std::fs::write(folder.join(FIXED_WIDTH), fixed_width)?;
     Ok(folder)
 }
 

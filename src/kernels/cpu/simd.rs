@@ -1,7 +1,8 @@
 //! Vectors of f32 for every instruction set the kernels know, and the one place where a set is chosen.
 //!
-//! A kernel is written once against [`Simd`] and compiled once per set: natively the processor is asked at run time, on
-//! WebAssembly the build's target features decide.
+//! A kernel is written once against [`Simd`] and compiled once per set: natively the processor is asked at run time. A WebAssembly module is
+//! refused as a whole by an engine that does not know one of its instructions, so that it cannot ask: `cargo xtask` makes a second module without relaxed SIMD,
+//! and JavaScript loads the one that the engine can run.
 
 /// An instruction set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,7 +13,7 @@ pub enum Isa {
     /// x86-64 with AVX2 and FMA.
     #[cfg(target_arch = "x86_64")]
     Avx2,
-    /// WebAssembly's fixed-width SIMD, with fused multiply-add where relaxed SIMD is compiled in.
+    /// WebAssembly's fixed-width SIMD with the fused multiply-add of relaxed SIMD.
     #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
     Simd128,
     /// Arrays that the compiler may vectorise.
@@ -300,12 +301,18 @@ mod wasm {
     impl Simd for Simd128 {
         type Vector = v128;
         const LANES: usize = 4;
-        // Engines on x86-64 have 15 registers to give away, of which separate multiplication and addition need one more.
-        const ROWS: usize = if cfg!(target_feature = "relaxed-simd") { 6 } else { 5 };
+        // Engines on x86-64 have 15 registers to give away. 6 rows would fit and be 4 % faster with relaxed SIMD, but without it multiplication and
+        // addition need one register more.
+        const ROWS: usize = 5;
 
-        #[inline(never)]
+        #[inline(always)]
         fn run<K: Kernel>(kernel: K) {
-            kernel.run::<Self>();
+            #[target_feature(enable = "relaxed-simd")]
+            #[inline(never)]
+            fn run_with_features<K: Kernel>(kernel: K) {
+                kernel.run::<Simd128>();
+            }
+            run_with_features(kernel);
         }
         #[inline(always)]
         unsafe fn load(from: *const f32) -> v128 {
@@ -344,15 +351,9 @@ mod wasm {
         fn div(a: v128, b: v128) -> v128 {
             f32x4_div(a, b)
         }
-        #[cfg(target_feature = "relaxed-simd")]
         #[inline(always)]
         fn mul_add(a: v128, b: v128, c: v128) -> v128 {
             f32x4_relaxed_madd(a, b, c)
-        }
-        #[cfg(not(target_feature = "relaxed-simd"))]
-        #[inline(always)]
-        fn mul_add(a: v128, b: v128, c: v128) -> v128 {
-            f32x4_add(f32x4_mul(a, b), c)
         }
         // One instruction each, where `f32x4_min` and `f32x4_max` are several. With relaxed SIMD the compiler makes the
         // relaxed ones of them, which may lose NaN.
