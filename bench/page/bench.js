@@ -1,6 +1,6 @@
 /**
  * `?mode=fresh&engine=umedsam|ort`: what a first visit costs, once. `?mode=warm&rounds=N`: both engines in turn, after a warm-up.
- * `&threads=N` are onnxruntime-web's.
+ * `&threads=N` are onnxruntime-web's; `&device=webgpu`; `&module=umedsam_bg.wasm` is umedsam's module, by default the one it chooses itself.
  */
 
 import { wasmBytes } from "./memory.js";
@@ -8,6 +8,8 @@ import { SIDE, startOrt, startUmedsam } from "./engines.js";
 
 const query = new URLSearchParams(location.search);
 const threads = Number(query.get("threads") ?? 1);
+const device = query.get("device") ?? "cpu";
+const module = query.get("module");
 /** Around the heart of the sample. */
 const BOX = [103, 79, 159, 135];
 
@@ -30,7 +32,7 @@ async function timed(action) {
 }
 
 function start(engine, files) {
-  return engine === "umedsam" ? startUmedsam(files) : startOrt(files, threads);
+  return engine === "umedsam" ? startUmedsam(files, device, module) : startOrt(files, device, threads);
 }
 
 async function readFiles(engines) {
@@ -63,7 +65,22 @@ async function fresh() {
   const first_mask = performance.now() - begin;
   await running.decode(boxes(16));
   await running.uncertainty(BOX);
-  return { engine, load, encode_first, decode_first, first_mask, peak_memory: wasmBytes() };
+  const peak_memory = wasmBytes();
+  return { engine, load, encode_first, decode_first, first_mask, peak_memory, process_memory: await processMemory() };
+}
+
+/** What the browser says this page holds once it has collected garbage, wasm and JavaScript; null where it does not tell. */
+async function processMemory() {
+  const measure = performance.measureUserAgentSpecificMemory?.();
+  return measure === undefined ? null : (await measure.catch(() => null))?.bytes ?? null;
+}
+
+/** Name of the GPU adapter, and whether it is a real one; null without WebGPU. */
+async function adapter() {
+  const info = (await navigator.gpu?.requestAdapter())?.info;
+  if (info === undefined) return null;
+  const name = [info.vendor, info.architecture, info.device, info.description].filter(Boolean).join(" ");
+  return { name, real: !info.isFallbackAdapter && !/swiftshader|llvmpipe/i.test(name) };
 }
 
 async function warm() {
@@ -109,7 +126,8 @@ async function compare(running) {
   return { dsc: Math.min(...dsc), iou: Math.max(...iou) };
 }
 
-(query.get("mode") === "fresh" ? fresh() : warm()).then(
+const modes = { fresh, warm, adapter };
+modes[query.get("mode")]().then(
   (report) => (document.getElementById("report").textContent = JSON.stringify(report)),
   (error) => {
     document.getElementById("error").hidden = false;

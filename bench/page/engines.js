@@ -4,14 +4,15 @@ export const SIDE = 256;
 const SAMPLES = 8;
 const JITTER = 5;
 
-/** umedsam's package on the CPU. */
-export async function startUmedsam(files) {
+/** umedsam's package. */
+export async function startUmedsam(files, device, module) {
   const { load } = await import("./umedsam/index.js");
   let model;
   let image;
   return {
     load: async () => {
-      model = await load({ weights: files.weights, device: "cpu", worker: false });
+      const wasm = module === null ? {} : { wasmUrl: `umedsam/wasm/${module}` };
+      model = await load({ weights: files.weights, device, worker: false, ...wasm });
     },
     encode: async (pixels) => {
       image?.dispose();
@@ -28,9 +29,10 @@ export async function startUmedsam(files) {
   };
 }
 
-/** onnxruntime-web on its wasm backend, with the pre- and postprocessing that a user has to write. */
-export async function startOrt(files, threads) {
-  const ort = await import("./ort/ort.wasm.min.mjs");
+/** onnxruntime-web on its wasm or WebGPU backend, with the pre- and postprocessing that a user has to write. */
+export async function startOrt(files, device, threads) {
+  const onGpu = device === "webgpu";
+  const ort = await import(onGpu ? "./ort/ort.webgpu.min.mjs" : "./ort/ort.wasm.min.mjs");
   ort.env.wasm.numThreads = threads;
   ort.env.wasm.wasmPaths = new URL("ort/", location.href).href;
   let encoder;
@@ -43,13 +45,17 @@ export async function startOrt(files, threads) {
   };
   return {
     load: async () => {
-      const options = { executionProviders: ["wasm"] };
-      encoder = await ort.InferenceSession.create(files.encoder, options);
+      const options = { executionProviders: [onGpu ? "webgpu" : "wasm"] };
+      // The embedding stays where the decoder needs it.
+      const output = onGpu ? { preferredOutputLocation: { e: "gpu-buffer" } } : {};
+      encoder = await ort.InferenceSession.create(files.encoder, { ...options, ...output });
       decoder = await ort.InferenceSession.create(files.decoder, options);
     },
     encode: async (pixels) => {
       const x = new ort.Tensor("float32", toInput(pixels), [1, 3, SIDE, SIDE]);
+      embedding?.dispose();
       ({ e: embedding } = await encoder.run({ x }));
+      if (onGpu) await (await ort.env.webgpu.device).queue.onSubmittedWorkDone();
     },
     decode: async (boxes) => {
       const results = [];

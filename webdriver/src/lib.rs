@@ -257,6 +257,12 @@ async fn connect(port: u16, downloads: &Path) -> Result<WebDriver> {
     });
     settings["goog:loggingPrefs"] = json!({ "browser": "ALL", "performance": "ALL" });
     settings["browserName"] = json!("chrome");
+    if std::env::var("UMEDSAM_BENCH_DEVICE").is_ok_and(|device| device == "gpu") {
+        let arguments = settings["goog:chromeOptions"]["args"].as_array_mut().context("arguments")?;
+        arguments.retain(|argument| argument != "--use-webgpu-adapter=swiftshader");
+        // Headless Chromium on Linux looks for a GPU by Vulkan alone.
+        arguments.push(json!("--enable-features=Vulkan"));
+    }
     let settings = settings.as_object().context("webdriver.json is an object")?;
     let mut capabilities = Capabilities::new();
     for (key, value) in settings {

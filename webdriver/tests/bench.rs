@@ -2,15 +2,31 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 use umedsam_webdriver::Page;
 
-/// Seconds that a page may take.
-const LIMIT: u64 = 600;
+/// Seconds that a page may take; an emulated GPU needs minutes for an encode.
+const LIMIT: u64 = 3000;
 /// What a first visit measures, in ms and bytes.
 const FRESH: [&str; 4] = ["load", "encode_first", "first_mask", "peak_memory"];
 const WARM: [&str; 4] = ["encode", "decode_1", "decode_16", "uncertainty_8"];
+
+/// Where the networks run.
+#[derive(Clone, Copy, PartialEq)]
+enum Device {
+    Cpu,
+    WebGpu,
+}
+
+impl Device {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Cpu => "cpu",
+            Self::WebGpu => "webgpu",
+        }
+    }
+}
 
 async fn report(query: &str) -> Result<Value> {
     let page = Page::open(query, 800, 600).await?;
@@ -46,41 +62,88 @@ fn spread(values: &[f64]) -> String {
 #[ignore = "needs the page that cargo xtask bench makes"]
 async fn beside_onnxruntime_web() -> Result<()> {
     let rounds: usize = std::env::var("UMEDSAM_BENCH_ROUNDS").map_or(5, |text| text.parse().expect("a number"));
-    let mut rows = Vec::new();
-    let mut times: BTreeMap<(&str, &str), Vec<f64>> = BTreeMap::new();
-    for _ in 0..rounds {
-        for engine in ["umedsam", "ort"] {
-            let visit = report(&format!("?mode=fresh&engine={engine}")).await?;
-            for measure in FRESH {
-                let value = visit[measure].as_f64().with_context(|| format!("{measure} in {visit}"))?;
-                times.entry((measure, engine)).or_default().push(value);
-            }
-        }
-    }
-    println!("{:<15}{:>8}{:>12}{:>16}{:>12}{:>16}{:>8}", "measure", "threads", "umedsam", "", "ort", "", "ratio");
-    for measure in FRESH {
-        rows.push(row(measure, 1, &times[&(measure, "umedsam")], &times[&(measure, "ort")]));
-    }
-    for threads in [1, 2] {
-        let warm = report(&format!("?mode=warm&rounds={rounds}&threads={threads}")).await?;
-        for measure in WARM {
-            let of = |engine: &str| numbers(&warm["times"][measure][engine]);
-            rows.push(row(measure, threads, &of("umedsam"), &of("ort")));
-        }
-        let agreement = &warm["agreement"];
-        println!("masks agree with a DSC of {} or more, predicted IoU within {}", agreement["dsc"], agreement["iou"]);
-        ensure!(agreement["dsc"].as_f64().is_some_and(|dsc| dsc > 0.99), "the engines' masks differ: {agreement}");
-        ensure!(agreement["iou"].as_f64().is_some_and(|iou| iou < 0.02), "the engines' IoU differ: {agreement}");
-    }
+    let device = std::env::var("UMEDSAM_BENCH_DEVICE").unwrap_or_else(|_| "cpu".into());
+    let mut answer = match device.as_str() {
+        "cpu" => on_cpu(rounds).await?,
+        "gpu" => on_gpu(rounds, true).await?,
+        "emulated" => on_gpu(rounds, false).await?,
+        other => bail!("UMEDSAM_BENCH_DEVICE is {other}; use cpu, gpu or emulated"),
+    };
+    answer["umedsam_threads"] = json!(1);
     if let Ok(path) = std::env::var("UMEDSAM_BENCH_JSON") {
-        std::fs::write(path, format!("{:#}\n", json!({ "rows": rows })))?;
+        std::fs::write(path, format!("{answer:#}\n"))?;
     }
     Ok(())
 }
 
-/// Prints a row of the table and returns it as JSON. umedsam's times are of one thread always.
-fn row(measure: &str, threads: usize, umedsam: &[f64], ort: &[f64]) -> Value {
-    let scale = if measure == "peak_memory" { f64::from(1 << 20) } else { 1.0 };
+async fn on_cpu(rounds: usize) -> Result<Value> {
+    heading();
+    let (mut rows, process_memory) = first_visits(Device::Cpu, rounds).await?;
+    for threads in [1, 2] {
+        rows.extend(warm(Device::Cpu, rounds, threads, "").await?);
+    }
+    println!("umedsam's module without relaxed SIMD:");
+    let fixed_width_rows = warm(Device::Cpu, rounds, 1, "&module=umedsam_bg.wasm").await?;
+    Ok(json!({ "rows": rows, "fixed_width_rows": fixed_width_rows, "process_memory": process_memory }))
+}
+
+async fn on_gpu(rounds: usize, real: bool) -> Result<Value> {
+    let adapter = report("?mode=adapter").await?;
+    ensure!(!adapter.is_null(), "the browser has no WebGPU adapter");
+    ensure!(!real || adapter["real"] == true, "no real GPU here, but {}; --emulated times that", adapter["name"]);
+    println!("WebGPU on {}", adapter["name"]);
+    heading();
+    let (mut rows, process_memory) = first_visits(Device::WebGpu, rounds).await?;
+    rows.extend(warm(Device::WebGpu, rounds, 1, "").await?);
+    Ok(json!({ "rows": rows, "adapter": adapter, "process_memory": process_memory }))
+}
+
+fn heading() {
+    println!("{:<15}{:>8}{:>12}{:>16}{:>12}{:>16}{:>8}", "measure", "threads", "umedsam", "", "ort", "", "ratio");
+}
+
+/// A new browser each time, the engines in turn. Returns the rows, and what the browser says of the pages' memory.
+async fn first_visits(device: Device, rounds: usize) -> Result<(Vec<Value>, Value)> {
+    let mut times: BTreeMap<(&str, &str), Vec<f64>> = BTreeMap::new();
+    for _ in 0..rounds {
+        for engine in ["umedsam", "ort"] {
+            let visit = report(&format!("?mode=fresh&engine={engine}&device={}", device.name())).await?;
+            for measure in FRESH {
+                let value = visit[measure].as_f64().with_context(|| format!("{measure} in {visit}"))?;
+                times.entry((measure, engine)).or_default().push(value);
+            }
+            if let Some(bytes) = visit["process_memory"].as_f64() {
+                times.entry(("process_memory", engine)).or_default().push(bytes);
+            }
+        }
+    }
+    let rows = FRESH.map(|measure| row(device, measure, 1, &times[&(measure, "umedsam")], &times[&(measure, "ort")]));
+    let of = |engine| times.get(&("process_memory", engine)).map_or(&[][..], Vec::as_slice);
+    let process_memory = match of("umedsam").len().min(of("ort").len()) {
+        0 => Value::Null,
+        _ => row(device, "process_memory", 1, of("umedsam"), of("ort")),
+    };
+    Ok((rows.to_vec(), process_memory))
+}
+
+/// Both engines in one page, in turn; their masks must agree.
+async fn warm(device: Device, rounds: usize, threads: usize, extra: &str) -> Result<Vec<Value>> {
+    let query = format!("?mode=warm&rounds={rounds}&threads={threads}&device={}{extra}", device.name());
+    let warm = report(&query).await?;
+    let rows = WARM.map(|measure| {
+        let of = |engine: &str| numbers(&warm["times"][measure][engine]);
+        row(device, measure, threads, &of("umedsam"), &of("ort"))
+    });
+    let agreement = &warm["agreement"];
+    println!("masks agree with a DSC of {} or more, predicted IoU within {}", agreement["dsc"], agreement["iou"]);
+    ensure!(agreement["dsc"].as_f64().is_some_and(|dsc| dsc > 0.99), "the engines' masks differ: {agreement}");
+    ensure!(agreement["iou"].as_f64().is_some_and(|iou| iou < 0.02), "the engines' IoU differ: {agreement}");
+    Ok(rows.to_vec())
+}
+
+/// Prints a row of the table and returns it as JSON. The threads are onnxruntime-web's; umedsam has one always.
+fn row(device: Device, measure: &str, threads: usize, umedsam: &[f64], ort: &[f64]) -> Value {
+    let scale = if measure.ends_with("memory") { f64::from(1 << 20) } else { 1.0 };
     let scaled = |values: &[f64]| values.iter().map(|value| value / scale).collect::<Vec<_>>();
     let ratio = median(umedsam) / median(ort);
     println!(
@@ -91,7 +154,7 @@ fn row(measure: &str, threads: usize, umedsam: &[f64], ort: &[f64]) -> Value {
         spread(&scaled(ort)),
     );
     json!({
-        "measure": measure, "device": "cpu", "threads": threads,
+        "measure": measure, "device": device.name(), "threads": threads,
         "umedsam": median(umedsam), "ort": median(ort), "ratio": ratio,
     })
 }

@@ -52,7 +52,7 @@ fn onnx() -> Result<PathBuf> {
 
 /// What a visitor downloads, in bytes, and adds it to the JSON of the timings.
 pub fn add_sizes(page: &Path, json_file: Option<&Path>) -> Result<()> {
-    let wasm = sizes::of(&std::fs::read(page.join("umedsam/wasm/umedsam_bg.wasm"))?)?;
+    let wasm = sizes::of(&std::fs::read(page.join("umedsam/wasm").join(build::RELAXED))?)?;
     let ort = sizes::of(&std::fs::read(page.join("ort/ort-wasm-simd-threaded.wasm"))?)?;
     let bytes = |name: &str| page.join(name).metadata().map(|metadata| metadata.len());
     let sizes = json!({

@@ -86,6 +86,12 @@ enum Command {
         /// Time the quicker build, which is larger
         #[arg(long)]
         dev: bool,
+        /// On WebGPU, which needs a real GPU
+        #[arg(long)]
+        gpu: bool,
+        /// On WebGPU by an emulated GPU: minutes per round
+        #[arg(long, conflicts_with = "gpu")]
+        emulated: bool,
     },
     /// Time the page on the CPU and print the module's size and peak memory
     Measure,
@@ -108,8 +114,15 @@ fn main() -> Result<()> {
         }
         Command::Webgpu => page_test(Profile::Dist, &["--ignored", "webgpu_full_size"]),
         Command::Measure => measure(),
-        Command::Bench { rounds, json, dev } => {
-            bench(if dev { Profile::Dev } else { Profile::Dist }, rounds, json.as_deref())
+        Command::Bench { rounds, json, dev, gpu, emulated } => {
+            let device = if gpu {
+                "gpu"
+            } else if emulated {
+                "emulated"
+            } else {
+                "cpu"
+            };
+            bench(if dev { Profile::Dev } else { Profile::Dist }, rounds, json.as_deref(), device)
         }
         Command::Calibrate => study::calibrate(),
         Command::Ablation { steps, seeds } => ablation::ablation(steps, seeds),
@@ -158,6 +171,9 @@ fn test(profile: Profile) -> Result<()> {
     // Alone, since features of other members would rebuild what the library needs.
     run(cargo().args(["test", "--package", "umedsam"]))?;
 
+    say("Tests of the build itself");
+    run(cargo().args(["test", "--package", "xtask", "--lib"]))?;
+
     say("Browser tests: the wasm library in headless Chromium, on the CPU and on emulated WebGPU");
     run(cargo()
         .args(["test", "--package", "umedsam", "--no-default-features", "--test", "web"])
@@ -185,16 +201,17 @@ fn page_test(profile: Profile, arguments: &[&str]) -> Result<()> {
 
 fn measure() -> Result<()> {
     page_test(Profile::Dist, &["--ignored", "measure"])?;
-    let wasm = std::fs::read(build::wasm(Profile::Dist)?.join("umedsam_bg.wasm"))?;
+    let wasm = std::fs::read(build::wasm(Profile::Dist)?.join(build::RELAXED))?;
     println!("wasm bytes: {}", sizes::of(&wasm)?);
     Ok(())
 }
 
-fn bench(profile: Profile, rounds: usize, json: Option<&Path>) -> Result<()> {
+fn bench(profile: Profile, rounds: usize, json: Option<&Path>, device: &str) -> Result<()> {
     let page = bench::page(profile)?;
     let json = json.map(std::path::absolute).transpose()?;
     let mut test = webdriver_command(&page, "bench", &["--ignored"])?;
     test.env("UMEDSAM_ISOLATED", "1").env("UMEDSAM_BENCH_ROUNDS", rounds.to_string());
+    test.env("UMEDSAM_BENCH_DEVICE", device);
     if let Some(json) = &json {
         test.env("UMEDSAM_BENCH_JSON", json);
     }
