@@ -85,7 +85,7 @@ pub fn study(flips: bool) -> Result<()> {
             let calibrated = folder.join(format!("{options}.safetensors"));
             run(command(&umedsam)
                 .args(["calibrate", "--weights"])
-                .arg(weights::path("f32"))
+                .arg(weights::own())
                 .args(["--uncertainty", options, "--boxes-per-image", BOXES_PER_IMAGE])
                 .args(["--data".as_ref(), data("calib")?.as_os_str(), "--out".as_ref(), calibrated.as_os_str()])
                 .args(["--embeddings".as_ref(), embeddings().as_os_str()]))?;
