@@ -6,6 +6,7 @@
 pub mod cpu;
 #[cfg(target_family = "wasm")]
 mod gpu;
+pub mod known_answer;
 
 #[cfg(target_family = "wasm")]
 use gpu as products;

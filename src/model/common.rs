@@ -4,12 +4,11 @@
 //! matrix product, and no sub-network permutes between images and tokens.
 
 use burn::module::{Module, Param};
-use burn::nn::conv::{Conv2d, Conv2dConfig};
-use burn::nn::{BatchNorm, BatchNormConfig, Linear, LinearConfig, PaddingConfig2d};
 use burn::tensor::activation::relu;
 use burn::tensor::module::layer_norm;
 use burn::tensor::{Device, Tensor};
 
+use super::layers::{BatchNorm, Conv2d, Linear};
 use crate::kernels::{self, gelu};
 
 /// Applies a linear layer.
@@ -37,14 +36,13 @@ pub fn conv2d_nhwc(conv: &Conv2d, x: Tensor<4>, gelu: bool) -> Tensor<4> {
     let bias = conv.bias.as_ref().map(|bias| bias.val());
     let weight = conv.weight.val();
     let [channels_out, channels_in, ..] = weight.dims();
-    let [stride, _] = conv.stride;
-    match (conv.kernel_size, conv.groups) {
-        ([1, 1], 1) if stride == 1 => {
+    match (conv.kernel, conv.groups) {
+        (1, 1) if conv.stride == 1 => {
             kernels::linear(x, weight.reshape([channels_out, channels_in]).transpose(), bias, gelu)
         }
-        ([3, 3], 1) => kernels::conv3x3(x, weight, bias, stride, gelu),
-        ([3, 3], groups) if groups == channels_out => kernels::depthwise3x3(x, weight, bias, stride, gelu),
-        (kernel, groups) => unreachable!("the networks have no convolution of {kernel:?} in {groups} groups"),
+        (3, 1) => kernels::conv3x3(x, weight, bias, conv.stride, gelu),
+        (3, groups) if groups == channels_out => kernels::depthwise3x3(x, weight, bias, conv.stride, gelu),
+        (kernel, groups) => unreachable!("the networks have no convolution of {kernel} pixels in {groups} groups"),
     }
 }
 
@@ -74,15 +72,9 @@ impl ConvBnConfig {
 
     /// Creates the layer with unit batch statistics.
     pub fn init(&self, device: &Device) -> ConvBn {
-        let padding = self.kernel / 2;
         ConvBn {
-            c: Conv2dConfig::new(self.channels, [self.kernel, self.kernel])
-                .with_stride([self.stride, self.stride])
-                .with_groups(self.groups)
-                .with_padding(PaddingConfig2d::Explicit(padding, padding, padding, padding))
-                .with_bias(false)
-                .init(device),
-            bn: Some(BatchNormConfig::new(self.channels[1]).init(device)),
+            c: Conv2d::init_in_groups(self.channels, self.kernel, self.stride, self.groups, device),
+            bn: Some(BatchNorm::init(self.channels[1], device)),
         }
     }
 }
@@ -138,7 +130,7 @@ impl ConvBn {
 
 /// A batch normalization by its running statistics as `x · scale + shift`, each `[channels]`.
 fn scale_and_shift(bn: &BatchNorm) -> (Tensor<1>, Tensor<1>) {
-    let scale = bn.gamma.val() / (bn.running_var.value() + bn.epsilon).sqrt();
+    let scale = bn.gamma.val() / (bn.running_var.value() + BatchNorm::EPSILON).sqrt();
     let shift = bn.beta.val() - bn.running_mean.value() * scale.clone();
     (scale, shift)
 }
@@ -189,7 +181,7 @@ pub struct MlpConfig {
 impl MlpConfig {
     /// Creates the layers with random weights.
     pub fn init(&self, device: &Device) -> Mlp {
-        let layer = |pair: &[usize]| LinearConfig::new(pair[0], pair[1]).init(device);
+        let layer = |pair: &[usize]| Linear::init(pair[0], pair[1], device);
         Mlp { layers: self.features.windows(2).map(layer).collect() }
     }
 }

@@ -9,12 +9,11 @@ pub use cpu::{MaskDecoderCpu, PreparedImage};
 use std::ops::Range;
 
 use burn::module::Module;
-use burn::nn::conv::{ConvTranspose2d, ConvTranspose2dConfig};
-use burn::nn::{Embedding, EmbeddingConfig, Gelu};
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::common::{LayerNorm2d, LayerNorm2dConfig, Mlp, MlpConfig};
+use super::layers::{ConvTranspose2d, Embedding, Gelu};
 use super::transformer::{TwoWayTransformer, TwoWayTransformerConfig};
 use crate::kernels::{gelu, linear, matmul};
 
@@ -37,23 +36,21 @@ impl MaskDecoderConfig {
     pub fn init(&self, device: &Device) -> MaskDecoder {
         let dim = self.transformer.embedding_dim;
         let tokens = self.num_multimask_outputs + 1;
-        let upscale = |channels_in, channels_out| {
-            ConvTranspose2dConfig::new([channels_in, channels_out], [2, 2]).with_stride([2, 2]).init(device)
-        };
+        let upscale = |channels_in, channels_out| ConvTranspose2d::init([channels_in, channels_out], 2, device);
         let hypernetwork = MlpConfig { features: vec![dim, dim, dim, dim / 8] };
         let mut iou_features = vec![self.iou_head_hidden_dim; self.iou_head_depth + 1];
         iou_features[0] = dim;
         iou_features[self.iou_head_depth] = tokens;
         MaskDecoder {
             transformer: self.transformer.init(device),
-            iou_token: EmbeddingConfig::new(1, dim).init(device),
-            mask_tokens: EmbeddingConfig::new(tokens, dim).init(device),
+            iou_token: Embedding::init(1, dim, device),
+            mask_tokens: Embedding::init(tokens, dim, device),
             output_upscaling: (
                 upscale(dim, dim / 4),
                 LayerNorm2dConfig { channels: dim / 4 }.init(device),
-                Gelu::new(),
+                Gelu,
                 upscale(dim / 4, dim / 8),
-                Gelu::new(),
+                Gelu,
             ),
             output_hypernetworks_mlps: (0..tokens).map(|_| hypernetwork.init(device)).collect(),
             iou_prediction_head: MlpConfig { features: iou_features }.init(device),
@@ -185,8 +182,9 @@ impl MaskDecoder {
 /// - output: `[pixels · 4, channels_out]`
 fn spread(conv: &ConvTranspose2d, x: Tensor<2>, gelu: bool) -> Tensor<2> {
     let [pixels, channels_in] = x.dims();
-    let [_, channels_out] = conv.channels;
-    let weight = conv.weight.val().permute([0, 2, 3, 1]).reshape([channels_in, 4 * channels_out]);
+    let weight = conv.weight.val();
+    let [_, channels_out, ..] = weight.dims();
+    let weight = weight.permute([0, 2, 3, 1]).reshape([channels_in, 4 * channels_out]);
     let bias = conv.bias.as_ref().map(|bias| bias.val().repeat(&[4]));
     linear(x, weight, bias, gelu).reshape([pixels * 4, channels_out])
 }

@@ -4,6 +4,7 @@
 
 pub mod common;
 pub mod image_encoder;
+pub mod layers;
 pub mod mask_decoder;
 mod packing;
 pub mod prompt_encoder;

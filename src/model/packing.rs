@@ -1,16 +1,14 @@
 //! Weights of burn's layers as the CPU's kernels want them.
 
 use burn::module::Param;
-use burn::nn::{self, Linear};
 use burn::tensor::Tensor;
 
 use super::common::LayerNorm2d;
+use super::layers::{self, LAYER_NORM_EPSILON, Linear};
 use crate::kernels::cpu::{LayerNorm, PackedMatrix};
 
 /// LayerNorm2d's ε; see [`LayerNorm2d`].
 const LAYER_NORM_2D_EPSILON: f32 = 1e-6;
-/// burn's and PyTorch's default ε, which all other normalizations use.
-const LAYER_NORM_EPSILON: f32 = 1e-5;
 
 /// The values of a parameter on the CPU.
 pub fn values<const D: usize>(param: &Param<Tensor<D>>) -> Vec<f32> {
@@ -36,10 +34,10 @@ pub fn scaled_linear(linear: &Linear, scale: f32) -> PackedMatrix {
 }
 
 /// The layer normalization of transformers.
-pub fn layer_norm(norm: &nn::LayerNorm) -> LayerNorm {
+pub fn layer_norm(norm: &layers::LayerNorm) -> LayerNorm {
     let weight = values(&norm.gamma);
     let bias = bias_values(norm.beta.as_ref(), weight.len());
-    LayerNorm::new(&weight, &bias, LAYER_NORM_EPSILON)
+    LayerNorm::new(&weight, &bias, LAYER_NORM_EPSILON as f32)
 }
 
 /// SAM's layer normalization of images.

@@ -5,12 +5,11 @@
 use std::f64::consts::TAU;
 
 use burn::module::{Module, Param};
-use burn::nn::conv::{Conv2d, Conv2dConfig};
-use burn::nn::{Embedding, EmbeddingConfig, Gelu};
 use burn::tensor::{Device, Distribution, Int, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
 use super::common::{LayerNorm2d, LayerNorm2dConfig};
+use super::layers::{Conv2d, Embedding, Gelu};
 use crate::kernels::{gelu, linear};
 
 /// Sizes of a [`PromptEncoder`].
@@ -30,9 +29,9 @@ pub struct PromptEncoderConfig {
 impl PromptEncoderConfig {
     /// Creates the encoder with random weights.
     pub fn init(&self, device: &Device) -> PromptEncoder {
-        let embedding = || EmbeddingConfig::new(1, self.embed_dim).init(device);
+        let embedding = || Embedding::init(1, self.embed_dim, device);
         let conv = |channels_in, channels_out, kernel| {
-            Conv2dConfig::new([channels_in, channels_out], [kernel, kernel]).with_stride([kernel, kernel]).init(device)
+            Conv2d::init_in_groups([channels_in, channels_out], kernel, kernel, 1, device).with_bias()
         };
         let hidden = self.mask_in_chans;
         let normal = Distribution::Normal(0.0, 1.0);
@@ -49,10 +48,10 @@ impl PromptEncoderConfig {
             mask_downscaling: (
                 conv(1, hidden / 4, 2),
                 LayerNorm2dConfig { channels: hidden / 4 }.init(device),
-                Gelu::new(),
+                Gelu,
                 conv(hidden / 4, hidden, 2),
                 LayerNorm2dConfig { channels: hidden }.init(device),
-                Gelu::new(),
+                Gelu,
                 conv(hidden, self.embed_dim, 1),
             ),
             no_mask_embed: embedding(),
@@ -213,7 +212,7 @@ impl PromptEncoder {
 /// - output: `[batch, height / kernel, width / kernel, channels_out]`
 fn patch_conv(conv: &Conv2d, x: Tensor<4>) -> Tensor<4> {
     let [batch, height, width, channels_in] = x.dims();
-    let [kernel, _] = conv.kernel_size;
+    let kernel = conv.kernel;
     let [channels_out, _, _, _] = conv.weight.dims();
     let (rows, columns) = (height / kernel, width / kernel);
     let patches = x

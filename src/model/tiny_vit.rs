@@ -9,13 +9,12 @@ mod cpu;
 pub use cpu::TinyVitCpu;
 
 use burn::module::{Module, Param};
-use burn::nn::conv::{Conv2d, Conv2dConfig};
-use burn::nn::{Gelu, LayerNorm, LayerNormConfig, Linear, LinearConfig};
 use burn::tensor::activation::softmax;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
 use super::common::{ConvBn, ConvBnConfig, LayerNorm2d, LayerNorm2dConfig, conv2d_nhwc, linear, linear_gelu};
+use super::layers::{Conv2d, Gelu, LayerNorm, Linear};
 use crate::kernels::{gelu, matmul};
 
 /// Sizes of a [`TinyVit`].
@@ -119,15 +118,13 @@ impl TinyVitConfig {
                     .map(|&stride| PatchMerging::init(dims[stage], dims[stage + 1], stride, device)),
             })
             .collect();
-        let conv = |channels_in, kernel| {
-            Conv2dConfig::new([channels_in, self.out_channels], [kernel, kernel]).with_bias(false).init(device)
-        };
+        let conv = |channels_in, kernel| Conv2d::init([channels_in, self.out_channels], kernel, device);
         let norm = LayerNorm2dConfig { channels: self.out_channels };
         TinyVit {
             patch_embed: PatchEmbed {
                 seq: (
                     ConvBnConfig::pointwise(3, dims[0] / 2).init(device),
-                    Gelu::new(),
+                    Gelu,
                     ConvBnConfig::pointwise(dims[0] / 2, dims[0]).init(device),
                 ),
             },
@@ -325,9 +322,9 @@ impl TinyVitBlock {
             attn: Attention::init(dim, num_heads, window_size, device),
             local_conv: ConvBnConfig::depthwise(dim, 1).init(device),
             mlp: BlockMlp {
-                norm: LayerNormConfig::new(dim).init(device),
-                fc1: LinearConfig::new(dim, dim * mlp_ratio).init(device),
-                fc2: LinearConfig::new(dim * mlp_ratio, dim).init(device),
+                norm: LayerNorm::init(dim, device),
+                fc1: Linear::init(dim, dim * mlp_ratio, device),
+                fc2: Linear::init(dim * mlp_ratio, dim, device),
             },
         }
     }
@@ -380,9 +377,9 @@ pub struct Attention {
 impl Attention {
     fn init(dim: usize, num_heads: usize, window_size: usize, device: &Device) -> Self {
         Self {
-            norm: LayerNormConfig::new(dim).init(device),
-            qkv: LinearConfig::new(dim, 3 * dim).init(device),
-            proj: LinearConfig::new(dim, dim).init(device),
+            norm: LayerNorm::init(dim, device),
+            qkv: Linear::init(dim, 3 * dim, device),
+            proj: Linear::init(dim, dim, device),
             attention_biases: Param::from_tensor(Tensor::zeros([num_heads, window_size * window_size], device)),
             ab: None,
             num_heads,

@@ -6,12 +6,12 @@
 //! all prompts and broadcast.
 
 use burn::module::Module;
-use burn::nn::{LayerNorm, LayerNormConfig, Linear, LinearConfig};
 use burn::tensor::activation::{relu, softmax};
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::common::linear;
+use super::layers::{LayerNorm, Linear};
 use crate::kernels::matmul;
 
 /// Sizes of a [`TwoWayTransformer`].
@@ -35,7 +35,7 @@ impl TwoWayTransformerConfig {
     /// Creates the transformer with random weights.
     pub fn init(&self, device: &Device) -> TwoWayTransformer {
         let dim = self.embedding_dim;
-        let norm = || LayerNormConfig::new(dim).init(device);
+        let norm = || LayerNorm::init(dim, device);
         let cross = || Attention::init(dim, dim / ATTENTION_DOWNSAMPLE_RATE, self.num_heads, device);
         let layer = |index: usize| TwoWayAttentionBlock {
             self_attn: Attention::init(dim, dim, self.num_heads, device),
@@ -43,8 +43,8 @@ impl TwoWayTransformerConfig {
             cross_attn_token_to_image: cross(),
             norm2: norm(),
             mlp: MlpBlock {
-                lin1: LinearConfig::new(dim, self.mlp_dim).init(device),
-                lin2: LinearConfig::new(self.mlp_dim, dim).init(device),
+                lin1: Linear::init(dim, self.mlp_dim, device),
+                lin2: Linear::init(self.mlp_dim, dim, device),
             },
             norm3: norm(),
             norm4: norm(),
@@ -175,12 +175,12 @@ pub struct Attention {
 
 impl Attention {
     fn init(dim: usize, internal_dim: usize, num_heads: usize, device: &Device) -> Self {
-        let proj = || LinearConfig::new(dim, internal_dim).init(device);
+        let proj = || Linear::init(dim, internal_dim, device);
         Self {
             q_proj: proj(),
             k_proj: proj(),
             v_proj: proj(),
-            out_proj: LinearConfig::new(internal_dim, dim).init(device),
+            out_proj: Linear::init(internal_dim, dim, device),
             num_heads,
         }
     }

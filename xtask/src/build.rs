@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 use crate::process::{cargo, command, run, say};
-use crate::{fixed_width, root, samples, target, tools, weights};
+use crate::{fixed_width, root, samples, snip, target, tools, weights};
 
 /// How the wasm module is built.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,11 +54,14 @@ pub fn wasm(profile: Profile) -> Result<PathBuf> {
     tools::wasm_target()?;
     let bindgen = tools::wasm_bindgen()?;
     say(format!("Building the wasm module, profile {} (15 to 25 minutes the first time)", profile.name()));
+    // Of both crate types cargo would build without link-time optimisation.
     run(cargo().args([
-        "build",
+        "rustc",
         "--package",
         "umedsam",
         "--lib",
+        "--crate-type",
+        "cdylib",
         "--no-default-features",
         "--target",
         "wasm32-unknown-unknown",
@@ -71,13 +74,18 @@ pub fn wasm(profile: Profile) -> Result<PathBuf> {
         return Ok(folder);
     }
     say("Generating the JavaScript glue");
-    std::fs::remove_dir_all(&folder).ok();
-    run(command(bindgen.join("wasm-bindgen")).args(["--target", "web", "--out-dir"]).arg(&folder).arg(&module))?;
-    let relaxed = folder.join(RELAXED);
-    std::fs::rename(folder.join(FIXED_WIDTH), &relaxed)?;
+    // Renamed when all of it is there: an interrupted build leaves nothing that looks finished.
+    let partial = folder.with_extension("partial");
+    std::fs::remove_dir_all(&partial).ok();
+    run(command(bindgen.join("wasm-bindgen")).args(["--target", "web", "--out-dir"]).arg(&partial).arg(&module))?;
+    say("Taking out of the wasm module what nothing calls");
+    let (fixed_width, relaxed) = (partial.join(FIXED_WIDTH), partial.join(RELAXED));
+    let mut whole = walrus::Module::from_file(&fixed_width)?;
+    snip::snip(&mut whole)?;
+    whole.emit_wasm_file(&relaxed)?;
     if profile == Profile::Dist {
         say("Optimising the wasm module (some minutes)");
-        let unoptimised = folder.join("unoptimised.wasm");
+        let unoptimised = partial.join("unoptimised.wasm");
         std::fs::rename(&relaxed, &unoptimised)?;
         run(command(tools::npm()?.join(".bin/wasm-opt"))
             .args(["-O3", "--strip-debug", "--strip-producers"])
@@ -88,8 +96,9 @@ pub fn wasm(profile: Profile) -> Result<PathBuf> {
         std::fs::remove_file(unoptimised)?;
     }
     say("Deriving the module without relaxed SIMD");
-    let fixed_width = fixed_width::without_relaxed_simd(&std::fs::read(&relaxed)?)?;
-    std::fs::write(folder.join(FIXED_WIDTH), fixed_width)?;
+    std::fs::write(&fixed_width, fixed_width::without_relaxed_simd(&std::fs::read(&relaxed)?)?)?;
+    std::fs::remove_dir_all(&folder).ok();
+    std::fs::rename(partial, &folder)?;
     Ok(folder)
 }
 

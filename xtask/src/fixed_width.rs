@@ -5,7 +5,7 @@
 //! share their JavaScript glue.
 
 use anyhow::{Context, Result, bail};
-use walrus::ir::{BinaryOp, Binop, Instr, InstrLocId, InstrSeq, LocalGet, LocalSet, TernaryOp, UnaryOp, VisitorMut};
+use walrus::ir::{BinaryOp, Binop, Instr, InstrLocId, InstrSeq, LocalGet, LocalSet, TernaryOp, VisitorMut};
 use walrus::{LocalId, Module, ModuleLocals, ValType};
 use wasmparser::{Validator, WasmFeatures};
 
@@ -50,13 +50,21 @@ impl VisitorMut for Replacement<'_> {
     }
 }
 
+/// The fixed-width operation in place of a relaxed minimum or maximum, which LLVM makes of `f32x4_pmin` and its like.
+fn fixed_width_binary(op: BinaryOp) -> Option<BinaryOp> {
+    Some(match op {
+        BinaryOp::F32x4RelaxedMin => BinaryOp::F32x4PMin,
+        BinaryOp::F32x4RelaxedMax => BinaryOp::F32x4PMax,
+        BinaryOp::F64x2RelaxedMin => BinaryOp::F64x2PMin,
+        BinaryOp::F64x2RelaxedMax => BinaryOp::F64x2PMax,
+        _ => return None,
+    })
+}
+
 fn is_relaxed(instruction: &Instr) -> bool {
     match instruction {
         Instr::TernOp(operation) => matches!(operation.op, TernaryOp::F32x4RelaxedMadd),
-        Instr::Binop(operation) => matches!(operation.op, BinaryOp::F32x4RelaxedMin | BinaryOp::F32x4RelaxedMax),
-        Instr::Unop(operation) => {
-            matches!(operation.op, UnaryOp::I32x4RelaxedTruncF32x4S | UnaryOp::I32x4RelaxedTruncF32x4U)
-        }
+        Instr::Binop(operation) => fixed_width_binary(operation.op).is_some(),
         _ => false,
     }
 }
@@ -74,20 +82,7 @@ impl Replacement<'_> {
                     binary(BinaryOp::F32x4Add),
                 ]
             }
-            Instr::Binop(operation) if matches!(operation.op, BinaryOp::F32x4RelaxedMin) => {
-                vec![binary(BinaryOp::F32x4PMin)]
-            }
-            Instr::Binop(operation) if matches!(operation.op, BinaryOp::F32x4RelaxedMax) => {
-                vec![binary(BinaryOp::F32x4PMax)]
-            }
-            Instr::Unop(mut operation) => {
-                operation.op = match operation.op {
-                    UnaryOp::I32x4RelaxedTruncF32x4S => UnaryOp::I32x4TruncSatF32x4S,
-                    UnaryOp::I32x4RelaxedTruncF32x4U => UnaryOp::I32x4TruncSatF32x4U,
-                    other => other,
-                };
-                vec![Instr::Unop(operation)]
-            }
+            Instr::Binop(operation) => vec![binary(fixed_width_binary(operation.op).unwrap_or(operation.op))],
             other => vec![other],
         };
         instructions.into_iter().map(|instruction| (instruction, place)).collect()
@@ -140,7 +135,8 @@ mod tests {
         let mut module = Module::default();
         let argument = module.locals.add(ValType::V128);
         let mut function = FunctionBuilder::new(&mut module.types, &[ValType::V128], &[ValType::V128]);
-        function.func_body().local_get(argument).local_get(argument).binop(BinaryOp::F64x2RelaxedMin);
+        let mut body = function.func_body();
+        body.local_get(argument).local_get(argument).local_get(argument).tern_op(TernaryOp::F64x2RelaxedMadd);
         let function = function.finish(vec![argument], &mut module.funcs);
         module.exports.add("f", function);
         assert!(without_relaxed_simd(&module.emit_wasm()).is_err());

@@ -9,6 +9,7 @@ pub mod process;
 pub mod samples;
 pub mod server;
 pub mod sizes;
+pub mod snip;
 pub mod study;
 pub mod tools;
 pub mod weights;

@@ -92,6 +92,9 @@ enum Command {
         /// On WebGPU by an emulated GPU: minutes per round
         #[arg(long, conflicts_with = "gpu")]
         emulated: bool,
+        /// Instead, time the library natively, beside PyTorch on as many threads
+        #[arg(long, conflicts_with_all = ["gpu", "emulated", "dev", "json"])]
+        native: bool,
     },
     /// Time the page on the CPU and print the module's size and peak memory
     Measure,
@@ -114,7 +117,8 @@ fn main() -> Result<()> {
         }
         Command::Webgpu => page_test(Profile::Dist, &["--ignored", "webgpu_full_size"]),
         Command::Measure => measure(),
-        Command::Bench { rounds, json, dev, gpu, emulated } => {
+        Command::Bench { rounds, native: true, .. } => bench::native(rounds),
+        Command::Bench { rounds, json, dev, gpu, emulated, native: false } => {
             let device = if gpu {
                 "gpu"
             } else if emulated {

@@ -11,7 +11,7 @@ use crate::process::{cargo, command, run, say};
 use crate::{root, target, weights};
 
 /// Name, options as `umedsam eval --uncertainty` takes them, decodes and encodes per box and image.
-const ENSEMBLES: [(&str, &str, usize, usize); 8] = [
+const ENSEMBLES: [(&str, &str, usize, usize); 10] = [
     ("single pass", "none", 1, 1),
     ("multimask hypotheses", "samples=0,multimask=0.5", 1, 1),
     ("box jitter, K = 4", "samples=4,jitter=5", 5, 1),
@@ -19,7 +19,9 @@ const ENSEMBLES: [(&str, &str, usize, usize); 8] = [
     ("box jitter of 8 pixels, K = 8", "samples=8,jitter=8", 9, 1),
     ("box jitter, K = 8, and multimask", "samples=8,jitter=5,multimask=0.25", 9, 1),
     ("flips", "samples=0,flips=true", 3, 3),
+    ("box jitter, K = 2, and flips", "samples=2,jitter=5,flips=true", 9, 3),
     ("box jitter, K = 2, flips and multimask", "samples=2,jitter=5,multimask=0.25,flips=true", 9, 3),
+    ("box jitter, K = 8, and flips", "samples=8,jitter=5,flips=true", 27, 3),
 ];
 
 /// Boxes of an image that the study looks at: images with dozens of nuclei would take most of its time.
@@ -71,9 +73,9 @@ pub fn calibrate() -> Result<()> {
     weights::ensure(&["f32", "f16"], None)
 }
 
-/// Compares the ensembles and measures the default on all boxes. Without `flips`, ensembles with more than one encode are left out.
+/// Compares the ensembles with our own weights, measures the default on all boxes, and tries a temperature for every modality. Without `flips`, ensembles
+/// with more than one encode are left out.
 pub fn study(flips: bool) -> Result<()> {
-    weights::ensure(&["f32", "f16"], None)?;
     let umedsam = umedsam()?;
     let folder = target().join("study");
     std::fs::create_dir_all(&folder)?;
@@ -91,26 +93,104 @@ pub fn study(flips: bool) -> Result<()> {
                 .args(["--embeddings".as_ref(), embeddings().as_os_str()]))?;
             evaluate(&umedsam, &calibrated, options, &report, &["--boxes-per-image", BOXES_PER_IMAGE])?;
         }
-        rows.push((name, decodes, encodes, read(&report)?));
+        let consensus = folder.join(format!("{options}-consensus.json"));
+        if !consensus.exists() {
+            let calibrated = folder.join(format!("{options}.safetensors"));
+            let extra = ["--boxes-per-image", BOXES_PER_IMAGE, "--mask", "consensus"];
+            evaluate(&umedsam, &calibrated, options, &consensus, &extra)?;
+        }
+        rows.push(Row { name, decodes, encodes, report: read(&report)?, consensus: read(&consensus)? });
     }
     say("The default, on all boxes");
     let default = folder.join("default.json");
-    evaluate(&umedsam, &weights::path("f32"), "default", &default, &[])?;
+    evaluate(&umedsam, &weights::own(), "default", &default, &[])?;
     let raw = folder.join("raw.json");
-    evaluate(&umedsam, &weights::path("f32"), "none", &raw, &["--uncalibrated"])?;
+    evaluate(&umedsam, &weights::own(), "none", &raw, &["--uncalibrated"])?;
     let consensus = folder.join("consensus.json");
-    evaluate(&umedsam, &weights::path("f32"), "default", &consensus, &["--mask", "consensus"])?;
+    evaluate(&umedsam, &weights::own(), "default", &consensus, &["--mask", "consensus"])?;
 
     let mut text = comparison(&rows);
     text.push_str(&by_modality(&read(&default)?, &read(&raw)?, &read(&consensus)?));
+    text.push_str(&temperature_per_modality(&umedsam, &folder)?);
     replace_in(&root().join("docs/uncertainty.md"), MARKS, &text)
+}
+
+/// An ensemble, measured with the network's mask and with its own consensus.
+struct Row {
+    name: &'static str,
+    decodes: usize,
+    encodes: usize,
+    report: Value,
+    consensus: Value,
+}
+
+/// Calibrates the default on each modality's images alone, and measures it on the same modality beside the calibration on all of them.
+fn temperature_per_modality(umedsam: &Path, folder: &Path) -> Result<String> {
+    let mut text = format!(
+        "### A calibration for every modality, beside the one on all images, at most {BOXES_PER_IMAGE} boxes per image\n\n\
+         | | images to calibrate, to measure | temperature, bias | ECE, one for all | ECE, its own | NLL, one for all | NLL, its own | FNR, FPR at α 0.1, its own |\n\
+         |---|---|---|---|---|---|---|---|\n"
+    );
+    let general = read(&folder.join("samples=8,jitter=5.json"))?;
+    for (name, group) in general["modalities"].as_object().context("a report by modality")? {
+        let alone = folder.join("modality").join(name);
+        // A folder that holds the modality's and no other.
+        for split in ["calib", "val"] {
+            std::fs::create_dir_all(alone.join(split))?;
+            let link = alone.join(split).join(name);
+            std::fs::remove_file(&link).ok();
+            std::os::unix::fs::symlink(std::fs::canonicalize(data(split)?.join(name))?, link)?;
+        }
+        let [weights, json, report] =
+            ["calibrated.safetensors", "calibration.json", "report.json"].map(|file| alone.join(file));
+        if !report.exists() {
+            say(format!("{name} calibrated alone"));
+            run(command(umedsam)
+                .args(["calibrate", "--uncertainty", "default", "--boxes-per-image", BOXES_PER_IMAGE, "--weights"])
+                .arg(weights::own())
+                .args(["--data".as_ref(), alone.join("calib").as_os_str(), "--out".as_ref(), weights.as_os_str()])
+                .args(["--json".as_ref(), json.as_os_str(), "--embeddings".as_ref(), embeddings().as_os_str()]))?;
+            let extra = ["--boxes-per-image", BOXES_PER_IMAGE];
+            evaluate_on(umedsam, &weights, &alone.join("val"), "default", &report, &extra)?;
+        }
+        let (calibration, own) = (read(&json)?, read(&report)?);
+        let (scaling, own) = (&calibration["settings"][0]["scaling"], &own["overall"]);
+        let risk = |kind: &str| own["conformal"]["0.1"][kind].as_f64().unwrap_or(f64::NAN);
+        let _ = writeln!(
+            text,
+            "| {name} | {}, {} | {:.2}, {:+.2} | {:.4} | {:.4} | {:.4} | {:.4} | {:.3}, {:.3} |",
+            calibration["data"]["cases"],
+            own["n"],
+            number(scaling, "temperature"),
+            number(scaling, "bias"),
+            number(group, "ece"),
+            number(own, "ece"),
+            number(group, "nll"),
+            number(own, "nll"),
+            risk("fnr"),
+            risk("fpr"),
+        );
+    }
+    text.push('\n');
+    Ok(text)
 }
 
 /// Evaluates weights on `val`.
 pub fn evaluate(umedsam: &Path, weights: &Path, options: &str, report: &Path, extra: &[&str]) -> Result<()> {
+    evaluate_on(umedsam, weights, &data("val")?, options, report, extra)
+}
+
+fn evaluate_on(
+    umedsam: &Path,
+    weights: &Path,
+    data: &Path,
+    options: &str,
+    report: &Path,
+    extra: &[&str],
+) -> Result<()> {
     run(command(umedsam)
         .args(["eval".as_ref(), "--weights".as_ref(), weights.as_os_str()])
-        .args(["--data".as_ref(), data("val")?.as_os_str(), "--report".as_ref(), report.as_os_str()])
+        .args(["--data".as_ref(), data.as_os_str(), "--report".as_ref(), report.as_os_str()])
         .args(["--html".as_ref(), report.with_extension("html").as_os_str()])
         .args(["--embeddings".as_ref(), embeddings().as_os_str()])
         .args(["--uncertainty", options])
@@ -127,14 +207,14 @@ pub fn number(group: &Value, path: &str) -> f64 {
     path.split('/').fold(group, |value, key| &value[key]).as_f64().unwrap_or(f64::NAN)
 }
 
-fn comparison(rows: &[(&str, usize, usize, Value)]) -> String {
+fn comparison(rows: &[Row]) -> String {
     let mut text = format!(
         "### Ensembles compared, each with its own calibration, at most {BOXES_PER_IMAGE} boxes per image\n\n\
          | ensemble | decodes | encodes | ECE | worst modality's | NLL | AUROC | AURC | against single pass | E-AURC | UEO | \\|expected − true DSC\\| | \
-         FNR, FPR at α 0.05 | FNR, FPR at α 0.1 |\n|---|---|---|---|---|---|---|---|---|---|---|---|---|---|\n"
+         FNR, FPR at α 0.05 | FNR, FPR at α 0.1 | DSC of the consensus mask | its AURC |\n|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|\n"
     );
-    let single = rows.first().map_or(f64::NAN, |(.., report)| number(&report["overall"], "aurc"));
-    for (name, decodes, encodes, report) in rows {
+    let single = rows.first().map_or(f64::NAN, |row| number(&row.report["overall"], "aurc"));
+    for Row { name, decodes, encodes, report, consensus } in rows {
         let overall = &report["overall"];
         let (worst, worst_ece) = worst_modality(report);
         let risks = |alpha: &str| {
@@ -143,7 +223,7 @@ fn comparison(rows: &[(&str, usize, usize, Value)]) -> String {
         };
         let _ = writeln!(
             text,
-            "| {name} | {decodes} | {encodes} | {:.4} | {worst_ece:.3} {worst} | {:.4} | {:.4} | {:.5} | {:+.1} % | {:.5} | {:.3} | {:.4} | {} | {} |",
+            "| {name} | {decodes} | {encodes} | {:.4} | {worst_ece:.3} {worst} | {:.4} | {:.4} | {:.5} | {:+.1} % | {:.5} | {:.3} | {:.4} | {} | {} | {:.4} | {:.5} |",
             number(overall, "ece"),
             number(overall, "nll"),
             number(overall, "auroc"),
@@ -154,6 +234,8 @@ fn comparison(rows: &[(&str, usize, usize, Value)]) -> String {
             number(overall, "expected_dsc_mae"),
             risks("0.05"),
             risks("0.1"),
+            number(&consensus["overall"], "dsc"),
+            number(&consensus["overall"], "aurc"),
         );
     }
     text.push('\n');
@@ -203,6 +285,7 @@ fn by_modality(report: &Value, raw: &Value, consensus: &Value) -> String {
             risks("0.1"),
         );
     }
+    text.push('\n');
     text
 }
 

@@ -9,15 +9,13 @@
 use std::ops::Range;
 use std::sync::OnceLock;
 
-use burn::nn::Linear;
-use burn::nn::conv::ConvTranspose2d;
-
 use super::{MaskDecoder, MaskOutput};
 use crate::kernels::cpu::{
     Attended, LayerNorm, PackedMatrix, Residual, SharedSlice, TILE, TokenKeys, TokenQueries, Upscaling, for_each_chunk,
     for_each_task, gemm, with_scratch,
 };
 use crate::model::common::Mlp;
+use crate::model::layers::{ConvTranspose2d, Linear};
 use crate::model::packing::{bias_values, layer_norm, layer_norm_2d, linear, scaled_linear, values};
 use crate::model::transformer::{Attention, TwoWayAttentionBlock};
 

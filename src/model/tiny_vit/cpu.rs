@@ -3,12 +3,11 @@
 //! The network is [`super::TinyVit`]'s; what differs is that a block is one pass over its map, so that hidden activations of four times the
 //! map's size never exist, and that weights are packed once for the processor's vectors.
 
-use burn::nn::conv::Conv2d;
-
 use super::{Attention, Block, ConvBn, PatchMerging, TinyVit, TinyVitBlock};
 use crate::kernels::cpu::{
     Depthwise, MbConv, Mlp, Neck, PackedMatrix, Residual, WindowAttention, WindowAttentionWeights, gemm, pack_conv3x3,
 };
+use crate::model::layers::Conv2d;
 use crate::model::packing::{bias_values, layer_norm, layer_norm_2d, linear, values};
 
 /// A folded [`TinyVit`] with its weights packed.
@@ -141,7 +140,7 @@ fn pointwise(conv: &Conv2d) -> PackedMatrix {
 
 fn depthwise(conv: &ConvBn) -> Depthwise {
     let [channels, ..] = conv.c.weight.dims();
-    Depthwise::new(&values(&conv.c.weight), &bias_values(conv.c.bias.as_ref(), channels), conv.c.stride[0])
+    Depthwise::new(&values(&conv.c.weight), &bias_values(conv.c.bias.as_ref(), channels), conv.c.stride)
 }
 
 fn merging(merging: &PatchMerging) -> MbConv {
