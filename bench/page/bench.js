@@ -1,6 +1,6 @@
 /**
  * `?mode=fresh&engine=umedsam|ort`: what a first visit costs, once. `?mode=warm&rounds=N`: both engines in turn, after a warm-up.
- * `&threads=N` are onnxruntime-web's; `&device=webgpu`; `&module=umedsam_bg.wasm` is umedsam's module, by default the one it chooses itself.
+ * `&threads=N` are onnxruntime-web's; `&device=webgpu`; `&brief` leaves out what needs many decodes, for an emulated GPU; `&module=umedsam_bg.wasm` is umedsam's module, by default the one it chooses itself.
  */
 
 import { wasmBytes } from "./memory.js";
@@ -10,6 +10,7 @@ const query = new URLSearchParams(location.search);
 const threads = Number(query.get("threads") ?? 1);
 const device = query.get("device") ?? "cpu";
 const module = query.get("module");
+const brief = query.has("brief");
 /** Around the heart of the sample. */
 const BOX = [103, 79, 159, 135];
 
@@ -63,16 +64,11 @@ async function fresh() {
   const [encode_first] = await timed(() => running.encode(pixels));
   const [decode_first] = await timed(() => running.decode([BOX]));
   const first_mask = performance.now() - begin;
-  await running.decode(boxes(16));
-  await running.uncertainty(BOX);
-  const peak_memory = wasmBytes();
-  return { engine, load, encode_first, decode_first, first_mask, peak_memory, process_memory: await processMemory() };
-}
-
-/** What the browser says this page holds once it has collected garbage, wasm and JavaScript; null where it does not tell. */
-async function processMemory() {
-  const measure = performance.measureUserAgentSpecificMemory?.();
-  return measure === undefined ? null : (await measure.catch(() => null))?.bytes ?? null;
+  if (!brief) {
+    await running.decode(boxes(16));
+    await running.uncertainty(BOX);
+  }
+  return { engine, load, encode_first, decode_first, first_mask, peak_memory: wasmBytes() };
 }
 
 /** Name of the GPU adapter, and whether it is a real one; null without WebGPU. */
@@ -94,8 +90,7 @@ async function warm() {
   const measures = {
     encode: (engine) => engine.encode(pixels),
     decode_1: (engine) => engine.decode([BOX]),
-    decode_16: (engine) => engine.decode(boxes(16)),
-    uncertainty_8: (engine) => engine.uncertainty(BOX),
+    ...(brief ? {} : { decode_16: (engine) => engine.decode(boxes(16)), uncertainty_8: (engine) => engine.uncertainty(BOX) }),
   };
   const times = {};
   for (const [name, action] of Object.entries(measures)) {
@@ -112,7 +107,7 @@ async function warm() {
 
 /** How far the engines agree, so that a fast wrong answer cannot win: DSC of each box's masks, and the largest difference of the predicted IoU. */
 async function compare(running) {
-  const all = [BOX, ...boxes(16)];
+  const all = brief ? [BOX] : [BOX, ...boxes(16)];
   const [ours, theirs] = [await running.umedsam.decode(all), await running.ort.decode(all)];
   const dsc = ours.map(({ mask }, index) => {
     let [both, sum] = [0, 0];

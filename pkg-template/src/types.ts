@@ -72,7 +72,7 @@ export interface Progress {
 export type WeightsSource = string | URL | Response | Blob | ArrayBuffer | ArrayBufferView;
 
 export interface LoadOptions {
-  /** A `.safetensors` file made by `umedsam train` or `umedsam convert`; by default the one in this package, whose SHA-256 is checked. */
+  /** A `.safetensors` file made by `umedsam train` or `umedsam convert`; by default the one in this package, whose SHA-256 is checked in a secure context. */
   readonly weights?: WeightsSource;
   /** Default `"auto"`. */
   readonly device?: DeviceRequest;

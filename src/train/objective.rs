@@ -192,14 +192,19 @@ impl Trainee {
 
     /// The gradient of a batch's loss, and the loss.
     ///
-    /// On the CPU each example is worked on by itself, several at the same time: a loss is a mean over its batch, so that the mean of the
+    /// With `jobs` each example is worked on by itself, so many at the same time, as is best on the CPU: a loss is a mean over its batch, so that the mean of the
     /// examples' gradients is the batch's, and small tensors of several examples keep more cores busy than large ones of one.
-    pub fn gradients(&self, batch: &[Example], config: &LossConfig, jobs: usize) -> (GradientsParams, LossValues) {
-        if jobs == 1 {
+    pub fn gradients(
+        &self,
+        batch: &[Example],
+        config: &LossConfig,
+        jobs: Option<usize>,
+    ) -> (GradientsParams, LossValues) {
+        let Some(jobs) = jobs else {
             let losses = self.loss(batch, config);
             let values = losses.values();
             return (GradientsParams::from_grads(losses.total.backward(), self), values);
-        }
+        };
         let share = 1.0 / batch.len() as f64;
         let results = parallel::map(batch, jobs, |example| {
             let own = self.with_own_graph();
@@ -297,7 +302,7 @@ mod tests {
         let mut optimizer = AdamWConfig::new().init();
         let mut trainee = trainee;
         for _ in 0..steps {
-            let (gradients, _) = trainee.gradients(&batch, &config, 1);
+            let (gradients, _) = trainee.gradients(&batch, &config, None);
             trainee = optimizer.step(3e-3, trainee, gradients);
         }
         let dice = trainee.loss(&batch, &config).values().region;
@@ -337,8 +342,8 @@ mod tests {
         let side = batch[0].mask.len().isqrt();
         batch.iter_mut().for_each(|example| example.distance = Some(signed_distance(&example.mask, side)));
         let config = LossConfig { boundary: 0.3, ..Default::default() };
-        let (whole, values) = trainee.gradients(&batch, &config, 1);
-        let (parts, mean) = trainee.gradients(&batch, &config, 2);
+        let (whole, values) = trainee.gradients(&batch, &config, None);
+        let (parts, mean) = trainee.gradients(&batch, &config, Some(2));
         assert!((values.total - mean.total).abs() < 1e-5 && values.boundary != 0.0);
         assert!((values.region - mean.region).abs() < 1e-6);
         struct Compare<'a>(&'a GradientsParams, &'a GradientsParams, usize);
@@ -354,7 +359,7 @@ mod tests {
         trainee.visit(&mut compare);
         assert_eq!(compare.2, whole.len());
         // In the same order whatever the number of threads.
-        let (again, _) = trainee.gradients(&batch, &config, 7);
+        let (again, _) = trainee.gradients(&batch, &config, Some(7));
         let sigma = trainee.weighting.sigma.id;
         again.get::<1>(sigma).unwrap().into_data().assert_eq(&parts.get::<1>(sigma).unwrap().into_data(), true);
     }

@@ -178,8 +178,8 @@ pub fn train(
         examples: &examples,
         validation: &validation,
         jobs: match config.device {
-            TrainDevice::Cpu => std::thread::available_parallelism().map_or(1, usize::from),
-            _ => 1,
+            TrainDevice::Cpu => Some(std::thread::available_parallelism().map_or(1, usize::from)),
+            _ => None,
         },
     };
     let log = Log::open(&settings.out.join(LOG), is_resumed.then_some(state.step))?;
@@ -193,7 +193,8 @@ struct Run<'a> {
     metadata: Metadata,
     examples: &'a Examples<'a>,
     validation: &'a [Example],
-    jobs: usize,
+    /// Examples worked on at the same time on the CPU; a GPU takes a batch as a whole.
+    jobs: Option<usize>,
 }
 
 impl Run<'_> {
@@ -320,7 +321,7 @@ impl Run<'_> {
         if self.validation.is_empty() {
             return self.export(trainee.network, state, None);
         }
-        let scores = scores(&trainee, self.validation, &self.config.loss, self.jobs);
+        let scores = scores(&trainee, self.validation, &self.config.loss, self.jobs.unwrap_or(1));
         let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
         let mut by_modality: BTreeMap<String, Vec<f64>> = BTreeMap::new();
         for (example, (dsc, _)) in self.validation.iter().zip(&scores) {

@@ -193,6 +193,23 @@ impl Page {
         Ok(())
     }
 
+    /// The most memory that a page's process has held so far, in bytes, as Linux tells; the browser's spare process stays below.
+    pub fn renderer_peak_bytes(&self) -> Option<u64> {
+        let processes = std::fs::read_dir("/proc").ok()?.flatten();
+        let ids = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+        let is_ours = |id: u32| {
+            let command = std::fs::read_to_string(format!("/proc/{id}/cmdline")).unwrap_or_default();
+            command.contains("--type=renderer")
+                && std::iter::successors(Some(id), |&id| parent(id)).any(|id| id == self.chromedriver.id())
+        };
+        let peak = |id: u32| {
+            let status = std::fs::read_to_string(format!("/proc/{id}/status")).ok()?;
+            let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+            Some(line.trim().strip_suffix(" kB")?.parse::<u64>().ok()? * 1024)
+        };
+        ids.filter(|&id| is_ours(id)).filter_map(peak).max()
+    }
+
     /// Messages of the browser's log of a kind (`browser` or `performance`) since the last call.
     pub async fn log(&self, kind: &str) -> Result<Vec<Value>> {
         let answer =
@@ -208,6 +225,13 @@ impl Page {
         std::fs::remove_dir_all(&self.downloads).ok();
         Ok(())
     }
+}
+
+/// The process that started another, on Linux.
+fn parent(id: u32) -> Option<u32> {
+    let status = std::fs::read_to_string(format!("/proc/{id}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("PPid:"))?;
+    line.trim().parse().ok().filter(|&parent| parent > 1)
 }
 
 /// ChromeDriver's command for its logs.

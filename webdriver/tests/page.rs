@@ -353,15 +353,25 @@ fn one_pixel() -> Result<PathBuf> {
 #[tokio::test]
 #[ignore = "minutes on an emulated adapter: cargo xtask webgpu"]
 async fn webgpu_full_size() -> Result<()> {
-    let page = Page::open("?device=webgpu", 1280, 1000).await?;
-    let result = async {
-        page.wait_for_results(1, 1500).await?;
-        page.screenshot("webgpu").await?;
-        print_run(&page).await
+    let mut maps = Vec::new();
+    for device in ["webgpu", "cpu"] {
+        let page = Page::open(&format!("?device={device}"), 1280, 1000).await?;
+        let result = async {
+            page.wait_for_results(1, 1500).await?;
+            page.screenshot(&format!("full-size-{device}")).await?;
+            print_run(&page).await?;
+            map_alpha(&page).await
+        }
+        .await;
+        page.close().await?;
+        maps.push(result?);
     }
-    .await;
-    page.close().await?;
-    result
+    let [webgpu, cpu] = [&maps[0], &maps[1]];
+    ensure!(webgpu.len() == cpu.len(), "maps of {} and {} pixels", webgpu.len(), cpu.len());
+    let largest = webgpu.iter().zip(cpu).map(|(a, b)| a.abs_diff(*b)).max();
+    println!("largest difference of the uncertainty maps as drawn: {largest:?} of 255");
+    ensure!(largest.is_some_and(|largest| largest <= 4), "WebGPU's uncertainty map is another one");
+    Ok(())
 }
 
 /// `cargo xtask measure`

@@ -32,6 +32,7 @@ pub fn own_weights() -> Result<()> {
         .args(["calibrate".as_ref(), "--weights".as_ref(), folder.join("best.safetensors").as_os_str()])
         .args(["--data".as_ref(), data("calib")?.as_os_str(), "--out".as_ref(), weights::own().as_os_str()])
         .args(["--embeddings".as_ref(), embeddings().as_os_str()])
+        .args(["--uncertainty", "default", "--uncertainty", "none", "--uncertainty", "samples=8,jitter=5,flips=true"])
         .args(["--boxes-per-image", "6", "--description"])
         .arg("open 2D images of ten modalities (the project's calib split), boxes loosened by 0–5 px"))?;
     measure()

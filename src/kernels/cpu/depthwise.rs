@@ -2,6 +2,7 @@
 
 use super::gelu::gelu_of;
 use super::simd::{Isa, Kernel, Simd};
+#[cfg(test)]
 use super::threads::for_each_chunk;
 
 /// Neighbouring outputs that are computed together: they share the taps' weights and most inputs.
@@ -42,6 +43,7 @@ impl Depthwise {
         self.stride
     }
 
+    #[cfg(test)]
     /// Convolves a map, on all threads.
     ///
     /// # Shapes

@@ -1,6 +1,7 @@
 //! Layer normalization of rows.
 
 use super::simd::{Isa, Kernel, Simd};
+#[cfg(test)]
 use super::threads::for_each_chunk;
 
 /// The parameters of a layer normalization, for an instruction set.
@@ -23,11 +24,13 @@ impl LayerNorm {
         Self { isa, weight: weight.to_vec(), bias: bias.to_vec(), epsilon }
     }
 
+    #[cfg(test)]
     /// Values in a row.
     pub fn channels(&self) -> usize {
         self.weight.len()
     }
 
+    #[cfg(test)]
     /// Normalizes each row, on all threads.
     ///
     /// # Shapes

@@ -20,6 +20,7 @@ pub struct Mlp {
 }
 
 impl Mlp {
+    #[cfg(test)]
     /// Applies the block in place, on all threads.
     ///
     /// # Shapes
