@@ -1,6 +1,8 @@
 //! The wasm library in a real browser: run by `cargo xtask test` with `wasm-bindgen-test` in headless Chromium.
 #![cfg(target_family = "wasm")]
 
+#[path = "support/gpu_kernels.rs"]
+mod gpu_kernels;
 #[path = "support/images.rs"]
 mod images;
 

@@ -59,6 +59,7 @@ impl OpenDevice {
     /// # Errors
     /// [`Error::DeviceUnavailable`] if WebGPU was asked for by name and is not there or computes wrongly.
     pub async fn open(request: DeviceRequest) -> Result<Self> {
+        super::start();
         if request == DeviceRequest::Cpu {
             return Ok(Self::cpu("asked for".into()));
         }

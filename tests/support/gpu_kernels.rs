@@ -1,0 +1,116 @@
+//! The WebGPU kernels against plain loops, at sizes that are no multiple of anything.
+
+use burn::tensor::{Device, Tensor, TensorData};
+use umedsam::kernels::{conv3x3, depthwise3x3, linear, matmul};
+use umedsam::web::device::{DeviceRequest, OpenDevice};
+use wasm_bindgen_test::wasm_bindgen_test;
+
+/// Values that repeat late.
+fn values(count: usize, seed: usize) -> Vec<f32> {
+    (0..count).map(|index| ((index * 7919 + seed * 104_729) % 2003) as f32 / 1001.5 - 1.0).collect()
+}
+
+fn tensor<const D: usize>(values: &[f32], shape: [usize; D], device: &Device) -> Tensor<D> {
+    Tensor::from_data(TensorData::new(values.to_vec(), shape), device)
+}
+
+async fn check<const D: usize>(what: &str, actual: Tensor<D>, expected: &[f32]) {
+    let actual: Vec<f32> = actual.into_data_async().await.unwrap().try_into_vec().unwrap();
+    assert_eq!(actual.len(), expected.len(), "{what}");
+    let largest = expected.iter().fold(1e-3f32, |largest, value| largest.max(value.abs()));
+    for (index, (actual, expected)) in actual.iter().zip(expected).enumerate() {
+        assert!((actual - expected).abs() <= 1e-5 * largest, "{what}: value {index} is {actual}, not {expected}");
+    }
+}
+
+/// The GELU by its integral, in double precision: Simpson's rule from 0.
+fn gelu(x: f32) -> f32 {
+    const STEPS: usize = 400;
+    let (x, step) = (f64::from(x), f64::from(x) / STEPS as f64);
+    let density = |at: f64| (-at * at / 2.0).exp() / (2.0 * std::f64::consts::PI).sqrt();
+    let weight = |index: usize| if index == 0 || index == STEPS { 1.0 } else { 2.0 + 2.0 * (index % 2) as f64 };
+    let integral = (0..=STEPS).map(|index| weight(index) * density(index as f64 * step)).sum::<f64>() * step / 3.0;
+    (x * (0.5 + integral)) as f32
+}
+
+fn product(a: &[f32], b: &[f32], [rows, depth, columns]: [usize; 3]) -> Vec<f32> {
+    let value = |row: usize, column: usize| (0..depth).map(|k| a[row * depth + k] * b[k * columns + column]).sum();
+    (0..rows * columns).map(|index| value(index / columns, index % columns)).collect()
+}
+
+#[wasm_bindgen_test]
+async fn kernels_of_any_size() {
+    let device = OpenDevice::open(DeviceRequest::Webgpu).await.unwrap().device;
+
+    for size in [[1, 1, 1], [3, 40, 5], [65, 17, 130], [130, 64, 63]] {
+        let [rows, depth, columns] = size;
+        let (a, b) = (values(2 * rows * depth, 1), values(depth * columns, 2));
+        let expected: Vec<f32> = a.chunks(rows * depth).flat_map(|a| product(a, &b, size)).collect();
+        let (left, right) = (tensor(&a, [2, rows, depth], &device), tensor(&b, [1, depth, columns], &device));
+        check(&format!("{size:?}, one matrix repeated"), matmul(left, right), &expected).await;
+
+        let b_transposed: Vec<f32> =
+            (0..depth * columns).map(|index| b[index % depth * columns + index / depth]).collect();
+        let a_transposed: Vec<f32> = (0..rows * depth).map(|index| a[index % rows * depth + index / rows]).collect();
+        let left = tensor(&a_transposed, [1, 1, depth, rows], &device).swap_dims(2, 3);
+        let right = tensor(&b_transposed, [1, 1, columns, depth], &device).swap_dims(2, 3);
+        check(&format!("{size:?}, both transposed"), matmul(left, right), &expected[..rows * columns]).await;
+
+        let bias = values(columns, 3);
+        let with_bias = |gelu: &dyn Fn(f32) -> f32| -> Vec<f32> {
+            expected.iter().enumerate().map(|(index, value)| gelu(value + bias[index % columns])).collect()
+        };
+        for (name, with_gelu, expected) in
+            [("linear", false, with_bias(&|value| value)), ("linear with GELU", true, with_bias(&gelu))]
+        {
+            let x = tensor(&a, [2, rows, depth], &device);
+            let (weight, bias) = (tensor(&b, [depth, columns], &device), tensor(&bias, [columns], &device));
+            check(&format!("{name} {size:?}"), linear(x, weight, Some(bias), with_gelu), &expected).await;
+        }
+    }
+
+    for (height, width, stride) in [(1, 1, 1usize), (5usize, 7usize, 1), (6, 9, 2), (7, 4, 2)] {
+        let (batch, channels, channels_out) = (2, 3, 4);
+        let (rows, columns) = (height.div_ceil(stride), width.div_ceil(stride));
+        let x = values(batch * height * width * channels, 4);
+        let at = |image: usize, y: usize, x_: usize, channel: usize| match (1..=height).contains(&y)
+            && (1..=width).contains(&x_)
+        {
+            true => x[((image * height + y - 1) * width + x_ - 1) * channels + channel],
+            false => 0.0,
+        };
+        let input = || tensor(&x, [batch, height, width, channels], &device);
+        let pixels = || {
+            (0..batch * rows * columns)
+                .map(|pixel| (pixel / columns / rows, pixel / columns % rows * stride, pixel % columns * stride))
+        };
+        let name = format!("{height}×{width} by stride {stride}");
+
+        let weight = values(channels_out * channels * 9, 5);
+        let expected: Vec<f32> = pixels()
+            .flat_map(|(image, y, x)| (0..channels_out).map(move |output| (image, y, x, output)))
+            .map(|(image, y, x, output)| {
+                let taps = (0..channels * 9).map(|tap| (tap, tap / 9, tap % 9 / 3, tap % 3));
+                taps.map(|(tap, channel, dy, dx)| {
+                    at(image, y + dy, x + dx, channel) * weight[output * channels * 9 + tap]
+                })
+                .sum()
+            })
+            .collect();
+        let kernel = tensor(&weight, [channels_out, channels, 3, 3], &device);
+        check(&format!("convolution of {name}"), conv3x3(input(), kernel, None, stride, false), &expected).await;
+
+        let (weight, bias) = (values(channels * 9, 6), values(channels, 7));
+        let expected: Vec<f32> = pixels()
+            .flat_map(|(image, y, x)| (0..channels).map(move |channel| (image, y, x, channel)))
+            .map(|(image, y, x, channel)| {
+                let sum: f32 =
+                    (0..9).map(|tap| at(image, y + tap / 3, x + tap % 3, channel) * weight[channel * 9 + tap]).sum();
+                gelu(sum + bias[channel])
+            })
+            .collect();
+        let (kernel, bias) = (tensor(&weight, [channels, 1, 3, 3], &device), tensor(&bias, [channels], &device));
+        let actual = depthwise3x3(input(), kernel, Some(bias), stride, true);
+        check(&format!("depthwise convolution of {name}"), actual, &expected).await;
+    }
+}
