@@ -1,7 +1,8 @@
-//! Kernels of our own for what burn's CPU backend does slowly; other devices use burn's.
+//! Kernels of our own: for inference on the CPU in [`cpu`], for WebGPU in `gpu`, and the operations in tensors that choose between them and burn's, which natively
+//! train and run on other GPUs.
 //!
-//! What this layer removes: the exact GELU of burn-flex 0.22 calls a scalar `erf` per value on one thread, which took half of an encode in
-//! the browser; and in [`cpu`] the writing of every activation of the image encoder to memory.
+//! What this layer removes: in [`cpu`] the writing of every activation of the network to memory; in `gpu` a third of the wasm module; and in the tensors of native training
+//! the exact GELU of burn-flex 0.22, which calls a scalar `erf` per value on one thread.
 
 pub mod cpu;
 #[cfg(target_family = "wasm")]
