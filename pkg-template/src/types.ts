@@ -88,7 +88,7 @@ export interface LoadOptions {
   readonly sha256?: string;
   /**
    * Where the wasm module is, if your bundler does not find it beside the package's files: `umedsam_bg.wasm`, which every engine with SIMD runs,
-   * or `umedsam_relaxed_bg.wasm`, which is faster and needs relaxed SIMD (Chrome 114, Firefox 145). A thread keeps the first module it loads.
+   * or `umedsam_relaxed_bg.wasm`, which is faster and needs relaxed SIMD, as Chromium has it. A thread keeps the first module it loads.
    */
   readonly wasmUrl?: string | URL;
 }

@@ -1,4 +1,4 @@
-//! The wasm module for engines without relaxed SIMD (Safari, older browsers): the same code, with fixed-width SIMD in place of every relaxed
+//! The wasm module for engines without relaxed SIMD: the same code, with fixed-width SIMD in place of every relaxed
 //! instruction.
 //!
 //! It is derived from the finished module because a second build would double the minutes of link-time optimisation, and because both modules then
