@@ -368,9 +368,12 @@ async fn webgpu_full_size() -> Result<()> {
     }
     let [webgpu, cpu] = [&maps[0], &maps[1]];
     ensure!(webgpu.len() == cpu.len(), "maps of {} and {} pixels", webgpu.len(), cpu.len());
-    let largest = webgpu.iter().zip(cpu).map(|(a, b)| a.abs_diff(*b)).max();
-    println!("largest difference of the uncertainty maps as drawn: {largest:?} of 255");
-    ensure!(largest.is_some_and(|largest| largest <= 4), "WebGPU's uncertainty map is another one");
+    // Contours and the mask are drawn too, and may move by a pixel where a probability is just at their threshold.
+    let differences: Vec<u8> = webgpu.iter().zip(cpu).map(|(a, b)| a.abs_diff(*b)).collect();
+    let others = differences.iter().filter(|&&difference| difference > 2).count();
+    let largest = differences.iter().max();
+    println!("maps as drawn: {others} of {} pixels differ by more than 2 of 255, at most by {largest:?}", cpu.len());
+    ensure!(others * 10_000 <= cpu.len(), "WebGPU's uncertainty map is another one");
     Ok(())
 }
 
