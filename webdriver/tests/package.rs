@@ -56,6 +56,7 @@ fn check(report: &Value) -> Result<()> {
             }),
         )?;
     }
+    expect(&report["webgpu"], json!("webgpu"))?;
     let fixed_width = &report["fixed_width"];
     ensure!(is_module(fixed_width, "umedsam_bg"), "{fixed_width}");
     let areas = [&report["worker"], fixed_width].map(|run| run["area"].as_f64().unwrap_or(f64::NAN));

@@ -87,6 +87,10 @@ async function run() {
     };
   }
   report.fixed_width = await fixedWidth();
+  // Loading on WebGPU computes a known answer with every kernel of the network.
+  const onGpu = await load({ device: "webgpu" });
+  report.webgpu = onGpu.info.device.kind;
+  onGpu.dispose();
   report.loads = {
     missing: await code(load({ weights: "nothing.safetensors" })),
     page: await code(load({ weights: "index.html" })),

@@ -89,7 +89,7 @@ enum Command {
         /// On WebGPU, which needs a real GPU
         #[arg(long)]
         gpu: bool,
-        /// On WebGPU by an emulated GPU, without what needs many decodes: a quarter of an hour per round
+        /// On WebGPU by an emulated GPU, without what needs many decodes: 20 minutes for one round
         #[arg(long, conflicts_with = "gpu")]
         emulated: bool,
         /// Instead, time the library natively, beside PyTorch on as many threads

@@ -1,5 +1,5 @@
 //! Takes functions out of the wasm module that stay in it because something mentions them, but that nothing ever calls. What only they need then goes by dead
-//! code elimination. A call would trap, which the page's tests on both devices would see.
+//! code elimination. A call would trap: the package's test, which loads on WebGPU, and `cargo xtask webgpu` would see it.
 
 use anyhow::{Result, ensure};
 use walrus::ir::{Instr, Unreachable};
