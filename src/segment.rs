@@ -8,10 +8,9 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 use crate::image::{BoundingBox, Flip, Geometry, ImageView, Preprocessed, Window, preprocess, upsample_logits};
 use crate::model::InferenceModel;
-use crate::model::image_encoder::ImageEncoder;
+use crate::model::image_encoder::ImageEncoderCpu;
 use crate::model::mask_decoder::{MaskDecoderCpu, MaskOutput, PreparedImage};
 use crate::model::prompt_encoder::{InputBox, InputPrompt};
-use crate::model::tiny_vit::TinyVitCpu;
 use crate::uncertainty::{
     Agreement, Calibration, CalibrationUse, ConformalThresholds, Ensemble, ExpectedDsc, ReviewRule, Scaling,
     UncertaintyMaps, UncertaintyOptions,
@@ -34,17 +33,16 @@ pub struct Segmenter {
 
 #[derive(Debug)]
 struct CpuNetwork {
-    encoder: TinyVitCpu,
+    encoder: ImageEncoderCpu,
     decoder: MaskDecoderCpu,
 }
 
 impl CpuNetwork {
     fn new(model: &InferenceModel) -> Self {
         let network = &model.network;
-        let ImageEncoder::TinyVit(encoder) = &network.image_encoder;
         let values = |tensor: Tensor<3>| tensor.into_data().try_into_vec().expect("weights are f32");
         Self {
-            encoder: TinyVitCpu::new(encoder),
+            encoder: ImageEncoderCpu::new(&network.image_encoder),
             decoder: MaskDecoderCpu::new(
                 &network.mask_decoder,
                 values(model.dense_pe.val()),

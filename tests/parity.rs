@@ -7,10 +7,9 @@ use std::collections::BTreeMap;
 use burn::tensor::{Device, Tensor};
 use support::{Reference, assert_close, segmenter, values};
 use umedsam::image::{ImageView, Pixels, Window, preprocess};
-use umedsam::model::image_encoder::ImageEncoder;
+use umedsam::model::image_encoder::ImageEncoderCpu;
 use umedsam::model::mask_decoder::MaskOutput;
 use umedsam::model::prompt_encoder::InputPrompt;
-use umedsam::model::tiny_vit::TinyVitCpu;
 use umedsam::segment::{SegmentOptions, Segmenter};
 use umedsam::uncertainty::UncertaintyOptions;
 
@@ -52,8 +51,7 @@ fn compare(segmenter: &Segmenter, case: &str, reference: &Reference, tolerance: 
     });
 
     // The CPU's own kernels, which applications use, against the same network of tensors.
-    let ImageEncoder::TinyVit(encoder) = &model.network.image_encoder;
-    let packed = TinyVitCpu::new(encoder);
+    let packed = ImageEncoderCpu::new(&model.network.image_encoder);
     let mut compared = 0;
     let on_kernels = packed.forward(&reference.channels_last("input"), 256, &mut |name, actual| {
         if let Some(expected) = activations.get(&format!("act.{name}")).filter(|_| name != "block") {

@@ -256,7 +256,7 @@ fn without_sharp_min_training_is_exactly_the_optimizer() {
         let bytes = tiny_weights();
         let cache = EmbeddingCache::new(Some(settings.embeddings.clone()), &bytes).with_precision(Precision::F16);
         let segmenter = Segmenter::from_weights(bytes.clone(), &Device::flex()).unwrap();
-        let (kept, _) = TrainingSet::scan(&data, 64).unwrap().hold_out(0.2);
+        let (kept, _) = TrainingSet::scan(std::slice::from_ref(&data), 64, false).unwrap().hold_out(0.2);
         let examples = Examples::new(&kept.items, &segmenter, &cache, &config);
         let mut trainee = Trainee::new(weights::load(bytes, &device).unwrap().0, Part::Decoder, &device);
         let mut optimizer = config.optimizer.init();

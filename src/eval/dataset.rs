@@ -25,6 +25,14 @@ pub struct CasePath {
 /// # Errors
 /// [`Error::File`] if the folder cannot be read or has no `.npz` file.
 pub fn find_cases(root: &Path) -> Result<Vec<CasePath>> {
+    find_files(root, &["npz"])
+}
+
+/// Finds every file with one of some extensions under a folder, sorted.
+///
+/// # Errors
+/// [`Error::File`] if the folder cannot be read or has no such file.
+pub fn find_files(root: &Path, extensions: &[&str]) -> Result<Vec<CasePath>> {
     let mut cases = Vec::new();
     let mut folders = vec![root.to_path_buf()];
     while let Some(folder) = folders.pop() {
@@ -33,14 +41,17 @@ pub fn find_cases(root: &Path) -> Result<Vec<CasePath>> {
             let path = entry.map_err(|error| Error::file(&folder, error))?.path();
             if path.is_dir() {
                 folders.push(path);
-            } else if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("npz")) {
+            } else if path
+                .extension()
+                .is_some_and(|found| extensions.iter().any(|wanted| found.eq_ignore_ascii_case(wanted)))
+            {
                 cases.push(describe(root, path));
             }
         }
     }
     cases.sort();
     match cases.is_empty() {
-        true => Err(Error::file(root, "there is no .npz file in it or below")),
+        true => Err(Error::file(root, format!("there is no .{} file in it or below", extensions.join(" or .")))),
         false => Ok(cases),
     }
 }

@@ -31,6 +31,11 @@ impl EmbeddingCache {
         Self { precision, ..self }
     }
 
+    /// What distinguishes this encoder from others.
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+
     /// Encodes an image, and its mirror images where the options need them, or reads what an earlier run encoded.
     ///
     /// # Errors

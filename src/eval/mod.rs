@@ -15,7 +15,7 @@ mod volume;
 pub use calibrate::{CalibrateSettings, CalibrationProgress, calibrate};
 pub use case::{BoxScores, CaseScores, MapKind, Risk, evaluate_case, region_of_interest};
 pub use chart::{Chart, Series};
-pub use dataset::{CasePath, find_cases};
+pub use dataset::{CasePath, find_cases, find_files};
 pub use embeddings::EmbeddingCache;
 pub use html::to_html;
 pub use report::{CaseReport, Failure, GroupReport, Metrics, Report};

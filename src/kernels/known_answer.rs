@@ -1,10 +1,9 @@
 //! A small computation with every kind of operation of the network, and what it must give: a device that computes otherwise is not to be trusted.
 
 use burn::tensor::activation::softmax;
-use burn::tensor::module::layer_norm;
 use burn::tensor::{Device, Int, Tensor};
 
-use super::{conv3x3, depthwise3x3, linear, matmul};
+use super::{Activation, conv3x3, depthwise, layer_norm, linear, matmul};
 
 /// Values of the answer between two that are compared.
 pub const STEP: usize = 37;
@@ -56,12 +55,12 @@ pub fn known_answer(device: &Device) -> Tensor<3> {
     let wave = |count: usize, step: f64| (Tensor::<1, Int>::arange(0..count as i64, device).float() * step).sin();
     let x = wave(SIDE * SIDE * CHANNELS, 0.7).reshape([1, SIDE, SIDE, CHANNELS]);
     let kernel = wave(CHANNELS * 9, 0.3).reshape([CHANNELS, 1, 3, 3]);
-    let x = depthwise3x3(x, kernel, Some(wave(CHANNELS, 0.2)), 1, true);
+    let x = depthwise(x, kernel, Some(wave(CHANNELS, 0.2)), 1, Activation::Gelu);
     let kernel = wave(2 * CHANNELS * CHANNELS * 9, 0.11).reshape([2 * CHANNELS, CHANNELS, 3, 3]);
-    let x = conv3x3(x, kernel, None, 2, false);
-    let x = layer_norm(x, wave(2 * CHANNELS, 0.1) + 1.0, Some(wave(2 * CHANNELS, 0.2)), 1e-6);
+    let x = conv3x3(x, kernel, None, 2, Activation::None);
+    let x = layer_norm(x, wave(2 * CHANNELS, 0.1) + 1.0, wave(2 * CHANNELS, 0.2), 1e-6);
     let weight = wave(4 * CHANNELS * CHANNELS, 0.9).reshape([2 * CHANNELS, 2 * CHANNELS]);
-    let x = linear(x, weight, Some(wave(2 * CHANNELS, 0.4)), true);
+    let x = linear(x, weight, Some(wave(2 * CHANNELS, 0.4)), Activation::Gelu);
     let heads = x.reshape([TOKENS, 2, CHANNELS]).swap_dims(0, 1);
     let attention = softmax(matmul(heads.clone(), heads.clone().swap_dims(1, 2)) * 0.1, 2);
     matmul(attention, heads)

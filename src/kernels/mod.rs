@@ -13,11 +13,15 @@ pub mod known_answer;
 use gpu as products;
 #[cfg(not(target_family = "wasm"))]
 mod products;
+#[cfg(not(target_family = "wasm"))]
+mod trained;
 
 use burn::backend::ops::ActivationOps;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Dispatch, Flex, backend_extension};
 use burn::tensor::Tensor;
+
+pub use cpu::Activation;
 
 /// Operations with kernels of our own.
 #[backend_extension(Flex, Cube: cfg(any(target_family = "wasm", feature = "cuda", feature = "vulkan")), Autodiff: cfg(feature = "train"))]
@@ -44,9 +48,14 @@ impl Kernels for Flex {
 impl Kernels for burn::backend::Cube {}
 
 #[cfg(feature = "train")]
-impl<B: Backend + Kernels, C: burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy> Kernels
-    for burn::backend::Autodiff<B, C>
+impl<B, C> Kernels for burn::backend::Autodiff<B, C>
+where
+    B: Backend + Kernels + trained::TrainedKernels,
+    C: burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy,
 {
+    fn exact_gelu(x: FloatTensor<Self>) -> FloatTensor<Self> {
+        trained::autodiff::gelu::<B, C>(x)
+    }
 }
 
 /// The exact Gaussian error linear unit, `x Φ(x)`; on the CPU within 3·10⁻⁷ of it.
@@ -64,30 +73,55 @@ pub fn matmul<const D: usize>(a: Tensor<D>, b: Tensor<D>) -> Tensor<D> {
     products::matmul(a, b)
 }
 
-/// A linear layer, with GELU after it if asked. In the browser on WebGPU only.
+/// A linear layer, with what follows it. In the browser on WebGPU only.
 ///
 /// # Shapes
 /// - `x`: `[…, features_in]`, `weight`: `[features_in, features_out]`, `bias`: `[features_out]`, output: `[…, features_out]`
-pub fn linear<const D: usize>(x: Tensor<D>, weight: Tensor<2>, bias: Option<Tensor<1>>, gelu: bool) -> Tensor<D> {
-    products::linear(x, weight, bias, gelu)
+pub fn linear<const D: usize>(
+    x: Tensor<D>,
+    weight: Tensor<2>,
+    bias: Option<Tensor<1>>,
+    activation: Activation,
+) -> Tensor<D> {
+    products::linear(x, weight, bias, activation)
 }
 
-/// A 3×3 convolution with padding 1 on channels-last values, with GELU after it if asked. In the browser on WebGPU only.
+/// A 3×3 convolution with padding 1 on channels-last values, with what follows it. In the browser on WebGPU only.
 ///
 /// # Shapes
 /// - `x`: `[batch, height, width, channels_in]`, `weight`: `[channels_out, channels_in, 3, 3]`, `bias`: `[channels_out]`
 /// - output: `[batch, height / stride, width / stride, channels_out]` (rounded up)
-pub fn conv3x3(x: Tensor<4>, weight: Tensor<4>, bias: Option<Tensor<1>>, stride: usize, gelu: bool) -> Tensor<4> {
-    products::conv3x3(x, weight, bias, stride, gelu)
+pub fn conv3x3(
+    x: Tensor<4>,
+    weight: Tensor<4>,
+    bias: Option<Tensor<1>>,
+    stride: usize,
+    activation: Activation,
+) -> Tensor<4> {
+    products::conv3x3(x, weight, bias, stride, activation)
 }
 
-/// A 3×3 convolution of each channel on its own, else as [`conv3x3`].
+/// A 3×3 or 5×5 convolution of each channel on its own, padded by half of the kernel, else as [`conv3x3`].
 ///
 /// # Shapes
-/// - `x`: `[batch, height, width, channels]`, `weight`: `[channels, 1, 3, 3]`, `bias`: `[channels]`
+/// - `x`: `[batch, height, width, channels]`, `weight`: `[channels, 1, kernel, kernel]`, `bias`: `[channels]`
 /// - output: `[batch, height / stride, width / stride, channels]` (rounded up)
-pub fn depthwise3x3(x: Tensor<4>, weight: Tensor<4>, bias: Option<Tensor<1>>, stride: usize, gelu: bool) -> Tensor<4> {
-    products::depthwise3x3(x, weight, bias, stride, gelu)
+pub fn depthwise(
+    x: Tensor<4>,
+    weight: Tensor<4>,
+    bias: Option<Tensor<1>>,
+    stride: usize,
+    activation: Activation,
+) -> Tensor<4> {
+    products::depthwise(x, weight, bias, stride, activation)
+}
+
+/// Layer normalization over the last axis.
+///
+/// # Shapes
+/// - `x` and output: `[…, channels]`; `scale`, `shift`: `[channels]`
+pub fn layer_norm<const D: usize>(x: Tensor<D>, scale: Tensor<1>, shift: Tensor<1>, epsilon: f64) -> Tensor<D> {
+    products::layer_norm(x, scale, shift, epsilon)
 }
 
 #[cfg(test)]

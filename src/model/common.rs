@@ -5,18 +5,17 @@
 
 use burn::module::{Module, Param};
 use burn::tensor::activation::relu;
-use burn::tensor::module::layer_norm;
 use burn::tensor::{Device, Tensor};
 
 use super::layers::{BatchNorm, Conv2d, Linear};
-use crate::kernels::{self, gelu};
+use crate::kernels::{self, Activation, layer_norm};
 
 /// Applies a linear layer.
 ///
 /// # Shapes
 /// - `x`: `[…, features_in]`, output: `[…, features_out]`
 pub fn linear<const D: usize>(layer: &Linear, x: Tensor<D>) -> Tensor<D> {
-    kernels::linear(x, layer.weight.val(), layer.bias.as_ref().map(|bias| bias.val()), false)
+    kernels::linear(x, layer.weight.val(), layer.bias.as_ref().map(|bias| bias.val()), Activation::None)
 }
 
 /// Applies a linear layer and GELU.
@@ -24,24 +23,33 @@ pub fn linear<const D: usize>(layer: &Linear, x: Tensor<D>) -> Tensor<D> {
 /// # Shapes
 /// - As [`linear`].
 pub fn linear_gelu<const D: usize>(layer: &Linear, x: Tensor<D>) -> Tensor<D> {
-    kernels::linear(x, layer.weight.val(), layer.bias.as_ref().map(|bias| bias.val()), true)
+    kernels::linear(x, layer.weight.val(), layer.bias.as_ref().map(|bias| bias.val()), Activation::Gelu)
 }
 
-/// Applies a stored 1×1 or 3×3 convolution, of all channels or each on its own, to a channels-last tensor, then GELU if asked.
+/// Applies a stored 1×1, 3×3 or, of each channel on its own, 5×5 convolution to a channels-last tensor.
 ///
 /// # Shapes
 /// - `x`: `[batch, height, width, channels_in]`
 /// - output: `[batch, height / stride, width / stride, channels_out]` (rounded up)
-pub fn conv2d_nhwc(conv: &Conv2d, x: Tensor<4>, gelu: bool) -> Tensor<4> {
-    let bias = conv.bias.as_ref().map(|bias| bias.val());
-    let weight = conv.weight.val();
+pub fn conv2d_nhwc(conv: &Conv2d, x: Tensor<4>, activation: Activation) -> Tensor<4> {
+    convolved(conv, x, conv.weight.val(), conv.bias.as_ref().map(|bias| bias.val()), activation)
+}
+
+/// A convolution with another weight and bias.
+fn convolved(
+    conv: &Conv2d,
+    x: Tensor<4>,
+    weight: Tensor<4>,
+    bias: Option<Tensor<1>>,
+    activation: Activation,
+) -> Tensor<4> {
     let [channels_out, channels_in, ..] = weight.dims();
     match (conv.kernel, conv.groups) {
         (1, 1) if conv.stride == 1 => {
-            kernels::linear(x, weight.reshape([channels_out, channels_in]).transpose(), bias, gelu)
+            kernels::linear(x, weight.reshape([channels_out, channels_in]).transpose(), bias, activation)
         }
-        (3, 1) => kernels::conv3x3(x, weight, bias, conv.stride, gelu),
-        (3, groups) if groups == channels_out => kernels::depthwise3x3(x, weight, bias, conv.stride, gelu),
+        (3, 1) => kernels::conv3x3(x, weight, bias, conv.stride, activation),
+        (3 | 5, groups) if groups == channels_out => kernels::depthwise(x, weight, bias, conv.stride, activation),
         (kernel, groups) => unreachable!("the networks have no convolution of {kernel} pixels in {groups} groups"),
     }
 }
@@ -57,24 +65,36 @@ pub struct ConvBnConfig {
     pub stride: usize,
     /// Number of channel groups.
     pub groups: usize,
+    /// What the normalization adds to the variance.
+    pub epsilon: f64,
 }
 
 impl ConvBnConfig {
     /// A pointwise convolution.
     pub fn pointwise(channels_in: usize, channels_out: usize) -> Self {
-        Self { channels: [channels_in, channels_out], kernel: 1, stride: 1, groups: 1 }
+        Self::dense([channels_in, channels_out], 1, 1)
     }
 
-    /// A 3×3 convolution of each channel on its own.
-    pub fn depthwise(channels: usize, stride: usize) -> Self {
-        Self { channels: [channels, channels], kernel: 3, stride, groups: channels }
+    /// A convolution of all channels.
+    pub fn dense(channels: [usize; 2], kernel: usize, stride: usize) -> Self {
+        Self { channels, kernel, stride, groups: 1, epsilon: BatchNorm::EPSILON }
+    }
+
+    /// A convolution of each channel on its own.
+    pub fn depthwise(channels: usize, kernel: usize, stride: usize) -> Self {
+        Self { groups: channels, ..Self::dense([channels, channels], kernel, stride) }
+    }
+
+    /// The same with another number added to the variance.
+    pub fn with_epsilon(self, epsilon: f64) -> Self {
+        Self { epsilon, ..self }
     }
 
     /// Creates the layer with unit batch statistics.
     pub fn init(&self, device: &Device) -> ConvBn {
         ConvBn {
             c: Conv2d::init_in_groups(self.channels, self.kernel, self.stride, self.groups, device),
-            bn: Some(BatchNorm::init(self.channels[1], device)),
+            bn: Some(BatchNorm::init(self.channels[1], self.epsilon, device)),
         }
     }
 }
@@ -90,47 +110,43 @@ pub struct ConvBn {
 
 impl ConvBn {
     /// Applies the layer. The normalization is by the running statistics in training too: they stay as they are, since batches of a few
-    /// images would spoil them, and SharpMin's second pass would count twice.
+    /// images would spoil them, and SharpMin's second pass would count twice. It scales the weight rather than the output, which is larger.
     ///
     /// # Shapes
     /// - `x`: `[batch, height, width, channels_in]`
     /// - output: `[batch, height / stride, width / stride, channels_out]`
-    pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let x = conv2d_nhwc(&self.c, x, false);
-        match &self.bn {
-            Some(bn) => {
-                let (scale, shift) = scale_and_shift(bn);
-                x * scale.unsqueeze() + shift.unsqueeze()
-            }
-            None => x,
-        }
-    }
-
-    /// Applies the layer and GELU.
-    ///
-    /// # Shapes
-    /// - As [`ConvBn::forward`].
-    pub fn forward_gelu(&self, x: Tensor<4>) -> Tensor<4> {
-        match &self.bn {
-            Some(_) => gelu(self.forward(x)),
-            None => conv2d_nhwc(&self.c, x, true),
-        }
+    pub fn forward(&self, x: Tensor<4>, activation: Activation) -> Tensor<4> {
+        conv_norm(&self.c, self.bn.as_ref(), x, activation)
     }
 
     /// Folds the batch normalization's running statistics into the convolution, for inference.
-    pub fn fold(mut self) -> Self {
-        let Some(bn) = self.bn.take() else { return self };
-        let (scale, shift) = scale_and_shift(&bn);
-        let [channels_out] = scale.dims();
-        self.c.weight = self.c.weight.map(|weight| weight * scale.reshape([channels_out, 1, 1, 1]));
-        self.c.bias = Some(Param::from_tensor(shift));
-        self
+    pub fn fold(self) -> Self {
+        Self { c: folded(self.c, self.bn), bn: None }
     }
+}
+
+/// A convolution and its normalization; see [`ConvBn::forward`].
+pub fn conv_norm(conv: &Conv2d, bn: Option<&BatchNorm>, x: Tensor<4>, activation: Activation) -> Tensor<4> {
+    let Some(bn) = bn else { return conv2d_nhwc(conv, x, activation) };
+    let (scale, shift) = scale_and_shift(bn);
+    let [channels_out] = scale.dims();
+    let weight = conv.weight.val() * scale.reshape([channels_out, 1, 1, 1]);
+    convolved(conv, x, weight, Some(shift), activation)
+}
+
+/// A convolution that does its normalization's work; see [`ConvBn::fold`].
+pub fn folded(mut conv: Conv2d, bn: Option<BatchNorm>) -> Conv2d {
+    let Some(bn) = bn else { return conv };
+    let (scale, shift) = scale_and_shift(&bn);
+    let [channels_out] = scale.dims();
+    conv.weight = conv.weight.map(|weight| weight * scale.reshape([channels_out, 1, 1, 1]));
+    conv.bias = Some(Param::from_tensor(shift));
+    conv
 }
 
 /// A batch normalization by its running statistics as `x · scale + shift`, each `[channels]`.
 fn scale_and_shift(bn: &BatchNorm) -> (Tensor<1>, Tensor<1>) {
-    let scale = bn.gamma.val() / (bn.running_var.value() + BatchNorm::EPSILON).sqrt();
+    let scale = bn.gamma.val() / (bn.running_var.value() + bn.epsilon).sqrt();
     let shift = bn.beta.val() - bn.running_mean.value() * scale.clone();
     (scale, shift)
 }
@@ -167,7 +183,7 @@ impl LayerNorm2d {
     /// # Shapes
     /// - `x` and output: `[…, channels]`
     pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
-        layer_norm(x, self.weight.val(), Some(self.bias.val()), 1e-6)
+        layer_norm(x, self.weight.val(), self.bias.val(), 1e-6)
     }
 }
 

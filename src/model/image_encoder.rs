@@ -1,10 +1,11 @@
-//! The image encoder's variants. Everything else sees only this type.
+//! The image encoder's variants. Everything else sees only these types.
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::tiny_vit::{TinyVit, TinyVitConfig};
+use super::student::{Student, StudentConfig, StudentCpu};
+use super::tiny_vit::{TinyVit, TinyVitConfig, TinyVitCpu};
 
 /// Sizes of an [`ImageEncoder`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -12,6 +13,8 @@ use super::tiny_vit::{TinyVit, TinyVitConfig};
 pub enum ImageEncoderConfig {
     /// LiteMedSAM's TinyViT.
     TinyVit(TinyVitConfig),
+    /// The light encoder.
+    Student(StudentConfig),
 }
 
 impl ImageEncoderConfig {
@@ -19,6 +22,7 @@ impl ImageEncoderConfig {
     pub fn input_size(&self) -> usize {
         match self {
             Self::TinyVit(config) => config.input_size,
+            Self::Student(config) => config.input_size,
         }
     }
 
@@ -26,6 +30,7 @@ impl ImageEncoderConfig {
     pub fn embedding_size(&self) -> usize {
         match self {
             Self::TinyVit(config) => config.embedding_size(),
+            Self::Student(config) => config.embedding_size(),
         }
     }
 
@@ -33,6 +38,7 @@ impl ImageEncoderConfig {
     pub fn out_channels(&self) -> usize {
         match self {
             Self::TinyVit(config) => config.out_channels,
+            Self::Student(config) => config.out_channels,
         }
     }
 
@@ -40,6 +46,7 @@ impl ImageEncoderConfig {
     pub fn check(&self) -> Result<(), String> {
         match self {
             Self::TinyVit(config) => config.check(),
+            Self::Student(config) => config.check(),
         }
     }
 
@@ -47,15 +54,19 @@ impl ImageEncoderConfig {
     pub fn init(&self, device: &Device) -> ImageEncoder {
         match self {
             Self::TinyVit(config) => ImageEncoder::TinyVit(config.init(device)),
+            Self::Student(config) => ImageEncoder::Student(config.init(device)),
         }
     }
 }
 
 /// An image encoder.
 #[derive(Module, Debug)]
+#[allow(clippy::large_enum_variant)]
 pub enum ImageEncoder {
     /// LiteMedSAM's TinyViT.
     TinyVit(TinyVit),
+    /// The light encoder.
+    Student(Student),
 }
 
 impl ImageEncoder {
@@ -67,6 +78,7 @@ impl ImageEncoder {
     pub fn forward(&self, x: Tensor<4>, observe: &mut dyn FnMut(&str, &Tensor<4>)) -> Tensor<4> {
         match self {
             Self::TinyVit(encoder) => encoder.forward(x, observe),
+            Self::Student(encoder) => encoder.forward(x, observe),
         }
     }
 
@@ -74,6 +86,7 @@ impl ImageEncoder {
     pub fn steps(&self) -> usize {
         match self {
             Self::TinyVit(encoder) => encoder.steps(),
+            Self::Student(encoder) => encoder.steps(),
         }
     }
 
@@ -81,6 +94,39 @@ impl ImageEncoder {
     pub fn fold(self) -> Self {
         match self {
             Self::TinyVit(encoder) => Self::TinyVit(encoder.fold()),
+            Self::Student(encoder) => Self::Student(encoder.fold()),
+        }
+    }
+}
+
+/// An [`ImageEncoder`] on kernels of our own, for inference on the CPU at batch 1.
+#[derive(Debug, Clone)]
+#[allow(clippy::large_enum_variant)]
+pub enum ImageEncoderCpu {
+    /// LiteMedSAM's TinyViT.
+    TinyVit(TinyVitCpu),
+    /// The light encoder.
+    Student(StudentCpu),
+}
+
+impl ImageEncoderCpu {
+    /// Packs the weights of a folded encoder on the CPU.
+    pub fn new(encoder: &ImageEncoder) -> Self {
+        match encoder {
+            ImageEncoder::TinyVit(encoder) => Self::TinyVit(TinyVitCpu::new(encoder)),
+            ImageEncoder::Student(encoder) => Self::Student(StudentCpu::new(encoder)),
+        }
+    }
+
+    /// Encodes an image; `observe` is called as often as [`ImageEncoder::forward`] calls it, with the same names and the activations' values.
+    ///
+    /// # Shapes
+    /// - `input`: `[side, side, 3]`, values in 0–1
+    /// - output: `[embedding_size, embedding_size, out_channels]`
+    pub fn forward(&self, input: &[f32], side: usize, observe: &mut dyn FnMut(&str, &[f32])) -> Vec<f32> {
+        match self {
+            Self::TinyVit(encoder) => encoder.forward(input, side, observe),
+            Self::Student(encoder) => encoder.forward(input, side, observe),
         }
     }
 }

@@ -4,8 +4,9 @@
 //! all its variants to the wasm module. Weights here are loaded, or drawn uniformly in the tests.
 
 use burn::module::{Module, Param, ParamId, RunningState};
-use burn::tensor::module::layer_norm;
 use burn::tensor::{Device, Distribution, Tensor};
+
+use crate::kernels::layer_norm;
 
 /// Weights within `±sqrt(1 / fan_in)`, drawn only if nothing replaces them before they are used.
 fn uniform<const D: usize>(shape: [usize; D], fan_in: usize, device: &Device) -> Param<Tensor<D>> {
@@ -112,7 +113,7 @@ pub struct LayerNorm {
     /// Scale, `[channels]`.
     pub gamma: Param<Tensor<1>>,
     /// Shift, `[channels]`.
-    pub beta: Option<Param<Tensor<1>>>,
+    pub beta: Param<Tensor<1>>,
 }
 
 /// PyTorch's default.
@@ -123,7 +124,7 @@ impl LayerNorm {
     pub fn init(channels: usize, device: &Device) -> Self {
         Self {
             gamma: lazy([channels], device, move |device| Tensor::ones([channels], device)),
-            beta: Some(lazy([channels], device, move |device| Tensor::zeros([channels], device))),
+            beta: lazy([channels], device, move |device| Tensor::zeros([channels], device)),
         }
     }
 
@@ -132,7 +133,7 @@ impl LayerNorm {
     /// # Shapes
     /// - `x` and output: `[…, channels]`
     pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
-        layer_norm(x, self.gamma.val(), self.beta.as_ref().map(|beta| beta.val()), LAYER_NORM_EPSILON)
+        layer_norm(x, self.gamma.val(), self.beta.val(), LAYER_NORM_EPSILON)
     }
 }
 
@@ -147,6 +148,8 @@ pub struct BatchNorm {
     pub running_mean: RunningState<Tensor<1>>,
     /// `[channels]`
     pub running_var: RunningState<Tensor<1>>,
+    /// What is added to the variance.
+    pub epsilon: f64,
 }
 
 impl BatchNorm {
@@ -154,12 +157,13 @@ impl BatchNorm {
     pub const EPSILON: f64 = 1e-5;
 
     /// A layer that changes nothing.
-    pub fn init(channels: usize, device: &Device) -> Self {
+    pub fn init(channels: usize, epsilon: f64, device: &Device) -> Self {
         Self {
             gamma: lazy([channels], device, move |device| Tensor::ones([channels], device)),
             beta: lazy([channels], device, move |device| Tensor::zeros([channels], device)),
             running_mean: RunningState::new(Tensor::zeros([channels], device)),
             running_var: RunningState::new(Tensor::ones([channels], device)),
+            epsilon,
         }
     }
 }

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::common::{LayerNorm2d, LayerNorm2dConfig, Mlp, MlpConfig};
 use super::layers::{ConvTranspose2d, Embedding, Gelu};
 use super::transformer::{TwoWayTransformer, TwoWayTransformerConfig};
-use crate::kernels::{gelu, linear, matmul};
+use crate::kernels::{Activation, gelu, linear, matmul};
 
 /// Sizes of a [`MaskDecoder`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -169,22 +169,22 @@ impl MaskDecoder {
         let (conv1, norm, _, conv2, _) = &self.output_upscaling;
         let [prompts, tokens, dim] = image.dims();
         let x = image.reshape([prompts * tokens, dim]);
-        let x = gelu(norm.forward(spread(conv1, x, false)));
-        let x = spread(conv2, x, true);
+        let x = gelu(norm.forward(spread(conv1, x, Activation::None)));
+        let x = spread(conv2, x, Activation::Gelu);
         x.reshape([prompts, tokens * 16, dim / 8])
     }
 }
 
-/// A 2×2 transposed convolution of stride 2 on separate pixels, then GELU if asked.
+/// A 2×2 transposed convolution of stride 2 on separate pixels.
 ///
 /// # Shapes
 /// - `x`: `[pixels, channels_in]`
 /// - output: `[pixels · 4, channels_out]`
-fn spread(conv: &ConvTranspose2d, x: Tensor<2>, gelu: bool) -> Tensor<2> {
+fn spread(conv: &ConvTranspose2d, x: Tensor<2>, activation: Activation) -> Tensor<2> {
     let [pixels, channels_in] = x.dims();
     let weight = conv.weight.val();
     let [_, channels_out, ..] = weight.dims();
     let weight = weight.permute([0, 2, 3, 1]).reshape([channels_in, 4 * channels_out]);
     let bias = conv.bias.as_ref().map(|bias| bias.val().repeat(&[4]));
-    linear(x, weight, bias, gelu).reshape([pixels * 4, channels_out])
+    linear(x, weight, bias, activation).reshape([pixels * 4, channels_out])
 }

@@ -3,12 +3,14 @@
 //! Source: Ma et al., *Segment Anything in Medical Images*, 2024 (MedSAM, LiteMedSAM).
 
 pub mod common;
+pub mod efficient_vit;
 pub mod image_encoder;
 pub mod layers;
 pub mod mask_decoder;
 mod packing;
 pub mod prompt_encoder;
 mod seeded;
+pub mod student;
 pub mod tiny_vit;
 pub mod transformer;
 
@@ -19,6 +21,7 @@ use serde::{Deserialize, Serialize};
 use image_encoder::{ImageEncoder, ImageEncoderConfig};
 use mask_decoder::{MaskDecoder, MaskDecoderConfig, MaskOutput, MaskPrediction};
 use prompt_encoder::{InputPrompt, PromptEncoder, PromptEncoderConfig};
+use student::StudentConfig;
 use tiny_vit::TinyVitConfig;
 use transformer::TwoWayTransformerConfig;
 
@@ -66,6 +69,16 @@ impl Config {
                 iou_head_hidden_dim: 32,
             },
         }
+    }
+
+    /// LiteMedSAM's prompt encoder and mask decoder with the light image encoder.
+    pub fn student() -> Self {
+        Self { image_encoder: ImageEncoderConfig::Student(StudentConfig::lite0()), ..Self::litemedsam() }
+    }
+
+    /// [`Config::tiny`] with the light image encoder.
+    pub fn tiny_student() -> Self {
+        Self { image_encoder: ImageEncoderConfig::Student(StudentConfig::tiny()), ..Self::tiny() }
     }
 
     /// Side of the network's square input, in pixels.
@@ -122,7 +135,7 @@ impl Config {
 
     /// Creates the network with weights drawn from a seed, the same on every device and platform.
     pub fn init_seeded(&self, seed: u64, device: &Device) -> Umedsam {
-        self.init(device).map(&mut seeded::SeededWeights::new(seed))
+        seeded::seeded(self.init(device), seed)
     }
 }
 

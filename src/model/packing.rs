@@ -4,8 +4,8 @@ use burn::module::Param;
 use burn::tensor::Tensor;
 
 use super::common::LayerNorm2d;
-use super::layers::{self, LAYER_NORM_EPSILON, Linear};
-use crate::kernels::cpu::{LayerNorm, PackedMatrix};
+use super::layers::{self, Conv2d, LAYER_NORM_EPSILON, Linear};
+use crate::kernels::cpu::{Depthwise, LayerNorm, PackedMatrix};
 
 /// LayerNorm2d's ε; see [`LayerNorm2d`].
 const LAYER_NORM_2D_EPSILON: f32 = 1e-6;
@@ -18,6 +18,19 @@ pub fn values<const D: usize>(param: &Param<Tensor<D>>) -> Vec<f32> {
 /// Zeros where there is no bias.
 pub fn bias_values(bias: Option<&Param<Tensor<1>>>, count: usize) -> Vec<f32> {
     bias.map_or_else(|| vec![0.0; count], values)
+}
+
+/// A 1×1 convolution.
+pub fn pointwise(conv: &Conv2d) -> PackedMatrix {
+    let [channels_out, channels_in, ..] = conv.weight.dims();
+    let weight = PackedMatrix::from_transposed(&values(&conv.weight), channels_out, channels_in);
+    weight.with_bias(&bias_values(conv.bias.as_ref(), channels_out))
+}
+
+/// A convolution of each channel on its own.
+pub fn depthwise(conv: &Conv2d) -> Depthwise {
+    let [channels, ..] = conv.weight.dims();
+    Depthwise::new(&values(&conv.weight), &bias_values(conv.bias.as_ref(), channels), conv.stride)
 }
 
 /// A linear layer.
@@ -36,7 +49,7 @@ pub fn scaled_linear(linear: &Linear, scale: f32) -> PackedMatrix {
 /// The layer normalization of transformers.
 pub fn layer_norm(norm: &layers::LayerNorm) -> LayerNorm {
     let weight = values(&norm.gamma);
-    let bias = bias_values(norm.beta.as_ref(), weight.len());
+    let bias = values(&norm.beta);
     LayerNorm::new(&weight, &bias, LAYER_NORM_EPSILON as f32)
 }
 

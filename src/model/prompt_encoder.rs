@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::common::{LayerNorm2d, LayerNorm2dConfig};
 use super::layers::{Conv2d, Embedding, Gelu};
-use crate::kernels::{gelu, linear};
+use crate::kernels::{Activation, gelu, linear};
 
 /// Sizes of a [`PromptEncoder`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -221,7 +221,7 @@ fn patch_conv(conv: &Conv2d, x: Tensor<4>) -> Tensor<4> {
         .reshape([batch * rows * columns, channels_in * kernel * kernel]);
     let weight = conv.weight.val().reshape([channels_out, channels_in * kernel * kernel]).transpose();
     let bias = conv.bias.as_ref().map(|bias| bias.val());
-    linear(patches, weight, bias, false).reshape([batch, rows, columns, channels_out])
+    linear(patches, weight, bias, Activation::None).reshape([batch, rows, columns, channels_out])
 }
 
 /// Random Fourier features of positions.

@@ -1,17 +1,22 @@
 //! Weights drawn from a seed, independent of device and platform.
 
-use burn::module::{ModuleMapper, Param};
+use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{Tensor, TensorData};
 
 use crate::random::SplitMix64;
 
+/// A module with weights drawn from a seed.
+pub fn seeded<M: Module>(module: M, seed: u64) -> M {
+    module.map(&mut SeededWeights::new(seed))
+}
+
 /// Replaces every float parameter by uniform values scaled by its fan-in.
-pub struct SeededWeights {
+struct SeededWeights {
     random: SplitMix64,
 }
 
 impl SeededWeights {
-    pub fn new(seed: u64) -> Self {
+    fn new(seed: u64) -> Self {
         Self { random: SplitMix64::new(seed) }
     }
 

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::common::{ConvBn, ConvBnConfig, LayerNorm2d, LayerNorm2dConfig, conv2d_nhwc, linear, linear_gelu};
 use super::layers::{Conv2d, Gelu, LayerNorm, Linear};
-use crate::kernels::{gelu, matmul};
+use crate::kernels::{Activation, gelu, matmul};
 
 /// Sizes of a [`TinyVit`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -165,8 +165,8 @@ impl TinyVit {
             observe(&format!("layers.{index}"), &x);
         }
         let (conv1, norm1, conv2, norm2) = &self.neck;
-        let x = norm1.forward(conv2d_nhwc(conv1, x, false));
-        let x = norm2.forward(conv2d_nhwc(conv2, x, false));
+        let x = norm1.forward(conv2d_nhwc(conv1, x, Activation::None));
+        let x = norm2.forward(conv2d_nhwc(conv2, x, Activation::None));
         observe("neck", &x);
         x
     }
@@ -197,7 +197,7 @@ pub struct PatchEmbed {
 impl PatchEmbed {
     fn forward(&self, x: Tensor<4>) -> Tensor<4> {
         let (first, _, second) = &self.seq;
-        second.forward(first.forward_gelu(x))
+        second.forward(first.forward(x, Activation::Gelu), Activation::None)
     }
 }
 
@@ -258,15 +258,15 @@ impl MbConv {
         let hidden = dim * expand_ratio;
         Self {
             conv1: ConvBnConfig::pointwise(dim, hidden).init(device),
-            conv2: ConvBnConfig::depthwise(hidden, 1).init(device),
+            conv2: ConvBnConfig::depthwise(hidden, 3, 1).init(device),
             conv3: ConvBnConfig::pointwise(hidden, dim).init(device),
         }
     }
 
     fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let hidden = self.conv1.forward_gelu(x.clone());
-        let hidden = self.conv2.forward_gelu(hidden);
-        gelu(self.conv3.forward(hidden) + x)
+        let hidden = self.conv1.forward(x.clone(), Activation::Gelu);
+        let hidden = self.conv2.forward(hidden, Activation::Gelu);
+        gelu(self.conv3.forward(hidden, Activation::None) + x)
     }
 
     fn fold(self) -> Self {
@@ -289,15 +289,15 @@ impl PatchMerging {
     fn init(dim: usize, out_dim: usize, stride: usize, device: &Device) -> Self {
         Self {
             conv1: ConvBnConfig::pointwise(dim, out_dim).init(device),
-            conv2: ConvBnConfig::depthwise(out_dim, stride).init(device),
+            conv2: ConvBnConfig::depthwise(out_dim, 3, stride).init(device),
             conv3: ConvBnConfig::pointwise(out_dim, out_dim).init(device),
         }
     }
 
     fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let x = self.conv1.forward_gelu(x);
-        let x = self.conv2.forward_gelu(x);
-        self.conv3.forward(x)
+        let x = self.conv1.forward(x, Activation::Gelu);
+        let x = self.conv2.forward(x, Activation::Gelu);
+        self.conv3.forward(x, Activation::None)
     }
 
     fn fold(self) -> Self {
@@ -320,7 +320,7 @@ impl TinyVitBlock {
     fn init(dim: usize, num_heads: usize, window_size: usize, mlp_ratio: usize, device: &Device) -> Self {
         Self {
             attn: Attention::init(dim, num_heads, window_size, device),
-            local_conv: ConvBnConfig::depthwise(dim, 1).init(device),
+            local_conv: ConvBnConfig::depthwise(dim, 3, 1).init(device),
             mlp: BlockMlp {
                 norm: LayerNorm::init(dim, device),
                 fc1: Linear::init(dim, dim * mlp_ratio, device),
@@ -331,7 +331,7 @@ impl TinyVitBlock {
 
     fn forward(&self, x: Tensor<4>) -> Tensor<4> {
         let x = self.attn.forward_windows(x.clone()) + x;
-        let x = self.local_conv.forward(x);
+        let x = self.local_conv.forward(x, Activation::None);
         self.mlp.forward(x.clone()) + x
     }
 

@@ -4,7 +4,7 @@
 
 use rand::RngExt;
 
-use super::config::{Affine, Augmentation, Intensity};
+use super::config::{Affine, Augmentation, Intensity, Views};
 use crate::image::{Flip, Geometry};
 
 /// An image of the network's input with its labels.
@@ -39,6 +39,100 @@ impl LabelledInput {
         self
     }
 
+    /// A version of the image; see [`Views`]. Number 0 is the image itself.
+    pub fn viewed(&self, views: &Views, number: usize, random: &mut impl RngExt) -> Self {
+        let mut view = self.clone();
+        if number == 0 {
+            return view;
+        }
+        if random.random_bool(views.crop) {
+            view = view.cropped(random.random_range(views.smallest_crop..=1.0), random);
+        }
+        for flip in [Flip::Horizontal, Flip::Vertical] {
+            if random.random_bool(0.5) {
+                view.flip(flip);
+            }
+        }
+        if random.random_bool(0.5) {
+            view = view.turned();
+        }
+        if random.random_bool(0.5) && views.gamma > 0.0 {
+            let gamma = random.random_range(-views.gamma..=views.gamma).exp() as f32;
+            view.change_values(|value| value.powf(gamma));
+        }
+        if random.random_bool(views.invert) {
+            view.change_values(|value| 1.0 - value);
+        }
+        view
+    }
+
+    /// A part of the image, its sides a share of the image's, at a random place, enlarged to the input.
+    fn cropped(&self, share: f64, random: &mut impl RngExt) -> Self {
+        let size = self.geometry.input_size;
+        let (width, height) = self.geometry.resized();
+        let part = |length: usize| ((length as f64 * share).round() as usize).clamp(1, length);
+        let (part_width, part_height) = (part(width), part(height));
+        let left = random.random_range(0..=width - part_width);
+        let top = random.random_range(0..=height - part_height);
+        let geometry = Geometry { width: part_width, height: part_height, input_size: size };
+        let (new_width, new_height) = geometry.resized();
+        let mut cropped = Self { input: vec![0.0; self.input.len()], labels: vec![0; self.labels.len()], geometry };
+        // Between pixels' centres, as images are resized.
+        let place = |index: usize, from: usize, to: usize| {
+            ((index as f64 + 0.5) * from as f64 / to as f64 - 0.5).clamp(0.0, from as f64 - 1.0)
+        };
+        for (x, y) in (0..new_height).flat_map(|y| (0..new_width).map(move |x| (x, y))) {
+            let (source_x, source_y) = (place(x, part_width, new_width), place(y, part_height, new_height));
+            let (x0, y0) = (source_x as usize, source_y as usize);
+            let (x1, y1) = ((x0 + 1).min(part_width - 1), (y0 + 1).min(part_height - 1));
+            let (right, down) = ((source_x - x0 as f64) as f32, (source_y - y0 as f64) as f32);
+            let pixel = y * size + x;
+            let source = |x: usize, y: usize| (top + y) * size + left + x;
+            for channel in 0..CHANNELS {
+                let value = |x: usize, y: usize| self.input[source(x, y) * CHANNELS + channel];
+                let above = value(x0, y0) * (1.0 - right) + value(x1, y0) * right;
+                let below = value(x0, y1) * (1.0 - right) + value(x1, y1) * right;
+                cropped.input[pixel * CHANNELS + channel] = above * (1.0 - down) + below * down;
+            }
+            let nearest = source((source_x + 0.5) as usize, (source_y + 0.5) as usize);
+            cropped.labels[pixel] = self.labels[nearest];
+        }
+        cropped.stretch_values();
+        cropped
+    }
+
+    /// The image with rows and columns exchanged: with a flip, a quarter of a turn.
+    fn turned(&self) -> Self {
+        let size = self.geometry.input_size;
+        let Geometry { width, height, .. } = self.geometry;
+        let geometry = Geometry { width: height, height: width, input_size: size };
+        let mut turned = Self { input: vec![0.0; self.input.len()], labels: vec![0; self.labels.len()], geometry };
+        for (x, y) in (0..size).flat_map(|y| (0..size).map(move |x| (x, y))) {
+            let (from, to) = (y * size + x, x * size + y);
+            turned.labels[to] = self.labels[from];
+            turned.input[to * CHANNELS..][..CHANNELS].copy_from_slice(&self.input[from * CHANNELS..][..CHANNELS]);
+        }
+        turned
+    }
+
+    /// Scales values to 0–1, as the input of an image of its own would be.
+    fn stretch_values(&mut self) {
+        let (mut low, mut high) = (f32::INFINITY, f32::NEG_INFINITY);
+        self.change_values(|value| {
+            (low, high) = (low.min(value), high.max(value));
+            value
+        });
+        let range = (high - low).max(1e-8);
+        self.change_values(|value| (value - low) / range);
+    }
+
+    fn change_values(&mut self, mut change: impl FnMut(f32) -> f32) {
+        let (width, height) = self.geometry.resized();
+        for row in self.input.chunks_exact_mut(self.geometry.input_size * CHANNELS).take(height) {
+            row[..width * CHANNELS].iter_mut().for_each(|value| *value = change(*value));
+        }
+    }
+
     /// Mirrors image and labels.
     pub fn flip(&mut self, flip: Flip) {
         flip.apply_to_input(&mut self.input, &self.geometry, CHANNELS);
@@ -50,12 +144,7 @@ impl LabelledInput {
         let brightness = within(intensity.brightness) as f32;
         let contrast = 1.0 + within(intensity.contrast) as f32;
         let gamma = within(intensity.gamma).exp() as f32;
-        let (width, height) = self.geometry.resized();
-        for row in self.input.chunks_exact_mut(self.geometry.input_size * CHANNELS).take(height) {
-            for value in &mut row[..width * CHANNELS] {
-                *value = ((*value - 0.5) * contrast + 0.5 + brightness).clamp(0.0, 1.0).powf(gamma);
-            }
-        }
+        self.change_values(|value| ((value - 0.5) * contrast + 0.5 + brightness).clamp(0.0, 1.0).powf(gamma));
     }
 
     /// What moves out of the image is lost, and what comes in is 0.

@@ -42,6 +42,8 @@ pub struct TrainConfig {
     /// Decay of the exponential moving average of the weights that is validated and exported, from 0 to below 1; without it, the weights
     /// themselves are.
     pub ema: Option<f64>,
+    /// Learning from a teacher's embeddings.
+    pub distillation: Option<Distillation>,
     /// The loss.
     pub loss: LossConfig,
     /// Sharpness-Aware Minimization; without it, training is exactly the optimizer's.
@@ -71,6 +73,7 @@ impl Default for TrainConfig {
             checkpoint_every: 100,
             clip_norm: None,
             ema: None,
+            distillation: None,
             loss: LossConfig::default(),
             sharp_min: None,
             optimizer: OptimizerConfig::default(),
@@ -79,6 +82,23 @@ impl Default for TrainConfig {
             validation: ValidationConfig::default(),
             augmentation: Augmentation::default(),
         }
+    }
+}
+
+/// Learning from a teacher's embeddings: the image encoder is to give what another encoder gives.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Distillation {
+    /// Weight of the embeddings' mean squared difference, 0–10,000. LiteMedSAM's embeddings have a variance of about 0.01, so that with 100 an encoder that knows
+    /// nothing has a loss of about 1.
+    pub weight: f64,
+    /// Whether masks are learned as well. Without them images need none, the mask decoder is left out of a step, and pictures without labels are learned from too.
+    pub masks: bool,
+}
+
+impl Default for Distillation {
+    fn default() -> Self {
+        Self { weight: 100.0, masks: false }
     }
 }
 
@@ -193,6 +213,10 @@ pub struct OptimizerConfig {
     /// Learning rate of the loss's σ, which follows the same schedule; without it, that of the weights. Fine-tuning's small steps would
     /// leave σ, which begin at 1, about where they are.
     pub sigma_learning_rate: Option<f64>,
+    /// What the learning rate of a light encoder's pretrained trunk is multiplied by, 0–10.
+    pub trunk_rate: f64,
+    /// What the learning rate of the mask decoder is multiplied by, 0–10.
+    pub decoder_rate: f64,
 }
 
 impl Default for OptimizerConfig {
@@ -204,6 +228,8 @@ impl Default for OptimizerConfig {
             weight_decay: 0.01,
             momentum: 0.9,
             sigma_learning_rate: None,
+            trunk_rate: 1.0,
+            decoder_rate: 1.0,
         }
     }
 }
@@ -248,6 +274,10 @@ impl Schedule {
 pub struct Augmentation {
     /// Each side of a box moves outwards by up to this many pixels of the input, 0–50.
     pub box_shift: u32,
+    /// Boxes that are moved by a share of their own size instead.
+    pub drawn_boxes: Option<DrawnBoxes>,
+    /// A few fixed versions of every image, whose embeddings are worth keeping.
+    pub views: Option<Views>,
     /// Mirrors images left to right and top to bottom, each for half of them.
     pub flips: bool,
     /// Moves, scales and turns images; every image is then encoded anew, which takes most of the time where only the decoder is trained.
@@ -259,7 +289,7 @@ pub struct Augmentation {
 impl Default for Augmentation {
     /// LiteMedSAM's.
     fn default() -> Self {
-        Self { box_shift: 5, flips: true, affine: None, intensity: None }
+        Self { box_shift: 5, drawn_boxes: None, views: None, flips: true, affine: None, intensity: None }
     }
 }
 
@@ -267,6 +297,49 @@ impl Augmentation {
     /// Whether an image has only a few versions, whose embeddings are worth keeping.
     pub fn is_discrete(&self) -> bool {
         self.affine.is_none() && self.intensity.is_none()
+    }
+}
+
+/// Boxes as people draw them: each side moves by a share of the box's own width or height, mostly by little.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DrawnBoxes {
+    /// Share of the boxes that are drawn so, 0–1.
+    pub probability: f64,
+    /// The most that a side moves inwards, 0–0.4.
+    pub inwards: f64,
+    /// The most that a side moves outwards, 0–1. A box's own limit is this times the square of a random number in 0–1.
+    pub outwards: f64,
+    /// Share of these boxes whose sides all move alike, 0–1.
+    pub alike: f64,
+}
+
+impl Default for DrawnBoxes {
+    fn default() -> Self {
+        Self { probability: 0.7, inwards: 0.05, outwards: 0.35, alike: 0.3 }
+    }
+}
+
+/// Fixed versions of an image: the image itself, then others that are mirrored, turned by quarters, cut out and enlarged, and changed in brightness, as chance
+/// has it. What they are follows from the image's name and their number alone, so that a teacher's embeddings of them can be kept between runs.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Views {
+    /// How many, the image itself included, 1–64.
+    pub count: usize,
+    /// Share of the versions that are cut out, 0–1.
+    pub crop: f64,
+    /// The smallest share of the image's sides that is cut out, 0.1–1.
+    pub smallest_crop: f64,
+    /// The logarithm of gamma is drawn from −this…this for half of the versions, 0–1.
+    pub gamma: f64,
+    /// Share of the versions whose contrast is inverted, 0–1.
+    pub invert: f64,
+}
+
+impl Default for Views {
+    fn default() -> Self {
+        Self { count: 4, crop: 0.6, smallest_crop: 0.5, gamma: 0.4, invert: 0.1 }
     }
 }
 
@@ -353,6 +426,12 @@ impl TrainConfig {
         if lengths.iter().filter(|is_given| **is_given).count() > 1 {
             return fail("only one of steps, epochs and minutes can be given".into());
         }
+        if self.distillation.is_some() && self.part == Part::Decoder {
+            return fail("distillation is for the image encoder; use part = \"encoder\" or \"all\"".into());
+        }
+        if self.distillation.is_some_and(|distillation| !distillation.masks) && self.part != Part::Encoder {
+            return fail("distillation without masks leaves the mask decoder as it is; use part = \"encoder\"".into());
+        }
         let is_positive = |value: f64| value > 0.0 && value.is_finite();
         for (name, value, low, high) in self.ranges() {
             if !(low..=high).contains(&value) {
@@ -400,7 +479,29 @@ impl TrainConfig {
             ("loss.focal.gamma", self.loss.focal.gamma, 0.0, 10.0),
             ("validation.share", self.validation.share, 0.0, 0.9),
             ("augmentation.box_shift", f64::from(box_shift), 0.0, 50.0),
+            ("optimizer.trunk_rate", self.optimizer.trunk_rate, 0.0, 10.0),
+            ("optimizer.decoder_rate", self.optimizer.decoder_rate, 0.0, 10.0),
         ];
+        if let Some(distillation) = self.distillation {
+            ranges.push(("distillation.weight", distillation.weight, 0.0, 10_000.0));
+        }
+        if let Some(views) = self.augmentation.views {
+            ranges.extend([
+                ("augmentation.views.count", views.count as f64, 1.0, 64.0),
+                ("augmentation.views.crop", views.crop, 0.0, 1.0),
+                ("augmentation.views.smallest_crop", views.smallest_crop, 0.1, 1.0),
+                ("augmentation.views.gamma", views.gamma, 0.0, 1.0),
+                ("augmentation.views.invert", views.invert, 0.0, 1.0),
+            ]);
+        }
+        if let Some(boxes) = self.augmentation.drawn_boxes {
+            ranges.extend([
+                ("augmentation.drawn_boxes.probability", boxes.probability, 0.0, 1.0),
+                ("augmentation.drawn_boxes.inwards", boxes.inwards, 0.0, 0.4),
+                ("augmentation.drawn_boxes.outwards", boxes.outwards, 0.0, 1.0),
+                ("augmentation.drawn_boxes.alike", boxes.alike, 0.0, 1.0),
+            ]);
+        }
         ranges.extend(self.ema.map(|decay| ("ema", decay, 0.0, BELOW_ONE)));
         ranges.extend(self.sharp_min.map(|sharp_min| ("sharp_min.rho", sharp_min.rho, 0.0, 10.0)));
         if let Some(Affine { probability, shift, scale, rotate }) = affine {

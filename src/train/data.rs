@@ -1,25 +1,28 @@
 //! Folders of challenge cases as a stream of examples: what comes when follows from the seed alone.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use rand::SeedableRng;
+use burn::tensor::{Device, Tensor, TensorData};
 use rand::rngs::StdRng;
 use rand::seq::{IndexedRandom, SliceRandom};
+use rand::{RngExt, SeedableRng};
 use rayon::prelude::*;
 
 use super::augment::LabelledInput;
 use super::config::{Augmentation, Part, TrainConfig, ValidationConfig};
 use super::loss::signed_distance;
-use super::objective::{Example, ExampleImage};
+use super::objective::{Example, ExampleImage, Goal};
+use super::run::Teacher;
 use super::sample::{labels_of, scaled_labels, target};
-use crate::data::{ChallengeCase, read_npz};
+use crate::data::{CaseBoxes, ChallengeCase, OwnedPixels, read_image, read_npz};
 use crate::error::{Error, Result};
-use crate::eval::{CasePath, EmbeddingCache, Failure, find_cases};
-use crate::image::{Geometry, ImageView, Pixels, Window};
+use crate::eval::{CasePath, EmbeddingCache, Failure, find_cases, find_files};
+use crate::image::{Geometry, ImageView, Pixels, Window, preprocess};
 use crate::model::prompt_encoder::InputBox;
 use crate::random::SplitMix64;
 use crate::segment::Segmenter;
+use crate::weights::sha256;
 
 /// An image, or a slice of a volume, with something to learn from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,15 +45,23 @@ pub struct TrainingSet {
 }
 
 impl TrainingSet {
-    /// Reads every `.npz` file under a folder once, to see what is in it. Files that cannot be used are noted and left out.
+    /// Reads every `.npz` file under some folders once, to see what is in it. Files that cannot be used are noted and left out. With `unlabelled`, masks are not
+    /// needed, and PNG and JPEG files are taken too.
     ///
     /// # Errors
-    /// [`Error::File`] if the folder cannot be read or no file in it can be used.
-    pub fn scan(root: &Path, input_size: usize) -> Result<Self> {
-        let scanned: Vec<(CasePath, Result<Vec<Item>>)> = find_cases(root)?
+    /// [`Error::File`] if a folder cannot be read or no file in them can be used.
+    pub fn scan(roots: &[PathBuf], input_size: usize, unlabelled: bool) -> Result<Self> {
+        let mut cases = Vec::new();
+        for root in roots {
+            cases.extend(match unlabelled {
+                true => find_files(root, &["npz", "png", "jpg", "jpeg"])?,
+                false => find_cases(root)?,
+            });
+        }
+        let scanned: Vec<(CasePath, Result<Vec<Item>>)> = cases
             .into_par_iter()
             .map(|case| {
-                let items = read_npz(&case.path).and_then(|data| items(&case, &data, input_size));
+                let items = read(&case.path).and_then(|data| items(&case, &data, input_size, unlabelled));
                 (case, items)
             })
             .collect();
@@ -66,7 +77,8 @@ impl TrainingSet {
             (true, first) => {
                 let why = first.map_or_else(String::new, |failure| format!(", the first: {}", failure.message));
                 let count = set.skipped.len();
-                Err(Error::file(root, format!("there is nothing to train on: {count} files cannot be used{why}")))
+                let root = roots.first().cloned().unwrap_or_default();
+                Err(Error::file(&root, format!("there is nothing to train on: {count} files cannot be used{why}")))
             }
         }
     }
@@ -80,25 +92,71 @@ impl TrainingSet {
         for group in self.items.chunk_by(|a, b| dataset(a) == dataset(b)) {
             let (before, after) = group.split_at(group.len() - (group.len() as f64 * share) as usize);
             kept.extend_from_slice(before);
-            held_out.items.extend_from_slice(after);
+            // Nothing can be measured on what has no masks.
+            held_out.items.extend(after.iter().filter(|item| !item.labels.is_empty()).cloned());
         }
         (Self { items: kept, ..self }, held_out)
     }
 }
 
-fn items(case: &CasePath, data: &ChallengeCase, input_size: usize) -> Result<Vec<Item>> {
+/// Reads a challenge file, or a picture as one without masks.
+fn read(path: &Path) -> Result<ChallengeCase> {
+    if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("npz")) {
+        return read_npz(path);
+    }
+    let image = read_image(path)?;
+    let imgs = match image.pixels {
+        OwnedPixels::U8(values) => values,
+        OwnedPixels::U16(values) => values.into_iter().map(|value| (value >> 8) as u8).collect(),
+    };
+    Ok(ChallengeCase {
+        imgs,
+        depth: 1,
+        height: image.height,
+        width: image.width,
+        channels: image.channels,
+        boxes: CaseBoxes::Image(Vec::new()),
+        gts: None,
+        spacing: [1.0; 3],
+    })
+}
+
+fn items(case: &CasePath, data: &ChallengeCase, input_size: usize, unlabelled: bool) -> Result<Vec<Item>> {
+    let item = |slice, labels| Item { case: case.clone(), slice, labels };
+    if unlabelled && data.gts.is_none() {
+        return Ok((0..data.depth).map(|slice| item(slice, Vec::new())).collect());
+    }
     let gts =
         data.gts.as_ref().ok_or_else(|| Error::file(&case.path, "it has no gts, so there is nothing to learn"))?;
     let geometry = Geometry { width: data.width, height: data.height, input_size };
     let slices = gts.chunks_exact(data.width * data.height).enumerate();
     let items: Vec<Item> = slices
-        .map(|(slice, gts)| Item { case: case.clone(), slice, labels: labels_of(&scaled_labels(gts, &geometry)) })
-        .filter(|item| !item.labels.is_empty())
+        .map(|(slice, gts)| item(slice, labels_of(&scaled_labels(gts, &geometry))))
+        .filter(|item| unlabelled || !item.labels.is_empty())
         .collect();
     match items.is_empty() {
         true => Err(Error::file(&case.path, format!("no label is left at {input_size} pixels"))),
         false => Ok(items),
     }
+}
+
+/// The inputs of some images of a set, evenly spread: `[images, input_size, input_size, 3]`.
+///
+/// # Errors
+/// [`Error::File`] if a file cannot be read.
+pub(super) fn first_inputs(set: &TrainingSet, count: usize, input_size: usize) -> Result<Tensor<4>> {
+    let count = set.items.len().min(count);
+    let inputs: Result<Vec<Vec<f32>>> = (0..count)
+        .into_par_iter()
+        .map(|place| {
+            let item = &set.items[place * set.items.len() / count];
+            let case = read(&item.case.path)?;
+            let view = ImageView::new(Pixels::U8(case.slice(item.slice)), case.width, case.height, case.channels)?;
+            Ok(preprocess(&view, Window::Auto, input_size)?.input)
+        })
+        .collect();
+    let data = TensorData::new(inputs?.concat(), [count, input_size, input_size, 3]);
+    Ok(Tensor::from_data(data, &Device::flex()))
 }
 
 /// Items to examples.
@@ -108,6 +166,8 @@ pub struct Examples<'a> {
     cache: &'a EmbeddingCache,
     augmentation: Augmentation,
     part: Part,
+    goal: Goal,
+    teacher: Option<&'a Teacher>,
     seed: u64,
     with_distance: bool,
     recent: Recent,
@@ -122,10 +182,17 @@ impl<'a> Examples<'a> {
             cache,
             augmentation: config.augmentation,
             part: config.part,
+            goal: Goal { loss: config.loss, distillation: config.distillation },
+            teacher: None,
             seed: config.seed,
             with_distance: config.loss.boundary > 0.0,
             recent: Recent::default(),
         }
+    }
+
+    /// The same with a teacher's embeddings.
+    pub(super) fn with_teacher(self, teacher: Option<&'a Teacher>) -> Self {
+        Self { teacher, ..self }
     }
 
     /// Images per pass.
@@ -181,17 +248,32 @@ impl<'a> Examples<'a> {
     }
 
     fn example(&self, item: &Item, random: &mut StdRng) -> Result<Example> {
-        let labelled = self.labelled(item)?.augmented(&self.augmentation, random);
+        let labelled = self.view(item, random)?.augmented(&self.augmentation, random);
         let geometry = labelled.geometry;
+        if self.goal.is_embedding_only() {
+            let name = format!("{} slice {}", item.case.relative, item.slice);
+            return self.finish(name, &item.case.modality, labelled.input, Vec::new(), [0.0; 4], true);
+        }
         // What was there may have been moved out of the image.
         let labels = labels_of(&labelled.labels);
         let label = labels
             .choose(random)
             .ok_or_else(|| Error::InvalidImage(format!("{}: the augmentation left no label", item.case.relative)))?;
         let target = target(&labelled.labels, geometry.input_size, *label).expect("the label is there");
-        let bounding_box = target.loosened_box(self.augmentation.box_shift, &geometry, random);
+        let bounding_box = target.prompt(&self.augmentation, &geometry, random);
         let name = format!("{} slice {} label {label}", item.case.relative, item.slice);
-        self.finish(name, &item.case.modality, labelled.input, target.mask, bounding_box)
+        self.finish(name, &item.case.modality, labelled.input, target.mask, bounding_box, true)
+    }
+
+    /// One of the item's views, the image itself where there are none or the view lost every label.
+    fn view(&self, item: &Item, random: &mut StdRng) -> Result<LabelledInput> {
+        let labelled = self.labelled(item)?;
+        let Some(views) = self.augmentation.views else { return Ok(labelled) };
+        let number = random.random_range(0..views.count);
+        let name = format!("{}/{}/{}", item.case.relative, item.slice, number);
+        let viewed = labelled.viewed(&views, number, &mut StdRng::from_seed(sha256(name.as_bytes())));
+        let is_lost = !self.goal.is_embedding_only() && labels_of(&viewed.labels).is_empty();
+        Ok(if is_lost { labelled } else { viewed })
     }
 
     /// Examples to validate with: some labels of some items, evenly spread, not augmented, with boxes that are the same every time.
@@ -209,7 +291,7 @@ impl<'a> Examples<'a> {
                 let target = target(&labelled.labels, labelled.geometry.input_size, label).expect("the label is there");
                 let bounding_box = target.loosened_box(self.augmentation.box_shift, &labelled.geometry, &mut random);
                 let name = format!("{} slice {} label {label}", item.case.relative, item.slice);
-                self.finish(name, &item.case.modality, labelled.input.clone(), target.mask, bounding_box)
+                self.finish(name, &item.case.modality, labelled.input.clone(), target.mask, bounding_box, false)
             });
             examples.collect()
         };
@@ -224,7 +306,10 @@ impl<'a> Examples<'a> {
         input: Vec<f32>,
         mask: Vec<u8>,
         bounding_box: InputBox,
+        taught: bool,
     ) -> Result<Example> {
+        let teacher = self.teacher.filter(|_| taught);
+        let teacher = teacher.map(|teacher| teacher.cache.embed(&teacher.segmenter, &input)).transpose()?;
         let image = match (self.part, self.augmentation.is_discrete()) {
             (Part::Decoder, true) => ExampleImage::Embedding(self.cache.embed(self.segmenter, &input)?),
             (Part::Decoder, false) => ExampleImage::Embedding(self.segmenter.embed(input, &mut || ())),
@@ -232,7 +317,7 @@ impl<'a> Examples<'a> {
         };
         let side = mask.len().isqrt();
         let distance = self.with_distance.then(|| signed_distance(&mask, side));
-        Ok(Example { name, modality: modality.to_string(), image, mask, distance, bounding_box })
+        Ok(Example { name, modality: modality.to_string(), image, mask, distance, bounding_box, teacher })
     }
 
     fn labelled(&self, item: &Item) -> Result<LabelledInput> {
@@ -241,9 +326,11 @@ impl<'a> Examples<'a> {
             .map_err(|error| Error::file(&item.case.path, error))?;
         let preprocessed = self.segmenter.preprocess(&view, Window::Auto)?;
         let geometry = preprocessed.geometry;
-        let gts = case.gts.as_ref().ok_or_else(|| Error::file(&item.case.path, "its gts are gone"))?;
         let size = case.width * case.height;
-        let labels = scaled_labels(&gts[item.slice * size..][..size], &geometry);
+        let labels = match &case.gts {
+            Some(gts) => scaled_labels(&gts[item.slice * size..][..size], &geometry),
+            None => vec![0; geometry.input_size * geometry.input_size],
+        };
         Ok(LabelledInput { input: preprocessed.input, labels, geometry })
     }
 }
@@ -266,7 +353,7 @@ impl Recent {
         if let Some((_, case)) = volumes().iter().find(|(other, _)| other == path) {
             return Ok(case.clone());
         }
-        let case = Arc::new(read_npz(path)?);
+        let case = Arc::new(read(path)?);
         if case.depth > 1 {
             let mut volumes = volumes();
             volumes.truncate(RECENT_VOLUMES - 1);

@@ -17,6 +17,8 @@ mod parallel;
 mod run;
 pub mod sample;
 pub mod sharp_min;
+mod student;
 
 pub use checkpoint::Best;
 pub use run::{BEST, CHECKPOINT, Event, LOG, Outcome, TrainSettings, train};
+pub use student::{BeginStudent, begin_student};

@@ -5,7 +5,7 @@ use burn::optim::{GradientsAccumulator, GradientsParams};
 use burn::tensor::{Device, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
-use super::config::{LossConfig, LossKind, Part};
+use super::config::{Distillation, LossConfig, LossKind, Part};
 use super::loss::{UncertaintyAware, binary_cross_entropy, boundary, dice, iou_regression};
 use super::parallel;
 use crate::model::Umedsam;
@@ -27,6 +27,8 @@ pub struct Example {
     pub distance: Option<Vec<f32>>,
     /// The prompt.
     pub bounding_box: InputBox,
+    /// The teacher's embedding of the image, where there is a teacher.
+    pub teacher: Option<Tensor<4>>,
 }
 
 /// The image of an example.
@@ -65,8 +67,25 @@ fn tracked<M: Module>(module: M, is_trained: bool) -> M {
 pub struct Losses {
     /// What is minimised.
     pub total: Tensor<1>,
-    /// Dice, cross-entropy, focal, squared error of the predicted IoU, boundary (0 where it is not used).
-    pub terms: [Tensor<1>; 5],
+    /// Dice, cross-entropy, focal, squared error of the predicted IoU, boundary, mean squared difference to the teacher's embedding (0 where they are
+    /// not used).
+    pub terms: [Tensor<1>; 6],
+}
+
+/// What is minimised.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Goal {
+    /// The loss of masks.
+    pub loss: LossConfig,
+    /// The loss of embeddings.
+    pub distillation: Option<Distillation>,
+}
+
+impl Goal {
+    /// Whether embeddings are all that is learned.
+    pub fn is_embedding_only(&self) -> bool {
+        self.distillation.is_some_and(|distillation| !distillation.masks)
+    }
 }
 
 /// The values of [`Losses`].
@@ -84,6 +103,9 @@ pub struct LossValues {
     pub iou: f64,
     /// Boundary.
     pub boundary: f64,
+    /// Mean squared difference to the teacher's embedding.
+    #[serde(default)]
+    pub embedding: f64,
 }
 
 impl LossValues {
@@ -97,17 +119,24 @@ impl LossValues {
             pixel: mean(|values| values.pixel),
             iou: mean(|values| values.iou),
             boundary: mean(|values| values.boundary),
+            embedding: mean(|values| values.embedding),
         }
     }
 }
 
 impl Losses {
+    fn none(device: &Device) -> Self {
+        let zero = || Tensor::zeros([1], device);
+        Self { total: zero(), terms: std::array::from_fn(|_| zero()) }
+    }
+
     /// Reads the values from the device.
     pub fn values(&self) -> LossValues {
         let all = std::iter::once(&self.total).chain(&self.terms).cloned().collect();
         let values: Vec<f32> = Tensor::cat(all, 0).into_data().try_into_vec().expect("losses are f32");
-        let [total, region, distribution, pixel, iou, boundary] = std::array::from_fn(|term| f64::from(values[term]));
-        LossValues { total, region, distribution, pixel, iou, boundary }
+        let [total, region, distribution, pixel, iou, boundary, embedding] =
+            std::array::from_fn(|term| f64::from(values[term]));
+        LossValues { total, region, distribution, pixel, iou, boundary, embedding }
     }
 }
 
@@ -128,41 +157,57 @@ impl Trainee {
         Self { network, weighting: UncertaintyAware::new(TERMS, device), dense_pe }
     }
 
-    /// Low-res logits `[batch, low_res_size, low_res_size]` and predicted IoU `[batch]` of a batch.
-    pub fn forward(&self, batch: &[Example]) -> (Tensor<3>, Tensor<1>) {
+    /// The embedding of an example's image.
+    fn embed(&self, example: &Example) -> Tensor<4> {
         let device = self.dense_pe.val().device();
-        let (mut logits, mut ious) = (Vec::new(), Vec::new());
-        for example in batch {
-            let embedding = match &example.image {
-                ExampleImage::Embedding(embedding) => on_device(embedding, &device),
-                ExampleImage::Input(values) => {
-                    let side = (values.len() / 3).isqrt();
-                    let input = Tensor::<4>::from_data(TensorData::new(values.clone(), [1, side, side, 3]), &device);
-                    self.network.image_encoder.forward(input, &mut |_, _| ())
-                }
-            };
-            let prompt_encoder = &self.network.prompt_encoder;
-            let prediction = self.network.mask_decoder.forward(
-                embedding,
-                self.dense_pe.val(),
-                prompt_encoder.embed_sparse(&[example.bounding_box.into()]),
-                prompt_encoder.no_mask(),
-                MaskOutput::Single,
-            );
-            logits.push(prediction.logits.squeeze_dim::<3>(1));
-            ious.push(prediction.iou.squeeze_dim::<1>(1));
+        match &example.image {
+            ExampleImage::Embedding(embedding) => on_device(embedding, &device),
+            ExampleImage::Input(values) => {
+                let side = (values.len() / 3).isqrt();
+                let input = Tensor::<4>::from_data(TensorData::new(values.clone(), [1, side, side, 3]), &device);
+                self.network.image_encoder.forward(input, &mut |_, _| ())
+            }
         }
-        (Tensor::cat(logits, 0), Tensor::cat(ious, 0))
+    }
+
+    /// Low-res logits `[1, low_res_size, low_res_size]` and predicted IoU `[1]` of an example's box.
+    fn decode(&self, embedding: Tensor<4>, bounding_box: InputBox) -> (Tensor<3>, Tensor<1>) {
+        let prompt_encoder = &self.network.prompt_encoder;
+        let prediction = self.network.mask_decoder.forward(
+            embedding,
+            self.dense_pe.val(),
+            prompt_encoder.embed_sparse(&[bounding_box.into()]),
+            prompt_encoder.no_mask(),
+            MaskOutput::Single,
+        );
+        (prediction.logits.squeeze_dim::<3>(1), prediction.iou.squeeze_dim::<1>(1))
     }
 
     /// The loss of a batch.
-    pub fn loss(&self, batch: &[Example], config: &LossConfig) -> Losses {
-        self.predict(batch, config).1
+    pub fn loss(&self, batch: &[Example], goal: &Goal) -> Losses {
+        let embeddings: Vec<Tensor<4>> = batch.iter().map(|example| self.embed(example)).collect();
+        let embedding = embedding_difference(batch, &embeddings);
+        let mut losses = match goal.is_embedding_only() {
+            true => Losses::none(&embedding.device()),
+            false => self.mask_loss(batch, embeddings, &goal.loss).1,
+        };
+        if let Some(distillation) = goal.distillation {
+            losses.total = losses.total + embedding.clone() * distillation.weight;
+        }
+        losses.terms[5] = embedding;
+        losses
     }
 
-    /// Low-res logits `[batch, low_res_size, low_res_size]` of a batch, and their loss.
+    /// Low-res logits `[batch, low_res_size, low_res_size]` of a batch, and their loss without the embeddings'.
     pub fn predict(&self, batch: &[Example], config: &LossConfig) -> (Tensor<3>, Losses) {
-        let (logits, ious) = self.forward(batch);
+        self.mask_loss(batch, batch.iter().map(|example| self.embed(example)).collect(), config)
+    }
+
+    fn mask_loss(&self, batch: &[Example], embeddings: Vec<Tensor<4>>, config: &LossConfig) -> (Tensor<3>, Losses) {
+        let decoded =
+            embeddings.into_iter().zip(batch).map(|(embedding, example)| self.decode(embedding, example.bounding_box));
+        let (logits, ious): (Vec<_>, Vec<_>) = decoded.unzip();
+        let (logits, ious) = (Tensor::cat(logits, 0), Tensor::cat(ious, 0));
         let [count, height, width] = logits.dims();
         let masks: Vec<f32> =
             batch.iter().flat_map(|example| example.mask.iter().map(|&inside| f32::from(inside))).collect();
@@ -187,28 +232,24 @@ impl Trainee {
             }
         };
         let total = mask + iou.clone() * config.iou + boundary.clone() * config.boundary;
-        (logits, Losses { total, terms: [region, distribution, pixel, iou, boundary] })
+        let embedding = Tensor::zeros([1], &logits.device());
+        (logits, Losses { total, terms: [region, distribution, pixel, iou, boundary, embedding] })
     }
 
     /// The gradient of a batch's loss, and the loss.
     ///
     /// With `jobs` each example is worked on by itself, so many at the same time, as is best on the CPU: a loss is a mean over its batch, so that the mean of the
     /// examples' gradients is the batch's, and small tensors of several examples keep more cores busy than large ones of one.
-    pub fn gradients(
-        &self,
-        batch: &[Example],
-        config: &LossConfig,
-        jobs: Option<usize>,
-    ) -> (GradientsParams, LossValues) {
+    pub fn gradients(&self, batch: &[Example], goal: &Goal, jobs: Option<usize>) -> (GradientsParams, LossValues) {
         let Some(jobs) = jobs else {
-            let losses = self.loss(batch, config);
+            let losses = self.loss(batch, goal);
             let values = losses.values();
             return (GradientsParams::from_grads(losses.total.backward(), self), values);
         };
         let share = 1.0 / batch.len() as f64;
         let results = parallel::map(batch, jobs, |example| {
             let own = self.with_own_graph();
-            let losses = own.loss(std::slice::from_ref(example), config);
+            let losses = own.loss(std::slice::from_ref(example), goal);
             let values = losses.values();
             (GradientsParams::from_grads((losses.total * share).backward(), &own), values)
         });
@@ -240,6 +281,19 @@ impl Trainee {
     pub fn sigma(&self) -> [f64; TERMS] {
         let values: Vec<f32> = self.weighting.sigma.val().into_data().try_into_vec().expect("σ are f32");
         std::array::from_fn(|term| f64::from(values[term]))
+    }
+}
+
+/// The mean squared difference between embeddings and their teacher's, over the examples that have one.
+fn embedding_difference(batch: &[Example], embeddings: &[Tensor<4>]) -> Tensor<1> {
+    let device = embeddings[0].device();
+    let pairs =
+        batch.iter().zip(embeddings).filter_map(|(example, embedding)| Some((example.teacher.as_ref()?, embedding)));
+    let differences: Vec<Tensor<1>> =
+        pairs.map(|(teacher, embedding)| (embedding.clone() - on_device(teacher, &device)).square().mean()).collect();
+    match differences.is_empty() {
+        true => Tensor::zeros([1], &device),
+        false => Tensor::cat(differences, 0).mean(),
     }
 }
 
@@ -291,13 +345,14 @@ mod tests {
             mask,
             distance: None,
             bounding_box: [32.0, 0.0, 63.0, 31.0],
+            teacher: None,
         };
         vec![example.clone(), Example { bounding_box: [30.0, 0.0, 60.0, 34.0], ..example }]
     }
 
     /// Trains for some steps; returns the Dice loss afterwards.
     fn train(trainee: Trainee, kind: LossKind, steps: usize) -> (Trainee, f64) {
-        let config = LossConfig { kind, ..Default::default() };
+        let config = Goal { loss: LossConfig { kind, ..Default::default() }, distillation: None };
         let batch = batch(true);
         let mut optimizer = AdamWConfig::new().init();
         let mut trainee = trainee;
@@ -327,7 +382,7 @@ mod tests {
             [(Part::Decoder, false, true), (Part::Encoder, true, false), (Part::All, true, true)]
         {
             let trainee = trainee(part);
-            let losses = trainee.loss(&batch(part == Part::Decoder), &LossConfig::default());
+            let losses = trainee.loss(&batch(part == Part::Decoder), &Goal::default());
             let gradients = GradientsParams::from_grads(losses.total.backward(), &trainee);
             assert_eq!(gradients_of(&trainee.network.image_encoder, &gradients) > 0, encoder, "{part:?}");
             assert_eq!(gradients_of(&trainee.network.mask_decoder, &gradients) > 0, decoder, "{part:?}");
@@ -341,7 +396,7 @@ mod tests {
         let mut batch = batch(true);
         let side = batch[0].mask.len().isqrt();
         batch.iter_mut().for_each(|example| example.distance = Some(signed_distance(&example.mask, side)));
-        let config = LossConfig { boundary: 0.3, ..Default::default() };
+        let config = Goal { loss: LossConfig { boundary: 0.3, ..Default::default() }, distillation: None };
         let (whole, values) = trainee.gradients(&batch, &config, None);
         let (parts, mean) = trainee.gradients(&batch, &config, Some(2));
         assert!((values.total - mean.total).abs() < 1e-5 && values.boundary != 0.0);

@@ -17,24 +17,28 @@ impl OptimizerConfig {
     /// their own.
     pub fn init(&self) -> ModuleOptimizer {
         let sigma = ParamGroup::from_predicate("weighting");
+        let trunk = ParamGroup::from_predicate("image_encoder.trunk");
+        let decoder = ParamGroup::from_predicate("mask_decoder");
         let rate = self.sigma_learning_rate.map_or(1.0, |rate| rate / self.learning_rate);
         match self.kind {
             OptimizerKind::Adamw => {
                 let adamw = |weight_decay| {
                     AdamWConfig::new().with_epsilon(ADAM_EPSILON).with_weight_decay(weight_decay).build()
                 };
-                ModuleOptimizer::from(adamw(self.weight_decay)).with_group(
-                    sigma,
-                    Scaled { optimizer: adamw(0.0), rate },
-                    None,
-                )
+                ModuleOptimizer::from(adamw(self.weight_decay))
+                    .with_group(sigma, Scaled { optimizer: adamw(0.0), rate }, None)
+                    .with_group(trunk, Scaled { optimizer: adamw(self.weight_decay), rate: self.trunk_rate }, None)
+                    .with_group(decoder, Scaled { optimizer: adamw(self.weight_decay), rate: self.decoder_rate }, None)
             }
             OptimizerKind::Sgd => {
                 let momentum =
                     MomentumConfig { momentum: self.momentum, dampening: 0.0, nesterov: self.momentum > 0.0 };
                 let sgd = SgdConfig::new().with_momentum(Some(momentum));
                 let decayed = sgd.clone().with_weight_decay(Some(WeightDecayConfig { penalty: self.weight_decay }));
-                ModuleOptimizer::from(decayed.build()).with_group(sigma, Scaled { optimizer: sgd.build(), rate }, None)
+                ModuleOptimizer::from(decayed.clone().build())
+                    .with_group(sigma, Scaled { optimizer: sgd.build(), rate }, None)
+                    .with_group(trunk, Scaled { optimizer: decayed.clone().build(), rate: self.trunk_rate }, None)
+                    .with_group(decoder, Scaled { optimizer: decayed.build(), rate: self.decoder_rate }, None)
             }
         }
     }
@@ -125,6 +129,7 @@ mod tests {
                 weight_decay: 0.5,
                 momentum: 0.0,
                 sigma_learning_rate: Some(0.1),
+                ..Default::default()
             };
             let weights = weights();
             let gradients = gradients(&weights);

@@ -16,7 +16,7 @@ use super::config::{Length, LossConfig, TrainConfig, TrainDevice};
 use super::data::{Examples, TrainingSet};
 use super::ema::Ema;
 use super::log::{Log, Record, StepRecord, ValidationRecord};
-use super::objective::{Example, LossValues, Trainee};
+use super::objective::{Example, Goal, LossValues, Trainee};
 use super::optimizer::clip;
 use super::parallel;
 use crate::error::{Error, Result};
@@ -31,8 +31,10 @@ use crate::weights::{self, Metadata, Precision, sha256_hex, to_bytes, write_whol
 pub struct TrainSettings {
     /// How.
     pub config: TrainConfig,
-    /// The folder of challenge cases to learn from.
-    pub data: PathBuf,
+    /// The folders of challenge cases to learn from; where only embeddings are learned, also of pictures.
+    pub data: Vec<PathBuf>,
+    /// The weight file whose image encoder is the teacher of a distillation.
+    pub teacher: Option<PathBuf>,
     /// The folder of challenge cases that the best weights are chosen by; without it, a share of the data is held out.
     pub validation: Option<PathBuf>,
     /// The folder of the run: `checkpoint.safetensors`, `best.safetensors`, `log.jsonl`, `config.toml` and curves.
@@ -112,13 +114,16 @@ pub fn train(
     let device = device(config.device)?;
     let source_sha256 = sha256_hex(&weights);
     let cache = EmbeddingCache::new(Some(settings.embeddings.clone()), &weights).with_precision(Precision::F16);
+    let teacher = teacher(settings, &device)?;
     let (network, metadata) = weights::load(weights.clone(), &device)?;
     let segmenter = Segmenter::from_weights(weights, &device.clone().inner())?;
     let input_size = metadata.config.input_size();
 
+    let goal = Goal { loss: config.loss, distillation: config.distillation };
+    let scan = |folders: &[PathBuf]| TrainingSet::scan(folders, input_size, goal.is_embedding_only());
     let (train_set, validation_set) = match &settings.validation {
-        Some(folder) => (TrainingSet::scan(&settings.data, input_size)?, TrainingSet::scan(folder, input_size)?),
-        None => TrainingSet::scan(&settings.data, input_size)?.hold_out(config.validation.share),
+        Some(folder) => (scan(&settings.data)?, TrainingSet::scan(std::slice::from_ref(folder), input_size, false)?),
+        None => scan(&settings.data)?.hold_out(config.validation.share),
     };
     observe(Event::Scanned {
         train: train_set.items.len(),
@@ -126,15 +131,16 @@ pub fn train(
         skipped: &train_set.skipped,
     });
     if train_set.items.is_empty() {
-        return Err(Error::file(&settings.data, "validation.share leaves no image to train on"));
+        return Err(Error::InvalidOption("validation.share leaves no image to train on".into()));
     }
-    let examples = Examples::new(&train_set.items, &segmenter, &cache, &config);
+    let examples = Examples::new(&train_set.items, &segmenter, &cache, &config).with_teacher(teacher.as_ref());
     let validation =
         Examples::new(&validation_set.items, &segmenter, &cache, &config).validation(&config.validation)?;
 
     std::fs::create_dir_all(&settings.out).map_err(|error| Error::file(&settings.out, error))?;
     let text = config.to_toml();
-    let fingerprint = fingerprint(&text, &source_sha256, &train_set, &validation_set);
+    let teacher_key = teacher.as_ref().map_or("", |teacher| teacher.cache.key());
+    let fingerprint = fingerprint(&format!("{text}{teacher_key}"), &source_sha256, &train_set, &validation_set);
     let trainee = Trainee::new(network, config.part, &device);
     let progress = Progress {
         ema: config.ema.map(|decay| Ema::new(decay, &trainee, 0)),
@@ -155,15 +161,16 @@ pub fn train(
     let training = json!({
         "config": config,
         "data": {
-            "folder": settings.data, "images": train_set.items.len(), "modalities": modalities(&train_set),
+            "folders": settings.data, "images": train_set.items.len(), "modalities": modalities(&train_set),
             "held_out": validation_set.items.len(), "skipped": train_set.skipped.len(),
         },
-        "begun_with": { "source": metadata.source, "sha256": source_sha256 },
+        "begun_with": { "source": metadata.source, "sha256": source_sha256, "training": metadata.training },
         "commit": commit(),
     });
     let run = Run {
         settings,
         config: &config,
+        goal,
         metadata: Metadata {
             architecture: format!("umedsam-{}", metadata.architecture.trim_start_matches("umedsam-")),
             precision: settings.precision,
@@ -186,10 +193,33 @@ pub fn train(
     run.go_on(progress, state, log, stop, observe)
 }
 
+/// The network that a distillation learns from.
+pub(super) struct Teacher {
+    /// It.
+    pub segmenter: Segmenter,
+    /// Its embeddings.
+    pub cache: EmbeddingCache,
+}
+
+fn teacher(settings: &TrainSettings, device: &Device) -> Result<Option<Teacher>> {
+    let path = match (&settings.config.distillation, &settings.teacher) {
+        (None, _) => return Ok(None),
+        (Some(_), None) => {
+            return Err(Error::InvalidOption("distillation needs a teacher; name its weight file".into()));
+        }
+        (Some(_), Some(path)) => path,
+    };
+    let weights = std::fs::read(path).map_err(|error| Error::file(path, error))?;
+    let cache = EmbeddingCache::new(Some(settings.embeddings.clone()), &weights).with_precision(Precision::F16);
+    let segmenter = Segmenter::from_weights(weights, &device.clone().inner())?;
+    Ok(Some(Teacher { segmenter, cache }))
+}
+
 /// What does not change in a run.
 struct Run<'a> {
     settings: &'a TrainSettings,
     config: &'a TrainConfig,
+    goal: Goal,
     metadata: Metadata,
     examples: &'a Examples<'a>,
     validation: &'a [Example],
@@ -272,7 +302,7 @@ impl Run<'_> {
         let config = self.config;
         let warmup = ((state.step + 1) as f64 / (config.warmup_steps + 1) as f64).min(1.0);
         let rate = config.optimizer.learning_rate * config.schedule.factor(self.done(state, steps)) * warmup;
-        let gradient = |trainee: &Trainee| trainee.gradients(batch, &config.loss, self.jobs);
+        let gradient = |trainee: &Trainee| trainee.gradients(batch, &self.goal, self.jobs);
         let (mut gradients, loss) = match config.sharp_min {
             Some(sharp_min) => sharp_min.gradient(&progress.trainee, gradient),
             None => gradient(&progress.trainee),

@@ -5,6 +5,7 @@
 
 use rand::RngExt;
 
+use super::config::Augmentation;
 use crate::image::Geometry;
 use crate::model::prompt_encoder::InputBox;
 
@@ -62,15 +63,39 @@ pub fn target(scaled: &[u8], size: usize, label: u8) -> Option<Target> {
 }
 
 impl Target {
+    /// The box as an augmentation wants it.
+    pub fn prompt(&self, augmentation: &Augmentation, geometry: &Geometry, random: &mut impl RngExt) -> InputBox {
+        let Some(drawn) = augmentation.drawn_boxes.filter(|drawn| random.random_bool(drawn.probability)) else {
+            return self.loosened_box(augmentation.box_shift, geometry, random);
+        };
+        let limit = drawn.outwards * random.random_range(0.0..=1.0f64).powi(2);
+        let mut share = || random.random_range(-drawn.inwards..=limit.max(-drawn.inwards)) as f32;
+        let shares: [f32; 4] = std::array::from_fn(|_| share());
+        let shares = if random.random_bool(drawn.alike) { [shares[0]; 4] } else { shares };
+        self.enlarged_box(shares, geometry)
+    }
+
+    /// The box with each side moved outwards by a share of the box's own width or height, within the image, at least a pixel wide.
+    pub fn enlarged_box(&self, shares: [f32; 4], geometry: &Geometry) -> InputBox {
+        let [x0, y0, x1, y1] = self.tight_box;
+        let size = [x1 - x0 + 1.0, y1 - y0 + 1.0];
+        let [left, top, right, bottom] = std::array::from_fn(|side| shares[side] * size[side % 2]);
+        let (left, top) = (x0 - left, y0 - top);
+        within(geometry, [left, top, (x1 + right).max(left + 1.0), (y1 + bottom).max(top + 1.0)])
+    }
+
     /// The box as somebody might draw it: each side moved outwards by 0 to `shift` whole pixels, within the image, at least a pixel wide.
     pub fn loosened_box(&self, shift: u32, geometry: &Geometry, random: &mut impl RngExt) -> InputBox {
-        let (width, height) = geometry.resized();
         let mut out = || random.random_range(0..=shift) as f32;
         let [x0, y0, x1, y1] = self.tight_box;
-        let corners = [x0 - out(), y0 - out(), (x1 + out()).max(x0 + 1.0), (y1 + out()).max(y0 + 1.0)];
-        let ends = [width, height, width, height];
-        std::array::from_fn(|side| corners[side].clamp(0.0, ends[side] as f32))
+        within(geometry, [x0 - out(), y0 - out(), (x1 + out()).max(x0 + 1.0), (y1 + out()).max(y0 + 1.0)])
     }
+}
+
+fn within(geometry: &Geometry, corners: InputBox) -> InputBox {
+    let (width, height) = geometry.resized();
+    let ends = [width, height, width, height];
+    std::array::from_fn(|side| corners[side].clamp(0.0, ends[side] as f32))
 }
 
 #[cfg(test)]

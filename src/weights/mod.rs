@@ -21,9 +21,14 @@ use sha2::{Digest, Sha256};
 
 use crate::model::Umedsam;
 
+/// The SHA-256 of some bytes.
+pub fn sha256(bytes: &[u8]) -> [u8; 32] {
+    Sha256::digest(bytes).into()
+}
+
 /// The lower-case hexadecimal SHA-256 of some bytes.
 pub fn sha256_hex(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    sha256(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Reads a weight file's metadata, having checked that the file is whole.

@@ -6,6 +6,8 @@ mod eval;
 mod info;
 mod segment;
 #[cfg(feature = "train")]
+mod student;
+#[cfg(feature = "train")]
 mod train;
 mod weights;
 
@@ -33,6 +35,9 @@ enum Command {
     Eval(eval::Arguments),
     /// Learn probabilities that hold, guarantees and expected DSC from a folder of challenge cases
     Calibrate(calibrate::Arguments),
+    /// Begin a light image encoder, to be trained with a teacher
+    #[cfg(feature = "train")]
+    Student(student::Arguments),
     /// Train on a folder of challenge cases
     #[cfg(feature = "train")]
     Train(train::Arguments),
@@ -58,6 +63,8 @@ fn main() -> ExitCode {
         Command::Segment(arguments) => segment::run(&arguments),
         Command::Eval(arguments) => eval::run(&arguments),
         Command::Calibrate(arguments) => calibrate::run(&arguments),
+        #[cfg(feature = "train")]
+        Command::Student(arguments) => student::run(&arguments),
         #[cfg(feature = "train")]
         Command::Train(arguments) => train::run(&arguments),
     };

@@ -21,9 +21,12 @@ pub struct Arguments {
     /// The weight file to begin with; by default umedsam's own weights, which are part of this program
     #[arg(long)]
     weights: Option<PathBuf>,
-    /// The folder of challenge .npz files (imgs, gts) to learn from
-    #[arg(long, required_unless_present = "print_config")]
-    data: Option<PathBuf>,
+    /// The folders of challenge .npz files (imgs, gts) to learn from; a distillation without masks takes pictures too
+    #[arg(long, num_args = 1.., required_unless_present = "print_config")]
+    data: Vec<PathBuf>,
+    /// The weight file whose image encoder a distillation learns from
+    #[arg(long)]
+    teacher: Option<PathBuf>,
     /// The folder of the run: checkpoint, best weights, log, curves. A run that was interrupted goes on
     #[arg(long, required_unless_present = "print_config")]
     out: Option<PathBuf>,
@@ -47,14 +50,15 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments) -> Result<()> {
     let config =
         arguments.config.as_ref().map_or_else(|| Ok(TrainConfig::default()), |path| TrainConfig::read(path))?;
-    let (Some(data), Some(out), false) = (&arguments.data, &arguments.out, arguments.print_config) else {
+    let (Some(out), false) = (&arguments.out, arguments.print_config) else {
         print!("{}", config.to_toml());
         return Ok(());
     };
     let bytes = super::weights::read(arguments.weights.as_ref())?;
     let settings = TrainSettings {
         config,
-        data: data.clone(),
+        data: arguments.data.clone(),
+        teacher: arguments.teacher.clone(),
         validation: arguments.validation.clone(),
         out: out.clone(),
         embeddings: arguments.embeddings.clone().unwrap_or_else(|| out.join("embeddings")),
@@ -106,8 +110,8 @@ fn show(bar: &ProgressBar, event: &Event) {
             bar.set_position(record.step as u64);
             let (loss, [region, distribution, pixel]) = (&record.loss, record.sigma);
             bar.set_message(format!(
-                "loss {:.3}: Dice {:.3} CE {:.3} focal {:.4} IoU {:.4}, σ {region:.3} {distribution:.3} {pixel:.3}",
-                loss.total, loss.region, loss.distribution, loss.pixel, loss.iou
+                "loss {:.3}: Dice {:.3} CE {:.3} focal {:.4} IoU {:.4} embedding {:.5}, σ {region:.3} {distribution:.3} {pixel:.3}",
+                loss.total, loss.region, loss.distribution, loss.pixel, loss.iou, loss.embedding
             ));
         }
         Event::Validated(record) => {

@@ -1,8 +1,9 @@
-//! The encoder's neck: 1×1 convolution, normalization, dense 3×3 convolution, normalization.
+//! Dense 3×3 convolution, and TinyViT's neck: 1×1 convolution, normalization, 3×3 convolution, normalization.
 //!
-//! The 3×3 convolution is a matrix product that reads its left-hand side from a map with a border of zeros: an output's
+//! A 3×3 convolution is a matrix product that reads its left-hand side from a map with a border of zeros: an output's
 //! inputs are three runs of three adjacent pixels, so nothing is unfolded.
 
+use super::activation::Activation;
 use super::gemm::{PackedMatrix, Product, Residual, Rows};
 use super::layer_norm::LayerNorm;
 use super::simd::Isa;
@@ -19,6 +20,42 @@ pub(super) fn pack_conv3x3_with(isa: Isa, weight: &[f32], channels_out: usize, c
         let (tap, channel) = (row / channels_in, row % channels_in);
         weight[(column * channels_in + channel) * 9 + tap]
     })
+}
+
+/// Convolves a map that has a border of zeros, a pixel wide, on all threads.
+///
+/// # Shapes
+/// - `padded`: `[height + 2, width + 2, channels_in]`
+/// - `conv`: of [`pack_conv3x3`]
+/// - `output`: `[⌈height / stride⌉, ⌈width / stride⌉, channels_out]`
+pub fn conv3x3(
+    padded: &[f32],
+    [height, width]: [usize; 2],
+    conv: &PackedMatrix,
+    stride: usize,
+    activation: Activation,
+    output: &mut [f32],
+) {
+    let (channels_in, channels) = (conv.depth() / 9, conv.columns());
+    let padded_row = (width + 2) * channels_in;
+    let output_width = width.div_ceil(stride);
+    assert_eq!(padded.len(), (height + 2) * padded_row, "a padded map of {height} by {width}");
+    assert_eq!(output.len(), height.div_ceil(stride) * output_width * channels, "the output's size");
+    for_each_chunk(output, output_width * channels, |y, row| {
+        conv.isa().run(Product {
+            a: Rows {
+                runs: 3,
+                run_stride: padded_row,
+                ..Rows::dense(&padded[y * stride * padded_row..], stride * channels_in)
+            },
+            rows: output_width,
+            b: conv.panels(),
+            residual: Residual::None,
+            activation,
+            c: row,
+            c_stride: channels,
+        });
+    });
 }
 
 /// The weights of the neck.
@@ -67,7 +104,7 @@ impl Neck {
                 rows: width,
                 b: self.conv1.panels(),
                 residual: Residual::None,
-                gelu: false,
+                activation: Activation::None,
                 c: pixels,
                 c_stride: channels,
             });
@@ -80,7 +117,7 @@ impl Neck {
                 rows: width,
                 b: self.conv2.panels(),
                 residual: Residual::None,
-                gelu: false,
+                activation: Activation::None,
                 c: row,
                 c_stride: channels,
             });

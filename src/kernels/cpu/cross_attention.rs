@@ -4,6 +4,7 @@
 //! tokens' side (`q (W k)ᵀ = (q Wᵀ) kᵀ`), a tile of image tokens meets them in one matrix product, and nothing as long as the image is written but
 //! what the next layer reads.
 
+use super::activation::Activation;
 use super::gelu::exp_of_nonpositive;
 use super::gemm::{PackedMatrix, Panels, Product, Residual, Rows, panel_width};
 use super::simd::{Isa, Kernel, Simd};
@@ -83,7 +84,7 @@ impl TokenQueries {
                 rows,
                 b: self.groups[group].panels_of(first_column, width),
                 residual: Residual::None,
-                gelu: false,
+                activation: Activation::None,
                 c: scores,
                 c_stride: width,
             });
@@ -100,7 +101,7 @@ impl TokenQueries {
                 rows: depth,
                 b: Panels { depth: rows, columns: group_columns, values: scores, bias: &[] },
                 residual: Residual::Output,
-                gelu: false,
+                activation: Activation::None,
                 c: &mut attended.mean[group * group_columns..],
                 c_stride: columns,
             });
@@ -257,7 +258,7 @@ impl TokenKeys {
             rows,
             b: self.keys.panels(),
             residual: Residual::None,
-            gelu: false,
+            activation: Activation::None,
             c: scores,
             c_stride: padded,
         });
@@ -270,7 +271,7 @@ impl TokenKeys {
             rows,
             b: self.values.panels(),
             residual: Residual::Matrix { values: image, stride: dim },
-            gelu: false,
+            activation: Activation::None,
             c: output,
             c_stride: dim,
         });

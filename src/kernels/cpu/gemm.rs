@@ -4,7 +4,7 @@
 //! [`Simd::ROWS`] rows by one panel accumulates over the whole depth: the sums never leave the registers, and since the
 //! rows are short (at most a few thousand values) the left-hand side needs no packing.
 
-use super::gelu::gelu_of;
+use super::activation::{Activation, activated};
 use super::simd::{Isa, Kernel, MOST_LANES, Simd};
 use super::threads::for_each_chunk;
 
@@ -124,7 +124,7 @@ pub enum Residual<'a> {
     },
 }
 
-/// `C = A · B + bias + residual`, then GELU if asked.
+/// `C = activation(A · B + bias + residual)`.
 ///
 /// # Shapes
 /// - `a`: `[rows, depth]`, rows `a_stride` values apart
@@ -136,7 +136,7 @@ pub fn gemm(
     rows: usize,
     b: &PackedMatrix,
     residual: Residual<'_>,
-    gelu: bool,
+    activation: Activation,
     c: &mut [f32],
     c_stride: usize,
 ) {
@@ -158,7 +158,7 @@ pub fn gemm(
             rows: BLOCK.min(rows - first),
             b: b.panels(),
             residual,
-            gelu,
+            activation,
             c,
             c_stride,
         });
@@ -203,8 +203,8 @@ pub(super) struct Product<'a> {
     pub b: Panels<'a>,
     /// What is added.
     pub residual: Residual<'a>,
-    /// Whether GELU follows.
-    pub gelu: bool,
+    /// What follows.
+    pub activation: Activation,
     /// Output.
     pub c: &'a mut [f32],
     /// Values from one row of the output to the next.
@@ -214,7 +214,7 @@ pub(super) struct Product<'a> {
 impl Kernel for Product<'_> {
     #[inline(always)]
     fn run<S: Simd>(self) {
-        let Self { a, rows, b, residual, gelu, c, c_stride } = self;
+        let Self { a, rows, b, residual, activation, c, c_stride } = self;
         if rows == 0 || b.columns == 0 {
             return;
         }
@@ -262,7 +262,7 @@ impl Kernel for Product<'_> {
                             residual.add(first * residual_stride + column)
                         },
                         residual_stride,
-                        gelu,
+                        activation,
                         c: c.add(first * c_stride + column),
                         c_stride,
                     };
@@ -289,7 +289,7 @@ struct TileOperands {
     bias: *const f32,
     residual: *const f32,
     residual_stride: usize,
-    gelu: bool,
+    activation: Activation,
     c: *mut f32,
     c_stride: usize,
 }
@@ -373,10 +373,10 @@ impl<const ROWS: usize> Kernel for Tile<ROWS> {
                     S::store(operands.c.add(row * operands.c_stride + vector * S::LANES), *sum);
                 }
             }
-            if operands.gelu {
+            if operands.activation != Activation::None {
                 for row in 0..ROWS {
                     let c = operands.c.add(row * operands.c_stride);
-                    S::store_array(c, gelu_of::<S, PANEL_VECTORS>(S::load_array(c)));
+                    S::store_array(c, activated::<S, PANEL_VECTORS>(operands.activation, S::load_array(c)));
                 }
             }
         }

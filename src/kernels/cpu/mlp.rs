@@ -1,6 +1,7 @@
 //! The MLP of a transformer block, with the depthwise convolution that precedes it.
 
-use super::depthwise::{Depthwise, DepthwiseRow, rows_around};
+use super::activation::Activation;
+use super::depthwise::{Depthwise, DepthwiseRow};
 use super::gemm::{PackedMatrix, Product, Residual, Rows};
 use super::layer_norm::LayerNorm;
 use super::threads::{for_each_chunk, with_scratch};
@@ -38,8 +39,8 @@ impl Mlp {
         assert_eq!(output.len(), height * width * conv.channels(), "a map of {height} by {width}");
         let row = width * conv.channels();
         for_each_chunk(output, row, |y, output| {
-            let input_row = |y: usize| (y < height).then(|| &x[y * row..][..row]);
-            conv.convolve(DepthwiseRow { rows: rows_around(y, input_row), halo: false, gelu: false, output });
+            let rows = conv.rows_around(y, |y| (y < height).then(|| &x[y * row..][..row]));
+            conv.convolve(DepthwiseRow { rows, missing: conv.padding(), activation: Activation::None, output });
             // Tiles of nearly the same height.
             let tiles = width.div_ceil(TILE);
             let mut rest = output;
@@ -64,7 +65,7 @@ impl Mlp {
                 rows,
                 b: self.fc1.panels(),
                 residual: Residual::None,
-                gelu: true,
+                activation: Activation::Gelu,
                 c: hidden,
                 c_stride: hidden_dim,
             });
@@ -73,7 +74,7 @@ impl Mlp {
                 rows,
                 b: self.fc2.panels(),
                 residual: Residual::Output,
-                gelu: false,
+                activation: Activation::None,
                 c: x,
                 c_stride: dim,
             });

@@ -120,6 +120,8 @@ pub(super) trait Simd: Copy {
     fn max(a: Self::Vector, b: Self::Vector) -> Self::Vector;
     /// The larger value; NaN where `x` is.
     fn max_or_nan(x: Self::Vector, bound: Self::Vector) -> Self::Vector;
+    /// The smaller value; NaN where `x` is.
+    fn min_or_nan(x: Self::Vector, bound: Self::Vector) -> Self::Vector;
     /// `2ⁿ`, n being the last bits of the value's representation as a signed number of at most 8 bits.
     fn power_of_two(bits: Self::Vector) -> Self::Vector;
 
@@ -266,6 +268,10 @@ mod x86 {
                     unsafe { $max(bound, x) }
                 }
                 #[inline(always)]
+                fn min_or_nan(x: $vector, bound: $vector) -> $vector {
+                    unsafe { $min(bound, x) }
+                }
+                #[inline(always)]
                 fn power_of_two(bits: $vector) -> $vector {
                     unsafe { $to_float($shift::<23>($add_integer($to_integer(bits), $splat_integer(127)))) }
                 }
@@ -370,6 +376,10 @@ mod wasm {
             f32x4_max(x, bound)
         }
         #[inline(always)]
+        fn min_or_nan(x: v128, bound: v128) -> v128 {
+            f32x4_min(x, bound)
+        }
+        #[inline(always)]
         fn power_of_two(bits: v128) -> v128 {
             i32x4_shl(i32x4_add(bits, i32x4_splat(127)), 23)
         }
@@ -434,6 +444,10 @@ impl Simd for Portable {
     #[inline(always)]
     fn max_or_nan(x: [f32; 4], bound: [f32; 4]) -> [f32; 4] {
         std::array::from_fn(|lane| if bound[lane] > x[lane] { bound[lane] } else { x[lane] })
+    }
+    #[inline(always)]
+    fn min_or_nan(x: [f32; 4], bound: [f32; 4]) -> [f32; 4] {
+        std::array::from_fn(|lane| if bound[lane] < x[lane] { bound[lane] } else { x[lane] })
     }
     #[inline(always)]
     fn power_of_two(bits: [f32; 4]) -> [f32; 4] {

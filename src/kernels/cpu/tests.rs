@@ -76,11 +76,19 @@ fn reference_norm(x: &[f64], weight: &[f64], bias: &[f64], epsilon: f64) -> Vec<
         .collect()
 }
 
-/// A 3×3 convolution, the weight of (output channel, input channel, tap) being given by a function.
-fn reference_conv3x3(
+fn reference_activation(activation: Activation, x: f64) -> f64 {
+    match activation {
+        Activation::None => x,
+        Activation::Gelu => reference_gelu(x),
+        Activation::Relu6 => x.clamp(0.0, 6.0),
+    }
+}
+
+/// A convolution with a square kernel, the weight of (output channel, input channel, tap) being given by a function.
+fn reference_conv(
     x: &[f64],
     [height, width, channels]: [usize; 3],
-    stride: usize,
+    [kernel, stride]: [usize; 2],
     bias: &[f64],
     weight: impl Fn(usize, usize, usize) -> f64,
 ) -> Vec<f64> {
@@ -89,9 +97,9 @@ fn reference_conv3x3(
         for x_out in 0..width.div_ceil(stride) {
             for (out, bias) in bias.iter().enumerate() {
                 let mut sum = *bias;
-                for tap in 0..9 {
-                    let (row, column) =
-                        ((y * stride + tap / 3).wrapping_sub(1), (x_out * stride + tap % 3).wrapping_sub(1));
+                for tap in 0..kernel * kernel {
+                    let place = |output: usize, tap: usize| (output * stride + tap).wrapping_sub(kernel / 2);
+                    let (row, column) = (place(y, tap / kernel), place(x_out, tap % kernel));
                     if row < height && column < width {
                         let pixel = &x[(row * width + column) * channels..][..channels];
                         sum += pixel.iter().enumerate().map(|(c, x)| x * weight(out, c, tap)).sum::<f64>();
@@ -106,13 +114,15 @@ fn reference_conv3x3(
 
 fn reference_depthwise(x: &[f64], size: [usize; 3], stride: usize, weight: &[f64], bias: &[f64]) -> Vec<f64> {
     let [height, width, channels] = size;
+    let taps = weight.len() / channels;
+    let kernel = taps.isqrt();
     let outputs = height.div_ceil(stride) * width.div_ceil(stride);
     let mut output = vec![0.0; outputs * channels];
     for channel in 0..channels {
         let plane: Vec<f64> = x.iter().skip(channel).step_by(channels).copied().collect();
-        let weight = &weight[channel * 9..][..9];
-        let convolved =
-            reference_conv3x3(&plane, [height, width, 1], stride, &bias[channel..=channel], |_, _, tap| weight[tap]);
+        let weight = &weight[channel * taps..][..taps];
+        let bias = &bias[channel..=channel];
+        let convolved = reference_conv(&plane, [height, width, 1], [kernel, stride], bias, |_, _, tap| weight[tap]);
         convolved.iter().enumerate().for_each(|(pixel, value)| output[pixel * channels + channel] = *value);
     }
     output
@@ -183,27 +193,33 @@ fn gemm_of_any_size() {
             let dense: Vec<f64> = a.chunks(a_stride).flat_map(|row| double(&row[..depth])).collect();
             let product = reference_product(&dense, &double(&b), &double(&bias));
             let matrix = packed(isa, &b, depth, columns).with_bias(&bias);
-            for (kind, gelu) in [(0, false), (0, true), (1, false), (2, true)] {
+            for (kind, activation) in [
+                (0, Activation::None),
+                (0, Activation::Gelu),
+                (1, Activation::None),
+                (2, Activation::Gelu),
+                (1, Activation::Relu6),
+            ] {
                 let mut c = residual.clone();
                 let residual_of = match kind {
                     0 => Residual::None,
                     1 => Residual::Output,
                     _ => Residual::Matrix { values: &residual, stride: c_stride },
                 };
-                gemm(&a, a_stride, rows, &matrix, residual_of, gelu, &mut c, c_stride);
+                gemm(&a, a_stride, rows, &matrix, residual_of, activation, &mut c, c_stride);
                 let mut expected = double(&residual);
                 for (expected, product) in expected.chunks_mut(c_stride).zip(product.chunks(columns)) {
                     for (expected, product) in expected.iter_mut().zip(product) {
                         *expected = product + if kind == 0 { 0.0 } else { *expected };
-                        *expected = if gelu { reference_gelu(*expected) } else { *expected };
+                        *expected = reference_activation(activation, *expected);
                     }
                 }
-                assert_close(&c, &expected, &format!("{isa:?} {rows} {depth} {columns} {kind} {gelu}"));
+                assert_close(&c, &expected, &format!("{isa:?} {rows} {depth} {columns} {kind} {activation:?}"));
             }
         }
         let nothing = packed(isa, &[], 0, 3).with_bias(&[1.0, 2.0, 3.0]);
         let mut c = [0.0; 6];
-        gemm(&[], 0, 2, &nothing, Residual::None, false, &mut c, 3);
+        gemm(&[], 0, 2, &nothing, Residual::None, Activation::None, &mut c, 3);
         assert_eq!(c, [1.0, 2.0, 3.0, 1.0, 2.0, 3.0]);
     }
 }
@@ -214,8 +230,8 @@ fn packing_a_matrix_or_its_transpose_is_the_same() {
     let transposed: Vec<f32> = (0..6).map(|index| matrix[index % 3 * 2 + index / 3]).collect();
     let (mut first, mut second) = ([0.0; 2], [0.0; 2]);
     let a = [0.5, -1.0, 2.0];
-    gemm(&a, 3, 1, &PackedMatrix::new(&matrix, 3, 2), Residual::None, false, &mut first, 2);
-    gemm(&a, 3, 1, &PackedMatrix::from_transposed(&transposed, 2, 3), Residual::None, false, &mut second, 2);
+    gemm(&a, 3, 1, &PackedMatrix::new(&matrix, 3, 2), Residual::None, Activation::None, &mut first, 2);
+    gemm(&a, 3, 1, &PackedMatrix::from_transposed(&transposed, 2, 3), Residual::None, Activation::None, &mut second, 2);
     assert_eq!(first, second);
 }
 
@@ -244,12 +260,14 @@ const MAPS: [[usize; 2]; 8] = [[1, 1], [1, 2], [2, 1], [3, 5], [7, 4], [6, 6], [
 fn depthwise_of_any_size() {
     for isa in Isa::available() {
         for [height, width] in MAPS {
-            for (channels, stride) in [(1, 1), (5, 2), (16, 1), (16, 2), (33, 1), (40, 2)] {
+            for (channels, kernel, stride) in
+                [(1, 3, 1), (5, 3, 2), (16, 3, 1), (16, 5, 2), (33, 5, 1), (40, 3, 2), (7, 5, 2)]
+            {
                 let x = random(1, height * width * channels);
-                let (weight, bias) = (random(2, 9 * channels), random(3, channels));
+                let (weight, bias) = (random(2, kernel * kernel * channels), random(3, channels));
                 let conv = Depthwise::with_isa(isa, &weight, &bias, stride);
                 let mut output = vec![f32::NAN; height.div_ceil(stride) * width.div_ceil(stride) * channels];
-                conv.forward(&x, height, width, &mut output);
+                conv.forward(&x, height, width, Activation::None, &mut output);
                 let size = [height, width, channels];
                 let expected = reference_depthwise(&double(&x), size, stride, &double(&weight), &double(&bias));
                 assert_close(&output, &expected, &format!("{isa:?} {size:?} {stride}"));
@@ -263,32 +281,45 @@ fn mb_conv_of_any_size() {
     for isa in Isa::available() {
         // The widest maps are cut into parts and stripes.
         for [height, width] in MAPS.into_iter().chain([[40, 70]]) {
-            for (channels_in, hidden, channels_out, stride, residual) in [
-                (3, 5, 3, 1, true),
-                (4, 9, 7, 2, false),
-                (8, 1500, 8, 1, true),
-                (6, 1000, 4, 2, false),
-                (2, 3, 4, 1, false),
+            for (channels_in, hidden, channels_out, kernel, stride, residual, activations) in [
+                (3, 5, 3, 3, 1, true, [Activation::Gelu; 2]),
+                (4, 9, 7, 3, 2, false, [Activation::Gelu, Activation::None]),
+                (8, 1500, 8, 3, 1, true, [Activation::Gelu; 2]),
+                (6, 1000, 4, 5, 2, false, [Activation::Relu6, Activation::None]),
+                (2, 3, 4, 5, 1, false, [Activation::Relu6, Activation::None]),
+                (5, 700, 5, 5, 1, true, [Activation::Relu6, Activation::None]),
+                // As wide inside as outside: nothing is widened.
+                (600, 600, 4, 3, 1, false, [Activation::Relu6, Activation::None]),
+                (7, 7, 7, 5, 1, true, [Activation::Relu6, Activation::None]),
             ] {
                 let x = random(1, height * width * channels_in);
                 let (w1, b1) = (random(2, channels_in * hidden), random(3, hidden));
-                let (w2, b2) = (random(4, 9 * hidden), random(5, hidden));
+                let (w2, b2) = (random(4, kernel * kernel * hidden), random(5, hidden));
+                let widens = channels_in != hidden;
                 let (w3, b3) = (random(6, hidden * channels_out), random(7, channels_out));
                 let block = MbConv {
-                    conv1: packed(isa, &w1, channels_in, hidden).with_bias(&b1),
+                    conv1: widens.then(|| packed(isa, &w1, channels_in, hidden).with_bias(&b1)),
                     conv2: Depthwise::with_isa(isa, &w2, &b2, stride),
                     conv3: packed(isa, &w3, hidden, channels_out).with_bias(&b3),
+                    activation: activations[0],
                     residual,
+                    output_activation: activations[1],
                 };
                 let mut output = vec![f32::NAN; height.div_ceil(stride) * width.div_ceil(stride) * channels_out];
                 block.forward(&x, height, width, &mut output);
-                let gelu = |values: Vec<f64>| -> Vec<f64> { values.into_iter().map(reference_gelu).collect() };
-                let map = gelu(reference_product(&double(&x), &double(&w1), &double(&b1)));
+                let activated = |values: Vec<f64>| -> Vec<f64> {
+                    values.into_iter().map(|value| reference_activation(activations[0], value)).collect()
+                };
+                let map = match widens {
+                    true => activated(reference_product(&double(&x), &double(&w1), &double(&b1))),
+                    false => double(&x),
+                };
                 let map = reference_depthwise(&map, [height, width, hidden], stride, &double(&w2), &double(&b2));
-                let mut map = reference_product(&gelu(map), &double(&w3), &double(&b3));
+                let mut map = reference_product(&activated(map), &double(&w3), &double(&b3));
                 if residual {
-                    map.iter_mut().zip(&x).for_each(|(map, x)| *map = reference_gelu(*map + f64::from(*x)));
+                    map.iter_mut().zip(&x).for_each(|(map, x)| *map += f64::from(*x));
                 }
+                map.iter_mut().for_each(|value| *value = reference_activation(activations[1], *value));
                 assert_close(&output, &map, &format!("{isa:?} {height} {width} {hidden} {stride}"));
             }
         }
@@ -439,7 +470,7 @@ fn neck_of_any_size() {
                 let map = reference_product(&double(&x), &double(&w1), &zeros);
                 let map = reference_norm(&map, &double(&norms[0]), &double(&norms[1]), 1e-2);
                 let size = [height, width, channels];
-                let map = reference_conv3x3(&map, size, 1, &zeros, |out, channel, tap| {
+                let map = reference_conv(&map, size, [3, 1], &zeros, |out, channel, tap| {
                     f64::from(w2[(out * channels + channel) * 9 + tap])
                 });
                 let map = reference_norm(&map, &double(&norms[2]), &double(&norms[3]), 1e-2);
@@ -458,7 +489,14 @@ fn nan_stays() {
     let square = |seed| packed(isa, &random(seed, dim * dim), dim, dim);
     let norm = LayerNorm::new(&random(2, dim), &random(3, dim), 1e-5);
     let conv = Depthwise::new(&random(4, 9 * dim), &random(5, dim), 1);
-    let block = MbConv { conv1: square(6), conv2: conv, conv3: square(7), residual: true };
+    let block = MbConv {
+        conv1: Some(square(6)),
+        conv2: conv,
+        conv3: square(7),
+        activation: Activation::Gelu,
+        residual: true,
+        output_activation: Activation::Gelu,
+    };
     let mut output = vec![0.0; x.len()];
     block.forward(&x, 6, 6, &mut output);
     assert!(output[..2 * dim].iter().all(|value| value.is_nan()));
@@ -482,4 +520,56 @@ fn nan_stays() {
     let mut output = x.clone();
     attention.forward(&mut output, 6, 6);
     assert!(output[..3 * dim].iter().all(|value| value.is_nan()));
+}
+
+#[test]
+fn upsampling_is_bilinear_between_centres() {
+    for [height, width] in MAPS {
+        let channels = 5;
+        let x = random(1, height * width * channels);
+        let begin = random(2, 4 * x.len());
+        let mut output = begin.clone();
+        add_upsampled(&x, [height, width, channels], &mut output);
+        let at = |y: f64, x_at: f64, channel: usize| {
+            let (y, x_at) = (y.clamp(0.0, (height - 1) as f64), x_at.clamp(0.0, (width - 1) as f64));
+            let value = |row: f64, column: f64| {
+                let (row, column) = ((row as usize).min(height - 1), (column as usize).min(width - 1));
+                f64::from(x[(row * width + column) * channels + channel])
+            };
+            let (top, left) = (y.floor(), x_at.floor());
+            let (down, right) = (y - top, x_at - left);
+            (value(top, left) * (1.0 - right) + value(top, left + 1.0) * right) * (1.0 - down)
+                + (value(top + 1.0, left) * (1.0 - right) + value(top + 1.0, left + 1.0) * right) * down
+        };
+        let expected: Vec<f64> = (0..output.len())
+            .map(|index| {
+                let (pixel, channel) = (index / channels, index % channels);
+                let (row, column) = (pixel / (2 * width), pixel % (2 * width));
+                f64::from(begin[index]) + at((row as f64 - 0.5) / 2.0, (column as f64 - 0.5) / 2.0, channel)
+            })
+            .collect();
+        assert_close(&output, &expected, &format!("{height} {width}"));
+    }
+}
+
+#[test]
+fn strided_conv3x3_of_any_size() {
+    for isa in Isa::available() {
+        for [height, width] in MAPS {
+            for (channels_in, channels, stride) in [(3, 8, 2), (5, 7, 1), (12, 33, 2)] {
+                let x = random(1, height * width * channels_in);
+                let (weight, bias) = (random(2, channels * channels_in * 9), random(3, channels));
+                let packed = pack_conv3x3_with(isa, &weight, channels, channels_in).with_bias(&bias);
+                let size = [height, width, channels_in];
+                let mut output = vec![f32::NAN; height.div_ceil(stride) * width.div_ceil(stride) * channels];
+                conv3x3(&padded(&x, size), [height, width], &packed, stride, Activation::Relu6, &mut output);
+                let mut expected =
+                    reference_conv(&double(&x), size, [3, stride], &double(&bias), |out, channel, tap| {
+                        f64::from(weight[(out * channels_in + channel) * 9 + tap])
+                    });
+                expected.iter_mut().for_each(|value| *value = reference_activation(Activation::Relu6, *value));
+                assert_close(&output, &expected, &format!("{isa:?} {size:?} {channels} {stride}"));
+            }
+        }
+    }
 }

@@ -1,5 +1,6 @@
 //! Two 2×2 transposed convolutions of stride 2: each image token becomes 4×4 pixels, independently of its neighbours.
 
+use super::activation::Activation;
 use super::gelu::gelu_on_this_thread;
 use super::gemm::{PackedMatrix, Product, Residual, Rows};
 use super::layer_norm::LayerNorm;
@@ -30,7 +31,7 @@ impl Upscaling {
             rows,
             b: self.conv1.panels(),
             residual: Residual::None,
-            gelu: false,
+            activation: Activation::None,
             c: hidden,
             c_stride: self.conv1.columns(),
         });
@@ -41,7 +42,7 @@ impl Upscaling {
             rows: rows * 4,
             b: self.conv2.panels(),
             residual: Residual::None,
-            gelu: true,
+            activation: Activation::Gelu,
             c: output,
             c_stride: self.conv2.columns(),
         });

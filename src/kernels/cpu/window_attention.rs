@@ -3,6 +3,7 @@
 //! A window is gathered, attended and scattered by one task, head by head, so that a head's queries, keys, values and
 //! scores stay in the second-level cache and no map but the input exists.
 
+use super::activation::Activation;
 use super::gelu::exp_of_nonpositive;
 use super::gemm::{PANEL_VECTORS, PackedMatrix, Panels, Product, Residual, Rows, packed_length, panel_width};
 use super::layer_norm::LayerNorm;
@@ -138,7 +139,7 @@ impl WindowAttention {
                         rows: tokens,
                         b: self.qkv.panels_of(head * head_stride, head_stride),
                         residual: Residual::None,
-                        gelu: false,
+                        activation: Activation::None,
                         c: qkv,
                         c_stride: head_stride,
                     });
@@ -151,7 +152,7 @@ impl WindowAttention {
                             values: &self.bias[head * tokens * score_stride..],
                             stride: score_stride,
                         },
-                        gelu: false,
+                        activation: Activation::None,
                         c: scores,
                         c_stride: score_stride,
                     });
@@ -161,7 +162,7 @@ impl WindowAttention {
                         rows: tokens,
                         b: Panels { depth: tokens, columns: head_dim, values, bias: &[] },
                         residual: Residual::None,
-                        gelu: false,
+                        activation: Activation::None,
                         c: &mut attended[head * head_dim..],
                         c_stride: dim,
                     });
@@ -172,7 +173,7 @@ impl WindowAttention {
                     rows: tokens,
                     b: self.proj.panels(),
                     residual: Residual::None,
-                    gelu: false,
+                    activation: Activation::None,
                     c: projected,
                     c_stride: dim,
                 });

@@ -1,30 +1,32 @@
-//! Depthwise 3×3 convolution: one thread per value.
+//! Depthwise convolution: one thread per value.
 
 use burn_cubecl::kernel::into_contiguous;
 use burn_wgpu::CubeTensor;
 use cubecl::prelude::*;
 
-use super::activation::gelu;
+use super::activation::activated;
+use crate::kernels::Activation;
 
 const THREADS: usize = 256;
 
-/// Convolves each channel on its own with padding 1, adds a bias, then GELU if asked.
+/// Convolves each channel on its own, padded by half of the kernel, and adds a bias.
 ///
 /// # Shapes
 /// - `x`: `[batch, height, width, channels]`
-/// - `weight`: `[channels, 1, 3, 3]`
+/// - `weight`: `[channels, 1, kernel, kernel]`
 /// - `bias`: `[channels]`, not read without `has_bias`
 /// - output: `[batch, height / stride, width / stride, channels]` (rounded up)
-pub fn depthwise3x3(
+pub fn depthwise(
     x: CubeTensor,
     weight: CubeTensor,
     bias: CubeTensor,
     has_bias: bool,
     stride: usize,
-    gelu: bool,
+    activation: Activation,
 ) -> CubeTensor {
     let (x, weight) = (into_contiguous(x), into_contiguous(weight));
     let [batch, height, width, channels] = super::dims(&x);
+    let [_, _, kernel, _] = super::dims(&weight);
     let shape = [batch, height.div_ceil(stride), width.div_ceil(stride), channels];
     let output = super::empty(&x, &shape);
     let count = shape.iter().product::<usize>();
@@ -44,9 +46,10 @@ pub fn depthwise3x3(
             channels,
             shape[1],
             shape[2],
+            kernel,
             stride,
             has_bias,
-            gelu,
+            activation,
         );
     }
     output
@@ -65,9 +68,10 @@ fn depthwise_kernel(
     channels: usize,
     output_height: usize,
     output_width: usize,
+    #[comptime] kernel: usize,
     #[comptime] stride: usize,
     #[comptime] has_bias: bool,
-    #[comptime] with_gelu: bool,
+    #[comptime] activation: Activation,
 ) {
     let index = ABSOLUTE_POS;
     if index >= count {
@@ -83,17 +87,15 @@ fn depthwise_kernel(
         sum += bias[channel];
     }
     #[unroll]
-    for tap in 0..9 {
-        // One more than the input's row and column, which may be -1.
-        let y = row * stride + tap / 3;
-        let x_position = column * stride + tap % 3;
-        if y >= 1 && y <= height && x_position >= 1 && x_position <= width {
-            let input = ((image * height + y - 1) * width + x_position - 1) * channels + channel;
-            sum += x[input] * weight[channel * 9 + tap];
+    for tap in 0..comptime!(kernel * kernel) {
+        // Half a kernel more than the input's row and column, which may be negative.
+        let padding = comptime!(kernel / 2);
+        let y = row * stride + tap / kernel;
+        let x_position = column * stride + tap % kernel;
+        if y >= padding && y < height + padding && x_position >= padding && x_position < width + padding {
+            let input = ((image * height + y - padding) * width + x_position - padding) * channels + channel;
+            sum += x[input] * weight[channel * comptime!(kernel * kernel) + tap];
         }
     }
-    if comptime!(with_gelu) {
-        sum = gelu(sum);
-    }
-    output[index] = sum;
+    output[index] = activated(sum, activation);
 }

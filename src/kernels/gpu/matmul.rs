@@ -3,7 +3,8 @@
 use burn_wgpu::CubeTensor;
 use cubecl::prelude::*;
 
-use super::activation::gelu;
+use super::activation::activated;
+use crate::kernels::Activation;
 
 /// Side of the square of values that a group computes.
 const TILE: usize = 64;
@@ -22,7 +23,7 @@ const THREADS: usize = SIDE * SIDE;
 /// - `a`: `[…, rows, depth]` and `b`: `[…, depth, columns]` of the same rank, at most 4, in any memory order; leading dimensions of length 1 are repeated
 /// - `bias`: `[columns]`, not read without `has_bias`
 /// - output: `[…, rows, columns]`
-pub fn matmul(a: CubeTensor, b: CubeTensor, bias: CubeTensor, has_bias: bool, gelu: bool) -> CubeTensor {
+pub fn matmul(a: CubeTensor, b: CubeTensor, bias: CubeTensor, has_bias: bool, activation: Activation) -> CubeTensor {
     let (a_shape, b_shape) = (a.meta.shape().to_vec(), b.meta.shape().to_vec());
     let rank = a_shape.len();
     assert!(rank == b_shape.len() && (2..=4).contains(&rank), "a product of {a_shape:?} and {b_shape:?}");
@@ -70,7 +71,7 @@ pub fn matmul(a: CubeTensor, b: CubeTensor, bias: CubeTensor, has_bias: bool, ge
             a_depth == 1,
             b_column == 1,
             has_bias,
-            gelu,
+            activation,
         );
     }
     output
@@ -98,7 +99,7 @@ fn matmul_kernel(
     #[comptime] a_along_depth: bool,
     #[comptime] b_along_columns: bool,
     #[comptime] has_bias: bool,
-    #[comptime] with_gelu: bool,
+    #[comptime] activation: Activation,
 ) {
     let mut a_slice = Shared::<[f32]>::new_slice(TILE * SLICE);
     let mut b_slice = Shared::<[f32]>::new_slice(TILE * SLICE);
@@ -172,9 +173,7 @@ fn matmul_kernel(
                 if comptime!(has_bias) {
                     value += bias[c];
                 }
-                if comptime!(with_gelu) {
-                    value = gelu(value);
-                }
+                value = activated(value, activation);
                 output[output_start + r * columns + c] = value;
             }
         }

@@ -1,7 +1,7 @@
 //! Kernels for WebGPU: matrix products, depthwise convolutions, and the neighbours of every pixel, which make a 3×3 convolution a product.
 //!
 //! What this layer removes: burn's products and convolutions come in dozens of variants, of which one would run and all would be downloaded: with what
-//! only they need they made up a third of the wasm module. Bias and GELU are part of these kernels, so that activations are written once.
+//! only they need they made up a third of the wasm module. Bias and activation are part of these kernels, so that activations are written once.
 
 mod activation;
 mod depthwise;
@@ -14,6 +14,8 @@ use burn::tensor::{DType, Tensor};
 use burn_wgpu::CubeTensor;
 use cubecl::prelude::*;
 
+use super::Activation;
+
 /// Operations with kernels on WebGPU only: on the CPU the network runs on [`crate::kernels::cpu`].
 #[backend_extension(Cube)]
 pub trait GpuKernels: Backend {
@@ -23,17 +25,17 @@ pub trait GpuKernels: Backend {
         b: FloatTensor<Self>,
         bias: FloatTensor<Self>,
         has_bias: bool,
-        gelu: bool,
+        activation: Activation,
     ) -> FloatTensor<Self>;
 
-    /// See [`depthwise::depthwise3x3`]; without `has_bias`, `bias` is not read.
+    /// See [`depthwise::depthwise`]; without `has_bias`, `bias` is not read.
     fn depthwise(
         x: FloatTensor<Self>,
         weight: FloatTensor<Self>,
         bias: FloatTensor<Self>,
         has_bias: bool,
         stride: usize,
-        gelu: bool,
+        activation: Activation,
     ) -> FloatTensor<Self>;
 
     /// See [`neighbours::neighbours3x3`].
@@ -41,8 +43,8 @@ pub trait GpuKernels: Backend {
 }
 
 impl GpuKernels for Cube {
-    fn product(a: CubeTensor, b: CubeTensor, bias: CubeTensor, has_bias: bool, gelu: bool) -> CubeTensor {
-        matmul::matmul(a, b, bias, has_bias, gelu)
+    fn product(a: CubeTensor, b: CubeTensor, bias: CubeTensor, has_bias: bool, activation: Activation) -> CubeTensor {
+        matmul::matmul(a, b, bias, has_bias, activation)
     }
 
     fn depthwise(
@@ -51,9 +53,9 @@ impl GpuKernels for Cube {
         bias: CubeTensor,
         has_bias: bool,
         stride: usize,
-        gelu: bool,
+        activation: Activation,
     ) -> CubeTensor {
-        depthwise::depthwise3x3(x, weight, bias, has_bias, stride, gelu)
+        depthwise::depthwise(x, weight, bias, has_bias, stride, activation)
     }
 
     fn neighbours(x: CubeTensor, stride: usize) -> CubeTensor {
@@ -64,11 +66,16 @@ impl GpuKernels for Cube {
 /// See [`crate::kernels::matmul`].
 pub fn matmul<const D: usize>(a: Tensor<D>, b: Tensor<D>) -> Tensor<D> {
     let b = b.into_dispatch();
-    Tensor::from_dispatch(<Dispatch as GpuKernels>::product(a.into_dispatch(), b.clone(), b, false, false))
+    Tensor::from_dispatch(<Dispatch as GpuKernels>::product(a.into_dispatch(), b.clone(), b, false, Activation::None))
 }
 
 /// See [`crate::kernels::linear`].
-pub fn linear<const D: usize>(x: Tensor<D>, weight: Tensor<2>, bias: Option<Tensor<1>>, gelu: bool) -> Tensor<D> {
+pub fn linear<const D: usize>(
+    x: Tensor<D>,
+    weight: Tensor<2>,
+    bias: Option<Tensor<1>>,
+    activation: Activation,
+) -> Tensor<D> {
     let mut shape = x.dims();
     let [depth, columns] = weight.dims();
     let rows = shape[..D - 1].iter().product();
@@ -77,24 +84,41 @@ pub fn linear<const D: usize>(x: Tensor<D>, weight: Tensor<2>, bias: Option<Tens
     let weight = weight.into_dispatch();
     let has_bias = bias.is_some();
     let bias = bias.map_or_else(|| weight.clone(), Tensor::into_dispatch);
-    let product = <Dispatch as GpuKernels>::product(x.into_dispatch(), weight, bias, has_bias, gelu);
+    let product = <Dispatch as GpuKernels>::product(x.into_dispatch(), weight, bias, has_bias, activation);
     Tensor::<2>::from_dispatch(product).reshape(shape)
 }
 
 /// See [`crate::kernels::conv3x3`].
-pub fn conv3x3(x: Tensor<4>, weight: Tensor<4>, bias: Option<Tensor<1>>, stride: usize, gelu: bool) -> Tensor<4> {
+pub fn conv3x3(
+    x: Tensor<4>,
+    weight: Tensor<4>,
+    bias: Option<Tensor<1>>,
+    stride: usize,
+    activation: Activation,
+) -> Tensor<4> {
     let [channels_out, channels_in, ..] = weight.dims();
     let neighbours = Tensor::<4>::from_dispatch(<Dispatch as GpuKernels>::neighbours(x.into_dispatch(), stride));
-    linear(neighbours, weight.reshape([channels_out, channels_in * 9]).transpose(), bias, gelu)
+    linear(neighbours, weight.reshape([channels_out, channels_in * 9]).transpose(), bias, activation)
 }
 
-/// See [`crate::kernels::depthwise3x3`].
-pub fn depthwise3x3(x: Tensor<4>, weight: Tensor<4>, bias: Option<Tensor<1>>, stride: usize, gelu: bool) -> Tensor<4> {
+/// See [`crate::kernels::depthwise`].
+pub fn depthwise(
+    x: Tensor<4>,
+    weight: Tensor<4>,
+    bias: Option<Tensor<1>>,
+    stride: usize,
+    activation: Activation,
+) -> Tensor<4> {
     let weight = weight.into_dispatch();
     let has_bias = bias.is_some();
     let bias = bias.map_or_else(|| weight.clone(), Tensor::into_dispatch);
-    let output = <Dispatch as GpuKernels>::depthwise(x.into_dispatch(), weight, bias, has_bias, stride, gelu);
+    let output = <Dispatch as GpuKernels>::depthwise(x.into_dispatch(), weight, bias, has_bias, stride, activation);
     Tensor::from_dispatch(output)
+}
+
+/// See [`crate::kernels::layer_norm`].
+pub fn layer_norm<const D: usize>(x: Tensor<D>, scale: Tensor<1>, shift: Tensor<1>, epsilon: f64) -> Tensor<D> {
+    burn::tensor::module::layer_norm(x, scale, Some(shift), epsilon)
 }
 
 /// Row-major memory for `f32` values of a shape.

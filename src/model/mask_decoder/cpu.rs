@@ -11,8 +11,8 @@ use std::sync::OnceLock;
 
 use super::{MaskDecoder, MaskOutput};
 use crate::kernels::cpu::{
-    Attended, LayerNorm, PackedMatrix, Residual, SharedSlice, TILE, TokenKeys, TokenQueries, Upscaling, for_each_chunk,
-    for_each_task, gemm, with_scratch,
+    Activation, Attended, LayerNorm, PackedMatrix, Residual, SharedSlice, TILE, TokenKeys, TokenQueries, Upscaling,
+    for_each_chunk, for_each_task, gemm, with_scratch,
 };
 use crate::model::common::Mlp;
 use crate::model::layers::{ConvTranspose2d, Linear};
@@ -571,7 +571,7 @@ fn through(layers: &[PackedMatrix], mut token: Vec<f32>) -> Vec<f32> {
 fn apply(matrix: &PackedMatrix, x: &[f32]) -> Vec<f32> {
     let rows = x.len() / matrix.depth();
     let mut output = vec![0.0; rows * matrix.columns()];
-    gemm(x, matrix.depth(), rows, matrix, Residual::None, false, &mut output, matrix.columns());
+    gemm(x, matrix.depth(), rows, matrix, Residual::None, Activation::None, &mut output, matrix.columns());
     output
 }
 
@@ -660,8 +660,9 @@ mod tests {
         // Eight heads, as LiteMedSAM, for which the softmax has a path of its own, and three layers.
         let mut config = Config::tiny();
         let encoder = &mut config.image_encoder;
-        let crate::model::image_encoder::ImageEncoderConfig::TinyVit(encoder) = encoder;
-        encoder.out_channels = 64;
+        if let crate::model::image_encoder::ImageEncoderConfig::TinyVit(encoder) = encoder {
+            encoder.out_channels = 64;
+        }
         config.mask_decoder.transformer = crate::model::transformer::TwoWayTransformerConfig {
             depth: 3,
             embedding_dim: 64,

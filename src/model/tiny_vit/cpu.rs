@@ -3,12 +3,12 @@
 //! The network is [`super::TinyVit`]'s; what differs is that a block is one pass over its map, so that hidden activations of four times the
 //! map's size never exist, and that weights are packed once for the processor's vectors.
 
-use super::{Attention, Block, ConvBn, PatchMerging, TinyVit, TinyVitBlock};
+use super::{Attention, Block, PatchMerging, TinyVit, TinyVitBlock};
 use crate::kernels::cpu::{
-    Depthwise, MbConv, Mlp, Neck, PackedMatrix, Residual, WindowAttention, WindowAttentionWeights, gemm, pack_conv3x3,
+    Activation, Depthwise, MbConv, Mlp, Neck, PackedMatrix, Residual, WindowAttention, WindowAttentionWeights, gemm,
+    pack_conv3x3,
 };
-use crate::model::layers::Conv2d;
-use crate::model::packing::{bias_values, layer_norm, layer_norm_2d, linear, values};
+use crate::model::packing::{bias_values, depthwise, layer_norm, layer_norm_2d, linear, pointwise, values};
 
 /// A folded [`TinyVit`] with its weights packed.
 #[derive(Debug, Clone)]
@@ -64,8 +64,8 @@ impl TinyVitCpu {
         let [mut x, mut y] = [0, 1].map(|_| vec![0f32; length]);
         let pixels = side * side;
         let mut channels = second.columns();
-        gemm(input, first.depth(), pixels, first, Residual::None, true, &mut y, first.columns());
-        gemm(&y, first.columns(), pixels, second, Residual::None, false, &mut x, channels);
+        gemm(input, first.depth(), pixels, first, Residual::None, Activation::Gelu, &mut y, first.columns());
+        gemm(&y, first.columns(), pixels, second, Residual::None, Activation::None, &mut x, channels);
         observe("patch_embed", &x[..pixels * channels]);
         for (index, stage) in self.stages.iter().enumerate() {
             for block in &stage.blocks {
@@ -105,14 +105,16 @@ impl StageBlock {
     fn new(block: &Block) -> Self {
         match block {
             Block::MbConv(block) => Self::MbConv(MbConv {
-                conv1: pointwise(&block.conv1.c),
-                conv2: depthwise(&block.conv2),
+                conv1: Some(pointwise(&block.conv1.c)),
+                conv2: depthwise(&block.conv2.c),
                 conv3: pointwise(&block.conv3.c),
+                activation: Activation::Gelu,
                 residual: true,
+                output_activation: Activation::Gelu,
             }),
             Block::TinyVit(TinyVitBlock { attn, local_conv, mlp }) => Self::Attention {
                 attention: window_attention(attn),
-                local_conv: depthwise(local_conv),
+                local_conv: depthwise(&local_conv.c),
                 mlp: Mlp { norm: layer_norm(&mlp.norm), fc1: linear(&mlp.fc1), fc2: linear(&mlp.fc2) },
             },
         }
@@ -132,23 +134,14 @@ impl StageBlock {
     }
 }
 
-fn pointwise(conv: &Conv2d) -> PackedMatrix {
-    let [channels_out, channels_in, ..] = conv.weight.dims();
-    let weight = PackedMatrix::from_transposed(&values(&conv.weight), channels_out, channels_in);
-    weight.with_bias(&bias_values(conv.bias.as_ref(), channels_out))
-}
-
-fn depthwise(conv: &ConvBn) -> Depthwise {
-    let [channels, ..] = conv.c.weight.dims();
-    Depthwise::new(&values(&conv.c.weight), &bias_values(conv.c.bias.as_ref(), channels), conv.c.stride)
-}
-
 fn merging(merging: &PatchMerging) -> MbConv {
     MbConv {
-        conv1: pointwise(&merging.conv1.c),
-        conv2: depthwise(&merging.conv2),
+        conv1: Some(pointwise(&merging.conv1.c)),
+        conv2: depthwise(&merging.conv2.c),
         conv3: pointwise(&merging.conv3.c),
+        activation: Activation::Gelu,
         residual: false,
+        output_activation: Activation::None,
     }
 }
 
@@ -181,7 +174,9 @@ mod tests {
     #[test]
     fn every_part_is_as_with_tensors() {
         let device = Device::flex();
-        let ImageEncoder::TinyVit(network) = Config::tiny().init_seeded(5, &device).image_encoder;
+        let ImageEncoder::TinyVit(network) = Config::tiny().init_seeded(5, &device).image_encoder else {
+            unreachable!("it is a TinyViT");
+        };
         let network = network.fold();
         let side = TinyVitConfig::tiny().input_size;
         let input: Vec<f32> = (0..side * side * 3).map(|index| (index as f32 * 0.37).sin().abs()).collect();
