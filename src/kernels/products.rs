@@ -20,9 +20,11 @@ pub fn linear<const D: usize>(
     bias: Option<Tensor<1>>,
     activation: Activation,
 ) -> Tensor<D> {
+    let zeros = || Tensor::zeros([weight.dims()[1]], &weight.device());
     match (bias, activation) {
-        (Some(bias), Activation::Relu6) => bias_relu6(module::linear(x, weight, None), bias),
-        (bias, activation) => activated(module::linear(x, weight, bias), activation),
+        (Some(bias), Activation::Relu6) => bias_relu6(trained::linear(x, weight.clone(), zeros()), bias),
+        (Some(bias), activation) => activated(trained::linear(x, weight, bias), activation),
+        (None, activation) => activated(trained::linear(x, weight.clone(), zeros()), activation),
     }
 }
 

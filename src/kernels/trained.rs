@@ -9,8 +9,8 @@ use burn::backend::{Backend, Dispatch, Flex, TensorMetadata, backend_extension};
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Shape, Tensor, TensorData};
 
-use super::cpu;
 use super::cpu::gradients::{self, DepthwiseSizes};
+use super::cpu::{self, Activation, products};
 
 /// Operations and their gradients, on channels-last values.
 #[backend_extension(Flex, Cube: cfg(any(feature = "cuda", feature = "vulkan")), Autodiff: cfg(feature = "train"))]
@@ -53,6 +53,26 @@ pub trait TrainedKernels: Backend {
         let x = <Self as FloatTensorOps<Self>>::float_permute(x, &TO_CHANNELS_FIRST);
         let gradient = <Self as FloatTensorOps<Self>>::float_permute(gradient, &TO_CHANNELS_FIRST);
         <Self as ModuleOps<Self>>::conv2d_weight_backward(x, weight, gradient, options)
+    }
+
+    /// See [`linear`].
+    fn product(x: FloatTensor<Self>, weight: FloatTensor<Self>, bias: FloatTensor<Self>) -> FloatTensor<Self> {
+        <Self as ModuleOps<Self>>::linear(x, weight, Some(bias))
+    }
+
+    /// The gradient of [`linear`]'s input.
+    fn product_input_gradient(weight: FloatTensor<Self>, gradient: FloatTensor<Self>) -> FloatTensor<Self> {
+        <Self as ModuleOps<Self>>::linear_x_backward(weight, gradient)
+    }
+
+    /// The gradient of [`linear`]'s weight.
+    fn product_weight_gradient(x: FloatTensor<Self>, gradient: FloatTensor<Self>) -> FloatTensor<Self> {
+        <Self as ModuleOps<Self>>::linear_weight_backward(x, gradient)
+    }
+
+    /// The gradient of [`linear`]'s bias.
+    fn product_bias_gradient(gradient: FloatTensor<Self>) -> FloatTensor<Self> {
+        sum_of_rows::<Self>(gradient)
     }
 
     /// See [`bias_relu6`].
@@ -159,6 +179,15 @@ fn tensor(values: Vec<f32>, shape: impl Into<Shape>) -> FlexTensor {
     FlexTensor::from_data(TensorData::new(values, shape.into()))
 }
 
+/// A shape with another last dimension.
+fn with_last(shape: &Shape, last: usize) -> Shape {
+    let mut dims: Vec<usize> = (0..shape.num_dims()).map(|index| shape[index]).collect();
+    if let Some(dim) = dims.last_mut() {
+        *dim = last;
+    }
+    dims.into()
+}
+
 fn depthwise_sizes(x: &FlexTensor, weight: &FlexTensor, stride: usize) -> DepthwiseSizes {
     let (x, weight) = (x.shape(), weight.shape());
     DepthwiseSizes { batch: x[0], height: x[1], width: x[2], channels: x[3], kernel: weight[2], stride }
@@ -189,6 +218,31 @@ impl TrainedKernels for Flex {
         let (x, gradient) = (contiguous(&x), contiguous(&gradient));
         let sizes = depthwise_sizes(&x, &weight, stride);
         tensor(sizes.weight_gradient(values(&x), values(&gradient)), weight.shape())
+    }
+
+    fn product(x: FlexTensor, weight: FlexTensor, bias: FlexTensor) -> FlexTensor {
+        let (x, weight, bias) = (contiguous(&x), contiguous(&weight), contiguous(&bias));
+        let output = products::product(values(&x), values(&weight), values(&bias), Activation::None);
+        tensor(output, with_last(&x.shape(), bias.shape()[0]))
+    }
+
+    fn product_input_gradient(weight: FlexTensor, gradient: FlexTensor) -> FlexTensor {
+        let (weight, gradient) = (contiguous(&weight), contiguous(&gradient));
+        let [depth, columns] = [weight.shape()[0], weight.shape()[1]];
+        let output = products::input_gradient(values(&gradient), values(&weight), columns);
+        tensor(output, with_last(&gradient.shape(), depth))
+    }
+
+    fn product_weight_gradient(x: FlexTensor, gradient: FlexTensor) -> FlexTensor {
+        let (x, gradient) = (contiguous(&x), contiguous(&gradient));
+        let [depth, columns] = [&x, &gradient].map(|tensor| tensor.shape()[tensor.shape().num_dims() - 1]);
+        tensor(products::weight_gradient(values(&x), values(&gradient), depth, columns), [depth, columns])
+    }
+
+    fn product_bias_gradient(gradient: FlexTensor) -> FlexTensor {
+        let gradient = contiguous(&gradient);
+        let columns = gradient.shape()[gradient.shape().num_dims() - 1];
+        tensor(products::sum_of_rows(values(&gradient), columns), [columns])
     }
 
     fn biased_relu6(x: FlexTensor, bias: FlexTensor) -> FlexTensor {
@@ -238,6 +292,15 @@ impl TrainedKernels for burn::backend::Cube {}
 pub fn depthwise(x: Tensor<4>, weight: Tensor<4>, stride: usize) -> Tensor<4> {
     let (x, weight) = (x.into_dispatch(), weight.into_dispatch());
     Tensor::from_dispatch(<Dispatch as TrainedKernels>::depthwise_convolution(x, weight, stride))
+}
+
+/// A linear layer.
+///
+/// # Shapes
+/// - `x`: `[…, features_in]`, `weight`: `[features_in, features_out]`, `bias`: `[features_out]`, output: `[…, features_out]`
+pub fn linear<const D: usize>(x: Tensor<D>, weight: Tensor<2>, bias: Tensor<1>) -> Tensor<D> {
+    let (x, weight, bias) = (x.into_dispatch(), weight.into_dispatch(), bias.into_dispatch());
+    Tensor::from_dispatch(<Dispatch as TrainedKernels>::product(x, weight, bias))
 }
 
 /// `min(max(x + bias, 0), 6)`.
@@ -318,6 +381,29 @@ pub(super) mod autodiff {
         }
     }
 
+    /// A linear layer, with its input and weight as state.
+    #[derive(Debug)]
+    struct Linear;
+
+    impl<B: Backend + TrainedKernels> Backward<B, 3> for Linear {
+        type State = (FloatTensor<B>, FloatTensor<B>);
+
+        fn backward(self, ops: Ops<Self::State, 3>, gradients: &mut Gradients, _: &mut Checkpointer) {
+            let gradient = gradients.consume::<B>(&ops.node);
+            let (x, weight) = ops.state;
+            let [of_x, of_weight, of_bias] = ops.parents;
+            if let Some(node) = of_x {
+                gradients.register::<B>(node.id, B::product_input_gradient(weight, gradient.clone()));
+            }
+            if let Some(node) = of_weight {
+                gradients.register::<B>(node.id, B::product_weight_gradient(x, gradient.clone()));
+            }
+            if let Some(node) = of_bias {
+                gradients.register::<B>(node.id, B::product_bias_gradient(gradient));
+            }
+        }
+    }
+
     /// Bias and ReLU6, with the output as state.
     #[derive(Debug)]
     struct BiasedRelu6;
@@ -365,6 +451,15 @@ pub(super) mod autodiff {
                     prepared.finish(state, B::depthwise_convolution(x, weight, stride))
                 }
                 OpsKind::UnTracked(prepared) => prepared.finish(B::depthwise_convolution(x, weight, stride)),
+            }
+        }
+
+        fn product(x: FloatTensor<Self>, weight: FloatTensor<Self>, bias: FloatTensor<Self>) -> FloatTensor<Self> {
+            let ((x, x_node), (weight, weight_node)) = (x.into_parts(), weight.into_parts());
+            let (bias, bias_node) = bias.into_parts();
+            match Linear.prepare::<C>([x_node, weight_node, bias_node]).compute_bound().stateful() {
+                OpsKind::Tracked(prepared) => prepared.finish((x.clone(), weight.clone()), B::product(x, weight, bias)),
+                OpsKind::UnTracked(prepared) => prepared.finish(B::product(x, weight, bias)),
             }
         }
 
@@ -433,7 +528,7 @@ mod tests {
 
     /// Compares values and gradients of two ways to compute the same, under a loss that weighs every value differently.
     #[track_caller]
-    fn compare(inputs: &Inputs, ours: impl Fn(&Inputs) -> Tensor<4>, burns: impl Fn(&Inputs) -> Tensor<4>) {
+    fn compare<M: Module>(inputs: &M, ours: impl Fn(&M) -> Tensor<4>, burns: impl Fn(&M) -> Tensor<4>) {
         let gradients = |output: Tensor<4>| {
             let shape = output.dims();
             let weights = TensorData::new(wave(shape.iter().product(), 1.3, 1.0), shape);
@@ -471,6 +566,37 @@ mod tests {
                     },
                 );
             }
+        }
+    }
+
+    #[test]
+    fn linear_layers_have_burns_gradients() {
+        #[derive(Module, Debug)]
+        struct Layer {
+            x: Param<Tensor<4>>,
+            weight: Param<Tensor<2>>,
+            bias: Param<Tensor<1>>,
+        }
+        for ([batch, height, width], [depth, columns]) in
+            [([1, 1, 1], [3, 5]), ([2, 5, 7], [17, 40]), ([1, 20, 30], [96, 16]), ([1, 16, 16], [128, 512])]
+        {
+            let device = Device::flex().autodiff();
+            let x = TensorData::new(wave(batch * height * width * depth, 0.7, 1.0), [batch, height, width, depth]);
+            let weight = TensorData::new(wave(depth * columns, 0.31, 1.0), [columns, depth]);
+            let layer = Layer {
+                x: Param::from_tensor(Tensor::from_data(x, &device)),
+                // As 1×1 convolutions give it.
+                weight: Param::from_tensor(Tensor::<2>::from_data(weight, &device).transpose()),
+                bias: Param::from_tensor(Tensor::from_data(
+                    TensorData::new(wave(columns, 0.9, 1.0), [columns]),
+                    &device,
+                )),
+            };
+            compare(
+                &layer,
+                |layer| linear(layer.x.val(), layer.weight.val(), layer.bias.val()),
+                |layer| burn::tensor::module::linear(layer.x.val(), layer.weight.val(), Some(layer.bias.val())),
+            );
         }
     }
 

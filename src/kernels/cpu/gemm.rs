@@ -30,6 +30,20 @@ impl PackedMatrix {
         Self::from_fn(Isa::best(), depth, columns, |row, column| matrix[row * columns + column])
     }
 
+    /// Packs a row-major matrix for an instruction set by copying parts of its rows: for matrices that are used once.
+    pub(super) fn from_rows(isa: Isa, matrix: &[f32], depth: usize, columns: usize) -> Self {
+        let width = panel_width(isa);
+        let mut panels = vec![0.0; packed_length(isa, depth, columns)];
+        for (panel, panels) in panels.chunks_exact_mut(width * depth).enumerate() {
+            let first = panel * width;
+            let count = width.min(columns - first);
+            for (packed, row) in panels.chunks_exact_mut(width).zip(matrix.chunks_exact(columns)) {
+                packed[..count].copy_from_slice(&row[first..first + count]);
+            }
+        }
+        Self { isa, depth, columns, panels, bias: Vec::new() }
+    }
+
     /// Packs the transpose of a row-major matrix `[columns, depth]`, a 1×1 convolution's weight.
     pub fn from_transposed(matrix: &[f32], columns: usize, depth: usize) -> Self {
         assert_eq!(matrix.len(), depth * columns, "a matrix of {columns} by {depth}");

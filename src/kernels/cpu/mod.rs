@@ -16,6 +16,8 @@ mod layer_norm;
 mod linear_attention;
 mod mb_conv;
 mod mlp;
+#[cfg(not(target_family = "wasm"))]
+pub mod products;
 mod resampling;
 mod simd;
 #[cfg(test)]
