@@ -33,7 +33,8 @@ pub struct Segmenter {
 
 #[derive(Debug)]
 struct CpuNetwork {
-    encoder: ImageEncoderCpu,
+    /// Where there are kernels for it; else it runs on tensors.
+    encoder: Option<ImageEncoderCpu>,
     decoder: MaskDecoderCpu,
 }
 
@@ -381,7 +382,7 @@ impl Segmenter {
     /// The embedding of `input_size · input_size · 3` values; `on_step` is called as often as the encoder has steps.
     pub(crate) fn embed(&self, input: Vec<f32>, on_step: &mut dyn FnMut()) -> Tensor<4> {
         let size = self.metadata.config.input_size();
-        if let Some(CpuNetwork { encoder, .. }) = self.cpu.as_deref() {
+        if let Some(CpuNetwork { encoder: Some(encoder), .. }) = self.cpu.as_deref() {
             let config = &self.metadata.config.image_encoder;
             let shape = [1, config.embedding_size(), config.embedding_size(), config.out_channels()];
             let embedding = encoder.forward(&input, size, &mut |_, _| on_step());

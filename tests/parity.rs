@@ -51,7 +51,7 @@ fn compare(segmenter: &Segmenter, case: &str, reference: &Reference, tolerance: 
     });
 
     // The CPU's own kernels, which applications use, against the same network of tensors.
-    let packed = ImageEncoderCpu::new(&model.network.image_encoder);
+    let packed = ImageEncoderCpu::new(&model.network.image_encoder).expect("TinyViT has kernels");
     let mut compared = 0;
     let on_kernels = packed.forward(&reference.channels_last("input"), 256, &mut |name, actual| {
         if let Some(expected) = activations.get(&format!("act.{name}")).filter(|_| name != "block") {

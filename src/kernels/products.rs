@@ -64,6 +64,7 @@ fn activated<const D: usize>(x: Tensor<D>, activation: Activation) -> Tensor<D> 
     match activation {
         Activation::None => x,
         Activation::Gelu => gelu(x),
+        Activation::GeluTanh => burn::tensor::activation::gelu_approximate(x),
         Activation::Relu6 => x.clamp(0.0, 6.0),
     }
 }

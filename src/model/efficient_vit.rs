@@ -1,7 +1,7 @@
 //! EfficientViT's module: multi-scale ReLU linear attention, then an inverted bottleneck, each with a residual connection.
 //!
 //! Source: Cai et al., *EfficientViT: Multi-Scale Linear Attention for High-Resolution Dense Prediction*, ICCV 2023, as EfficientViT-SAM uses it (Zhang et al. 2024:
-//! GELU, one scale of 5×5, normalization after the last convolution of each part only). Field names are its checkpoints' keys.
+//! one scale of 5×5, normalization after the last convolution of each part only). Field names are its checkpoints' keys.
 
 mod cpu;
 
@@ -73,12 +73,14 @@ pub struct EfficientVitConfig {
     pub head_dim: usize,
     /// Widening of the inverted bottleneck.
     pub expand_ratio: usize,
+    /// What follows its first two convolutions.
+    pub activation: Activation,
 }
 
 impl EfficientVitConfig {
     /// Creates the module with random weights.
     pub fn init(&self, device: &Device) -> EfficientVit {
-        let Self { channels, head_dim, expand_ratio } = *self;
+        let Self { channels, head_dim, expand_ratio, activation } = *self;
         let wide = 3 * channels;
         let attention = LinearAttention {
             qkv: ConvNorm::plain(Conv2d::init([channels, wide], 1, device)),
@@ -89,7 +91,7 @@ impl EfficientVitConfig {
             proj: ConvNorm::normed(Conv2d::init([2 * channels, channels], 1, device), device),
             head_dim,
         };
-        let bottleneck = InvertedBottleneck::init([channels, channels], expand_ratio, 1, device);
+        let bottleneck = InvertedBottleneck::init([channels, channels], expand_ratio, 1, activation, device);
         EfficientVit { context_module: Main { main: attention }, local_module: Main { main: bottleneck } }
     }
 }
@@ -185,7 +187,7 @@ impl LinearAttention {
     }
 }
 
-/// Inverted bottleneck with GELU and biases, normalized after the last convolution (`MBConv` with `fewer_norm`).
+/// Inverted bottleneck with biases, normalized after the last convolution (`MBConv` with `fewer_norm`).
 #[derive(Module, Debug)]
 pub struct InvertedBottleneck {
     /// Widening.
@@ -194,17 +196,27 @@ pub struct InvertedBottleneck {
     pub depth_conv: ConvNorm,
     /// Narrowing.
     pub point_conv: ConvNorm,
+    /// What follows the first two.
+    #[module(skip)]
+    pub activation: Activation,
 }
 
 impl InvertedBottleneck {
     /// Creates the block with random weights.
-    pub fn init([channels_in, channels]: [usize; 2], expand_ratio: usize, stride: usize, device: &Device) -> Self {
+    pub fn init(
+        [channels_in, channels]: [usize; 2],
+        expand_ratio: usize,
+        stride: usize,
+        activation: Activation,
+        device: &Device,
+    ) -> Self {
         let hidden = channels_in * expand_ratio;
         let depthwise = Conv2d::init_in_groups([hidden, hidden], 3, stride, hidden, device);
         Self {
             inverted_conv: ConvNorm::plain(Conv2d::init([channels_in, hidden], 1, device).with_bias()),
             depth_conv: ConvNorm::plain(depthwise.with_bias()),
             point_conv: ConvNorm::normed(Conv2d::init([hidden, channels], 1, device), device),
+            activation,
         }
     }
 
@@ -219,8 +231,8 @@ impl InvertedBottleneck {
 
     /// The hidden map that is narrowed.
     pub fn widened(&self, x: Tensor<4>) -> Tensor<4> {
-        let x = self.inverted_conv.forward(x, Activation::Gelu);
-        self.depth_conv.forward(x, Activation::Gelu)
+        let x = self.inverted_conv.forward(x, self.activation);
+        self.depth_conv.forward(x, self.activation)
     }
 
     /// Folds the normalization, for inference.

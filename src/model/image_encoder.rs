@@ -4,6 +4,7 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
+use super::efficient_vit_sam::{EfficientVitSam, EfficientVitSamConfig};
 use super::student::{Student, StudentConfig, StudentCpu};
 use super::tiny_vit::{TinyVit, TinyVitConfig, TinyVitCpu};
 
@@ -15,6 +16,8 @@ pub enum ImageEncoderConfig {
     TinyVit(TinyVitConfig),
     /// The light encoder.
     Student(StudentConfig),
+    /// EfficientViT-SAM's.
+    EfficientVitSam(EfficientVitSamConfig),
 }
 
 impl ImageEncoderConfig {
@@ -23,6 +26,7 @@ impl ImageEncoderConfig {
         match self {
             Self::TinyVit(config) => config.input_size,
             Self::Student(config) => config.input_size,
+            Self::EfficientVitSam(config) => config.input_size,
         }
     }
 
@@ -31,6 +35,7 @@ impl ImageEncoderConfig {
         match self {
             Self::TinyVit(config) => config.embedding_size(),
             Self::Student(config) => config.embedding_size(),
+            Self::EfficientVitSam(config) => config.embedding_size,
         }
     }
 
@@ -39,6 +44,7 @@ impl ImageEncoderConfig {
         match self {
             Self::TinyVit(config) => config.out_channels,
             Self::Student(config) => config.out_channels,
+            Self::EfficientVitSam(config) => config.out_channels,
         }
     }
 
@@ -47,6 +53,7 @@ impl ImageEncoderConfig {
         match self {
             Self::TinyVit(config) => config.check(),
             Self::Student(config) => config.check(),
+            Self::EfficientVitSam(config) => config.check(),
         }
     }
 
@@ -55,6 +62,7 @@ impl ImageEncoderConfig {
         match self {
             Self::TinyVit(config) => ImageEncoder::TinyVit(config.init(device)),
             Self::Student(config) => ImageEncoder::Student(config.init(device)),
+            Self::EfficientVitSam(config) => ImageEncoder::EfficientVitSam(config.init(device)),
         }
     }
 }
@@ -67,6 +75,8 @@ pub enum ImageEncoder {
     TinyVit(TinyVit),
     /// The light encoder.
     Student(Student),
+    /// EfficientViT-SAM's.
+    EfficientVitSam(EfficientVitSam),
 }
 
 impl ImageEncoder {
@@ -79,6 +89,7 @@ impl ImageEncoder {
         match self {
             Self::TinyVit(encoder) => encoder.forward(x, observe),
             Self::Student(encoder) => encoder.forward(x, observe),
+            Self::EfficientVitSam(encoder) => encoder.forward(x, observe),
         }
     }
 
@@ -87,6 +98,7 @@ impl ImageEncoder {
         match self {
             Self::TinyVit(encoder) => encoder.steps(),
             Self::Student(encoder) => encoder.steps(),
+            Self::EfficientVitSam(encoder) => encoder.steps(),
         }
     }
 
@@ -95,6 +107,7 @@ impl ImageEncoder {
         match self {
             Self::TinyVit(encoder) => Self::TinyVit(encoder.fold()),
             Self::Student(encoder) => Self::Student(encoder.fold()),
+            Self::EfficientVitSam(encoder) => Self::EfficientVitSam(encoder.fold()),
         }
     }
 }
@@ -110,11 +123,12 @@ pub enum ImageEncoderCpu {
 }
 
 impl ImageEncoderCpu {
-    /// Packs the weights of a folded encoder on the CPU.
-    pub fn new(encoder: &ImageEncoder) -> Self {
+    /// Packs the weights of a folded encoder on the CPU; `None` if there are no such kernels for it.
+    pub fn new(encoder: &ImageEncoder) -> Option<Self> {
         match encoder {
-            ImageEncoder::TinyVit(encoder) => Self::TinyVit(TinyVitCpu::new(encoder)),
-            ImageEncoder::Student(encoder) => Self::Student(StudentCpu::new(encoder)),
+            ImageEncoder::TinyVit(encoder) => Some(Self::TinyVit(TinyVitCpu::new(encoder))),
+            ImageEncoder::Student(encoder) => Some(Self::Student(StudentCpu::new(encoder))),
+            ImageEncoder::EfficientVitSam(_) => None,
         }
     }
 

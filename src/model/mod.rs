@@ -4,6 +4,7 @@
 
 pub mod common;
 pub mod efficient_vit;
+pub mod efficient_vit_sam;
 pub mod image_encoder;
 pub mod layers;
 pub mod mask_decoder;

@@ -184,6 +184,7 @@ impl StudentConfig {
             channels: self.neck_channels,
             head_dim: self.head_dim,
             expand_ratio: EFFICIENT_VIT_EXPAND_RATIO,
+            activation: crate::kernels::Activation::Gelu,
         };
         Student {
             trunk: Trunk::init(self.stem_channels, &self.stages, device),

@@ -52,6 +52,11 @@ impl Reference {
         Some(Self { bytes: std::fs::read(path).expect("the reference is readable") })
     }
 
+    pub fn efficient_vit(size: &str) -> Option<Self> {
+        let path = shared(&format!("reference/efficientvit/{size}.safetensors"))?;
+        Some(Self { bytes: std::fs::read(path).expect("the reference is readable") })
+    }
+
     fn tensors(&self) -> SafeTensors<'_> {
         SafeTensors::deserialize(&self.bytes).expect("the reference is valid")
     }

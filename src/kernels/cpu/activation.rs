@@ -1,6 +1,6 @@
 //! What follows a product or a convolution.
 
-use super::gelu::gelu_of;
+use super::gelu::{gelu_of, gelu_tanh_of};
 use super::simd::Simd;
 
 /// A function of each value.
@@ -10,6 +10,8 @@ pub enum Activation {
     None,
     /// The exact GELU.
     Gelu,
+    /// GELU by a hyperbolic tangent, within 5·10⁻⁴ of the exact one: EfficientViT-SAM's.
+    GeluTanh,
     /// The value cut off at 0 and 6 (Howard et al., *MobileNets*, 2017).
     Relu6,
 }
@@ -20,6 +22,7 @@ pub(super) fn activated<S: Simd, const N: usize>(activation: Activation, mut x: 
     match activation {
         Activation::None => x,
         Activation::Gelu => gelu_of::<S, N>(x),
+        Activation::GeluTanh => gelu_tanh_of::<S, N>(x),
         Activation::Relu6 => {
             let (zero, six) = (S::constant(&0.0), S::constant(&6.0));
             for x in &mut x {

@@ -53,6 +53,27 @@ pub(super) fn gelu_of<S: Simd, const N: usize>(x: [S::Vector; N]) -> [S::Vector;
     result
 }
 
+/// `½ x (1 + tanh(√(2/π) (x + 0.044715 x³)))` of several vectors, as `x / (1 + e⁻²ᶻ)` with an exponent that is not positive.
+#[inline(always)]
+pub(super) fn gelu_tanh_of<S: Simd, const N: usize>(x: [S::Vector; N]) -> [S::Vector; N] {
+    static CUBIC: f32 = 0.044_715;
+    static SCALE: f32 = 2.0 * 0.797_884_6;
+    let (zero, one) = (S::constant(&0.0), S::constant(&1.0));
+    let mut exponents = x;
+    for exponent in &mut exponents {
+        let cubic = S::mul(S::mul(*exponent, *exponent), S::constant(&CUBIC));
+        let twice = S::mul(S::mul_add(cubic, *exponent, *exponent), S::constant(&SCALE));
+        *exponent = S::min(twice, S::sub(zero, twice));
+    }
+    let shares = exp_of_nonpositive::<S, N>(exponents);
+    let mut result = x;
+    for index in 0..N {
+        let (above, below) = (S::max_or_nan(x[index], zero), S::min_or_nan(x[index], zero));
+        result[index] = S::div(S::mul_add(below, shares[index], above), S::add(one, shares[index]));
+    }
+    result
+}
+
 /// `Φ(x)` of several vectors, with `Φ(x) − ½ ≈ x P(x²) / Q(x²)`: a minimax fit over |x| ≤ 5.3 (error 4·10⁻⁹ before
 /// rounding), beyond which Φ is 0 or 1 to a float. One division and no exponential: half the operations of erfc by
 /// Abramowitz and Stegun 7.1.26. May lose NaN.

@@ -11,6 +11,9 @@ pub fn activated(x: f32, #[comptime] activation: Activation) -> f32 {
     if comptime!(activation == Activation::Gelu) {
         result = 0.5f32 * x * (1.0f32 + Erf::erf(x * FRAC_1_SQRT_2));
     }
+    if comptime!(activation == Activation::GeluTanh) {
+        result = 0.5f32 * x * (1.0f32 + Tanh::tanh(0.797_884_6f32 * (x + 0.044_715f32 * x * x * x)));
+    }
     if comptime!(activation == Activation::Relu6) {
         result = clamp(x, 0.0f32, 6.0f32);
     }

@@ -36,7 +36,7 @@ impl EfficientVitCpu {
                 conv1: Some(pointwise(&bottleneck.inverted_conv.conv)),
                 conv2: depthwise(&bottleneck.depth_conv.conv),
                 conv3: pointwise(&bottleneck.point_conv.conv),
-                activation: Activation::Gelu,
+                activation: bottleneck.activation,
                 residual: true,
                 output_activation: Activation::None,
             },
