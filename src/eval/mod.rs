@@ -2,6 +2,7 @@
 //!
 //! Source of the protocol: CVPR 2024 "Segment Anything in Medical Images on Laptop"; the metrics' own sources are in [`crate::metrics`].
 
+mod boxes;
 mod calibrate;
 mod case;
 mod chart;
@@ -12,6 +13,7 @@ mod report;
 mod run;
 mod volume;
 
+pub use boxes::DrawnBoxes;
 pub use calibrate::{CalibrateSettings, CalibrationProgress, calibrate};
 pub use case::{BoxScores, CaseScores, MapKind, Risk, evaluate_case, region_of_interest};
 pub use chart::{Chart, Series};

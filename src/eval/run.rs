@@ -10,6 +10,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use super::boxes::DrawnBoxes;
 use super::case::{MapKind, evaluate_case};
 use super::dataset::CasePath;
 use super::embeddings::EmbeddingCache;
@@ -31,6 +32,9 @@ pub struct EvalSettings {
     pub alphas: Vec<f64>,
     /// At most this many boxes of an image, evenly spread, each with its label; `None` for all.
     pub boxes_per_image: Option<usize>,
+    /// Boxes drawn around the structures of images instead of those that the files bring.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drawn_boxes: Option<DrawnBoxes>,
 }
 
 /// Gets each case as it is done: how many are done, of how many, and what became of it.
@@ -97,6 +101,7 @@ pub fn evaluate(
             "source_sha256": metadata.source_sha256, "sha256": settings.weights_sha256,
         },
         "options": settings.options,
+        "drawn_boxes": settings.drawn_boxes,
         "calibration": calibration,
         "map": settings.map,
         "definitions": {
@@ -124,6 +129,9 @@ fn evaluate_file(
     let mut data = read_npz(&case.path)?;
     if let Some(limit) = settings.boxes_per_image {
         data.keep_boxes(limit);
+    }
+    if let Some(drawn) = &settings.drawn_boxes {
+        drawn.apply(&mut data, &case.relative);
     }
     let scores = evaluate_case(segmenter, &data, embeddings, &settings.options, settings.map, &settings.alphas)?;
     Ok(CaseReport {

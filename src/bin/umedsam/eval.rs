@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use burn::tensor::Device;
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
-use umedsam::eval::{EmbeddingCache, EvalSettings, MapKind, Report, evaluate, find_cases, to_html};
+use umedsam::eval::{DrawnBoxes, EmbeddingCache, EvalSettings, MapKind, Report, evaluate, find_cases, to_html};
 use umedsam::segment::{SegmentOptions, Segmenter};
 use umedsam::uncertainty::UncertaintyOptions;
 use umedsam::weights::sha256_hex;
@@ -39,6 +39,12 @@ pub struct Arguments {
     /// At most this many boxes of an image, evenly spread
     #[arg(long)]
     boxes_per_image: Option<usize>,
+    /// Draw boxes around the structures of images, each side this share of the tight box's side outside of it, instead of those in the files
+    #[arg(long, allow_negative_numbers = true)]
+    loosen: Option<f64>,
+    /// Draw boxes whose sides lie up to this share of the tight box's side further out or in, each by chance
+    #[arg(long)]
+    jitter: Option<f64>,
     /// What the mask is: the network's for the box, or where the ensemble's calibrated probability is above one half
     #[arg(long, value_enum, default_value = "network")]
     mask: MaskArgument,
@@ -64,6 +70,9 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     for &alpha in &arguments.alphas {
         SegmentOptions { alpha, ..Default::default() }.checked()?;
     }
+    let drawn_boxes = (arguments.loosen.is_some() || arguments.jitter.is_some())
+        .then(|| DrawnBoxes { loosen: arguments.loosen.unwrap_or(0.0), jitter: arguments.jitter.unwrap_or(0.0) });
+    let drawn_boxes = drawn_boxes.map(DrawnBoxes::checked).transpose()?;
     let cases = find_cases(&arguments.data)?;
     let bytes = super::weights::read(arguments.weights.as_ref())?;
     let settings = EvalSettings {
@@ -81,6 +90,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         },
         alphas: arguments.alphas.clone(),
         boxes_per_image: arguments.boxes_per_image,
+        drawn_boxes,
     };
     let embeddings = EmbeddingCache::new(arguments.embeddings.clone(), &bytes);
     let segmenter = Segmenter::from_weights(bytes, &Device::flex())?;
