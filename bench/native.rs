@@ -23,7 +23,7 @@ fn main() {
 }
 
 fn segmenter() -> Segmenter {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/weights/umedsam-litemedsam-f16.safetensors");
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/weights/umedsam-student-f16.safetensors");
     let bytes = std::fs::read(path).expect("our own weights are part of the repository");
     Segmenter::from_weights(bytes, &Device::flex()).expect("our own weights can be read")
 }

@@ -19,7 +19,7 @@ use umedsam::segment::Segmenter;
 use umedsam::train::config::{Part, Schedule, TrainConfig};
 use umedsam::train::data::{Examples, TrainingSet};
 use umedsam::train::log::Record;
-use umedsam::train::objective::Trainee;
+use umedsam::train::objective::{Goal, LossValues, Trainee};
 use umedsam::train::sharp_min::SharpMin;
 use umedsam::train::{BEST, CHECKPOINT, Event, LOG, Outcome, TrainSettings, train};
 use umedsam::weights::{self, Metadata, Precision};
@@ -264,7 +264,7 @@ fn without_sharp_min_training_is_exactly_the_optimizer() {
         let mut losses = Vec::new();
         for step in 0..3 {
             let (batch, _) = examples.batch(step, config.batch).unwrap();
-            let (gradients, loss) = trainee.gradients(&batch, &config.loss, Some(2));
+            let (gradients, loss) = trainee.gradients(&batch, &Goal { loss: config.loss, distillation: None }, Some(2));
             trainee = optimizer.step(config.optimizer.learning_rate, trainee, gradients);
             losses.push((loss.total as f32, trainee.sigma().map(|sigma| sigma as f32)));
         }
@@ -332,10 +332,10 @@ fn bad_files_are_left_out_and_no_data_is_an_error() {
 
     let nothing = folder.path().join("nothing");
     std::fs::create_dir_all(&nothing).unwrap();
-    let error = run(&TrainSettings { data: nothing.clone(), ..settings.clone() }, None).unwrap_err();
+    let error = run(&TrainSettings { data: vec![nothing.clone()], ..settings.clone() }, None).unwrap_err();
     assert!(error.to_string().contains("no .npz"), "{error}");
     std::fs::write(nothing.join("bad.npz"), "no archive").unwrap();
-    let error = run(&TrainSettings { data: nothing, ..settings.clone() }, None).unwrap_err();
+    let error = run(&TrainSettings { data: vec![nothing], ..settings.clone() }, None).unwrap_err();
     assert!(error.to_string().contains("nothing to train on"), "{error}");
     let cuda = TrainSettings { config: TrainConfig::from_toml("device = \"cuda\"").unwrap(), ..settings };
     if !cfg!(feature = "cuda") {
@@ -497,7 +497,7 @@ fn distillation_settings(config: TrainConfig, folder: &Path, name: &str) -> Trai
     TrainSettings { teacher: Some(teacher), ..settings(config, &data(folder), &folder.join(name)) }
 }
 
-fn losses(out: &Path) -> Vec<umedsam::train::objective::LossValues> {
+fn losses(out: &Path) -> Vec<LossValues> {
     let step = |record| match record {
         Record::Step(record) => Some(record.loss),
         _ => None,
@@ -508,9 +508,11 @@ fn losses(out: &Path) -> Vec<umedsam::train::objective::LossValues> {
 #[test]
 fn a_student_learns_its_teachers_embeddings() {
     let folder = TempDir::new().unwrap();
-    let config = distillation("steps = 60\n[distillation]\nweight = 10.0\n");
+    let mut config = distillation("steps = 60\n[distillation]\nweight = 10.0\n");
+    // Nothing is held out, so that the last weights are exported: the small decoder knows no masks to choose the best by.
+    config.validation.share = 0.0;
     let mut settings = distillation_settings(config, folder.path(), "run");
-    // A picture without masks is learned from too, and is not validated with.
+    // Pictures without masks are learned from too.
     let pictures = folder.path().join("pictures/Photo/set");
     std::fs::create_dir_all(&pictures).unwrap();
     let (pixels, _) = squares(1);
@@ -519,9 +521,7 @@ fn a_student_learns_its_teachers_embeddings() {
     settings.data.push(folder.path().join("pictures"));
     distil(&settings, None).unwrap();
     let losses = losses(&settings.out);
-    let mean = |losses: &[umedsam::train::objective::LossValues]| {
-        losses.iter().map(|loss| loss.embedding).sum::<f64>() / losses.len() as f64
-    };
+    let mean = |losses: &[LossValues]| losses.iter().map(|loss| loss.embedding).sum::<f64>() / losses.len() as f64;
     let (before, after) = (mean(&losses[..10]), mean(&losses[50..]));
     assert!(after < before / 2.0, "the difference went from {before} to {after}");
     assert!(
@@ -532,8 +532,8 @@ fn a_student_learns_its_teachers_embeddings() {
     let (before, _) = weights::load(tiny_student(), &Device::flex()).unwrap();
     assert_eq!(metadata.config, Config::tiny_student());
     assert_eq!(metadata.training.unwrap()["data"]["images"], 17, "ten images, two slices and five pictures");
-    assert_eq!(values(&network.mask_decoder), values(&before.mask_decoder));
-    assert_ne!(values(&network.image_encoder), values(&before.image_encoder));
+    assert!(values(&network.mask_decoder) == values(&before.mask_decoder), "the mask decoder changed");
+    assert!(values(&network.image_encoder) != values(&before.image_encoder), "the image encoder did not");
 }
 
 #[test]

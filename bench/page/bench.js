@@ -1,5 +1,6 @@
 /**
  * `?mode=fresh&engine=umedsam|ort`: what a first visit costs, once. `?mode=warm&rounds=N`: both engines in turn, after a warm-up.
+ * `&encoder=litemedsam|student`: the network; beside the student, onnxruntime-web's LiteMedSAM encodes in turn too.
  * `&threads=N` are onnxruntime-web's; `&device=webgpu`; `&brief` leaves out what needs many decodes, for an emulated GPU; `&module=umedsam_bg.wasm` is umedsam's module, by default the one it chooses itself.
  */
 
@@ -9,6 +10,7 @@ import { SIDE, startOrt, startUmedsam } from "./engines.js";
 const query = new URLSearchParams(location.search);
 const threads = Number(query.get("threads") ?? 1);
 const device = query.get("device") ?? "cpu";
+const encoder = query.get("encoder") ?? "litemedsam";
 const module = query.get("module");
 const brief = query.has("brief");
 /** Around the heart of the sample. */
@@ -36,14 +38,9 @@ function start(engine, files) {
   return engine === "umedsam" ? startUmedsam(files, device, module) : startOrt(files, device, threads);
 }
 
-async function readFiles(engines) {
-  const files = {};
-  if (engines.includes("umedsam")) files.weights = await bytes("litemedsam-f16.safetensors");
-  if (engines.includes("ort")) {
-    files.encoder = await bytes("encoder.onnx");
-    files.decoder = await bytes("decoder.onnx");
-  }
-  return files;
+async function readFiles(engine, encoder) {
+  if (engine === "umedsam") return { weights: await bytes(`${encoder}-f16.safetensors`) };
+  return { encoder: await bytes(`${encoder}-encoder.onnx`), decoder: await bytes(`${encoder}-decoder.onnx`) };
 }
 
 /** Boxes of many sizes and places. */
@@ -56,7 +53,7 @@ function boxes(count) {
 
 async function fresh() {
   const engine = query.get("engine");
-  const [files, pixels] = [await readFiles([engine]), await readPixels()];
+  const [files, pixels] = [await readFiles(engine, encoder), await readPixels()];
   const begin = performance.now();
   const running = await start(engine, files);
   await running.load();
@@ -64,11 +61,13 @@ async function fresh() {
   const [encode_first] = await timed(() => running.encode(pixels));
   const [decode_first] = await timed(() => running.decode([BOX]));
   const first_mask = performance.now() - begin;
+  // Since the navigation began: files from the server are part of it.
+  const visit_to_mask = performance.now();
   if (!brief) {
     await running.decode(boxes(16));
     await running.uncertainty(BOX);
   }
-  return { engine, load, encode_first, decode_first, first_mask, peak_memory: wasmBytes() };
+  return { engine, load, encode_first, decode_first, first_mask, visit_to_mask, peak_memory: wasmBytes() };
 }
 
 /** Name of the GPU adapter, and whether it is a real one; null without WebGPU. */
@@ -80,12 +79,14 @@ async function adapter() {
 }
 
 async function warm() {
-  const engines = ["umedsam", "ort"];
-  const [files, pixels] = [await readFiles(engines), await readPixels()];
+  const networks = { umedsam: encoder, ort: encoder, ...(encoder === "litemedsam" ? {} : { ort_litemedsam: "litemedsam" }) };
+  const engines = Object.keys(networks);
+  const pixels = await readPixels();
   const running = {};
-  for (const engine of engines) {
-    running[engine] = await start(engine, files);
-    await running[engine].load();
+  for (const [name, network] of Object.entries(networks)) {
+    const engine = name === "umedsam" ? name : "ort";
+    running[name] = await start(engine, await readFiles(engine, network));
+    await running[name].load();
   }
   const measures = {
     encode: (engine) => engine.encode(pixels),
@@ -94,7 +95,7 @@ async function warm() {
   };
   const times = {};
   for (const [name, action] of Object.entries(measures)) {
-    times[name] = { umedsam: [], ort: [] };
+    times[name] = Object.fromEntries(engines.map((engine) => [engine, []]));
     for (let round = -1; round < Number(query.get("rounds") ?? 5); round++) {
       for (const engine of engines) {
         const [time] = await timed(() => action(running[engine]));

@@ -378,16 +378,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bicubic_weights_sum_to_one_and_keep_what_is_straight() {
-        for (side, size) in [(8, 64), (16, 64), (32, 64), (3, 7)] {
-            for (index, row) in bicubic_matrix(side, size).chunks_exact(side).enumerate() {
+    fn bicubic_weights_sum_to_one_and_keep_the_values_they_meet() {
+        for (side, size) in [(8, 64), (16, 64), (32, 64), (3, 7), (5, 15)] {
+            for row in bicubic_matrix(side, size).chunks_exact(side) {
                 assert!((row.iter().sum::<f32>() - 1.0).abs() < 1e-6);
-                let place = (index as f32 + 0.5) * side as f32 / size as f32 - 0.5;
-                if place >= 1.0 && place + 2.0 < side as f32 {
-                    let value: f32 = row.iter().enumerate().map(|(column, weight)| column as f32 * weight).sum();
-                    assert!((value - place).abs() < 1e-5, "{value} at {place}");
-                }
             }
+        }
+        // Every third place of three times the length is a place of the original.
+        for (index, row) in bicubic_matrix(5, 15).chunks_exact(5).enumerate().skip(1).step_by(3) {
+            assert!(row.iter().enumerate().all(|(column, weight)| {
+                let expected = if column == index / 3 { 1.0 } else { 0.0 };
+                (weight - expected).abs() < 1e-6
+            }));
         }
     }
 }

@@ -93,7 +93,10 @@ impl TrainingSet {
             let (before, after) = group.split_at(group.len() - (group.len() as f64 * share) as usize);
             kept.extend_from_slice(before);
             // Nothing can be measured on what has no masks.
-            held_out.items.extend(after.iter().filter(|item| !item.labels.is_empty()).cloned());
+            let (labelled, unlabelled): (Vec<Item>, Vec<Item>) =
+                after.iter().cloned().partition(|item| !item.labels.is_empty());
+            kept.extend(unlabelled);
+            held_out.items.extend(labelled);
         }
         (Self { items: kept, ..self }, held_out)
     }

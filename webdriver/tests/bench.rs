@@ -9,7 +9,8 @@ use umedsam_webdriver::Page;
 /// Seconds that a page may take; an emulated GPU needs minutes for an encode.
 const LIMIT: u64 = 3000;
 /// What a first visit measures, in ms and bytes.
-const FRESH: [&str; 4] = ["load", "encode_first", "first_mask", "peak_memory"];
+const FRESH: [&str; 5] = ["load", "encode_first", "first_mask", "visit_to_mask", "peak_memory"];
+const ENCODERS: [&str; 2] = ["litemedsam", "student"];
 const WARM: [&str; 4] = ["encode", "decode_1", "decode_16", "uncertainty_8"];
 
 /// Where the networks run.
@@ -82,13 +83,18 @@ async fn beside_onnxruntime_web() -> Result<()> {
 
 async fn on_cpu(rounds: usize) -> Result<Value> {
     heading();
-    let (mut rows, process_memory) = first_visits(Device::Cpu, rounds, "").await?;
-    for threads in [1, 2] {
-        rows.extend(warm(Device::Cpu, rounds, threads, "").await?);
+    let mut rows = first_visits(Device::Cpu, rounds, "").await?;
+    for encoder in ENCODERS {
+        for threads in [1, 2] {
+            rows.extend(warm(Device::Cpu, rounds, threads, encoder, "").await?);
+        }
     }
     println!("umedsam's module without relaxed SIMD:");
-    let fixed_width_rows = warm(Device::Cpu, rounds, 1, "&module=umedsam_bg.wasm").await?;
-    Ok(json!({ "rows": rows, "fixed_width_rows": fixed_width_rows, "process_memory": process_memory }))
+    let mut fixed_width_rows = Vec::new();
+    for encoder in ENCODERS {
+        fixed_width_rows.extend(warm(Device::Cpu, rounds, 1, encoder, "&module=umedsam_bg.wasm").await?);
+    }
+    Ok(json!({ "rows": rows, "fixed_width_rows": fixed_width_rows }))
 }
 
 async fn on_gpu(rounds: usize, real: bool) -> Result<Value> {
@@ -98,47 +104,64 @@ async fn on_gpu(rounds: usize, real: bool) -> Result<Value> {
     println!("WebGPU on {}", adapter["name"]);
     heading();
     let extra = if real { "" } else { "&brief" };
-    let (mut rows, process_memory) = first_visits(Device::WebGpu, rounds, extra).await?;
-    rows.extend(warm(Device::WebGpu, rounds, 1, extra).await?);
-    Ok(json!({ "rows": rows, "adapter": adapter, "process_memory": process_memory }))
+    let mut rows = first_visits(Device::WebGpu, rounds, extra).await?;
+    for encoder in ENCODERS {
+        rows.extend(warm(Device::WebGpu, rounds, 1, encoder, extra).await?);
+    }
+    Ok(json!({ "rows": rows, "adapter": adapter }))
 }
 
 fn heading() {
-    println!("{:<15}{:>8}{:>12}{:>16}{:>12}{:>16}{:>8}", "measure", "threads", "umedsam", "", "ort", "", "ratio");
+    println!(
+        "{:<12}{:<15}{:>8}{:>12}{:>16}{:>12}{:>16}{:>8}{:>18}",
+        "encoder", "measure", "threads", "umedsam", "", "ort", "", "ratio", "to ort's LiteMedSAM"
+    );
 }
 
-/// A new browser each time, the engines in turn. Returns the rows, and the most memory the pages' processes held, where the system tells.
-async fn first_visits(device: Device, rounds: usize, extra: &str) -> Result<(Vec<Value>, Value)> {
-    let mut times: BTreeMap<(&str, &str), Vec<f64>> = BTreeMap::new();
+/// A new browser each time, the engines and networks in turn. Returns the rows, the most memory that the pages' processes held among them, where the system tells.
+async fn first_visits(device: Device, rounds: usize, extra: &str) -> Result<Vec<Value>> {
+    let mut times: BTreeMap<(&str, &str, &str), Vec<f64>> = BTreeMap::new();
     for _ in 0..rounds {
-        for engine in ["umedsam", "ort"] {
-            let visit = report(&format!("?mode=fresh&engine={engine}&device={}{extra}", device.name())).await?;
-            for measure in FRESH {
-                let value = visit[measure].as_f64().with_context(|| format!("{measure} in {visit}"))?;
-                times.entry((measure, engine)).or_default().push(value);
-            }
-            if let Some(bytes) = visit["process_memory"].as_f64() {
-                times.entry(("process_memory", engine)).or_default().push(bytes);
+        for encoder in ENCODERS {
+            for engine in ["umedsam", "ort"] {
+                let query = format!("?mode=fresh&engine={engine}&encoder={encoder}&device={}{extra}", device.name());
+                let visit = report(&query).await?;
+                for measure in FRESH {
+                    let value = visit[measure].as_f64().with_context(|| format!("{measure} in {visit}"))?;
+                    times.entry((encoder, measure, engine)).or_default().push(value);
+                }
+                if let Some(bytes) = visit["process_memory"].as_f64() {
+                    times.entry((encoder, "process_memory", engine)).or_default().push(bytes);
+                }
             }
         }
     }
-    let rows = FRESH.map(|measure| row(device, measure, 1, &times[&(measure, "umedsam")], &times[&(measure, "ort")]));
-    let of = |engine| times.get(&("process_memory", engine)).map_or(&[][..], Vec::as_slice);
-    let process_memory = match of("umedsam").len().min(of("ort").len()) {
-        0 => Value::Null,
-        _ => row(device, "process_memory", 1, of("umedsam"), of("ort")),
-    };
-    Ok((rows.to_vec(), process_memory))
+    let of = |encoder, measure, engine| times.get(&(encoder, measure, engine)).map_or(&[][..], Vec::as_slice);
+    let measures = || FRESH.into_iter().chain(["process_memory"]);
+    let rows = ENCODERS.into_iter().flat_map(|encoder| measures().map(move |measure| (encoder, measure)));
+    let rows = rows.filter(|&(encoder, measure)| {
+        ["umedsam", "ort"].into_iter().all(|engine| !of(encoder, measure, engine).is_empty())
+    });
+    Ok(rows
+        .map(|(encoder, measure)| {
+            let litemedsam = (encoder != "litemedsam").then(|| of("litemedsam", measure, "ort"));
+            let [umedsam, ort] = ["umedsam", "ort"].map(|engine| of(encoder, measure, engine));
+            Row { device, encoder, measure, threads: 1, umedsam, ort, ort_litemedsam: litemedsam }.print()
+        })
+        .collect())
 }
 
 /// Both engines in one page, in turn; their masks must agree.
-async fn warm(device: Device, rounds: usize, threads: usize, extra: &str) -> Result<Vec<Value>> {
-    let query = format!("?mode=warm&rounds={rounds}&threads={threads}&device={}{extra}", device.name());
+async fn warm(device: Device, rounds: usize, threads: usize, encoder: &str, extra: &str) -> Result<Vec<Value>> {
+    let query =
+        format!("?mode=warm&rounds={rounds}&threads={threads}&encoder={encoder}&device={}{extra}", device.name());
     let warm = report(&query).await?;
     let measured = WARM.into_iter().filter(|measure| warm["times"][measure].is_object());
     let rows = measured.map(|measure| {
         let of = |engine: &str| numbers(&warm["times"][measure][engine]);
-        row(device, measure, threads, &of("umedsam"), &of("ort"))
+        let litemedsam = of("ort_litemedsam");
+        let ort_litemedsam = (!litemedsam.is_empty()).then_some(&litemedsam[..]);
+        Row { device, encoder, measure, threads, umedsam: &of("umedsam"), ort: &of("ort"), ort_litemedsam }.print()
     });
     let rows: Vec<Value> = rows.collect();
     let agreement = &warm["agreement"];
@@ -148,20 +171,38 @@ async fn warm(device: Device, rounds: usize, threads: usize, extra: &str) -> Res
     Ok(rows)
 }
 
-/// Prints a row of the table and returns it as JSON. The threads are onnxruntime-web's; umedsam has one always.
-fn row(device: Device, measure: &str, threads: usize, umedsam: &[f64], ort: &[f64]) -> Value {
-    let scale = if measure.ends_with("memory") { f64::from(1 << 20) } else { 1.0 };
-    let scaled = |values: &[f64]| values.iter().map(|value| value / scale).collect::<Vec<_>>();
-    let ratio = median(umedsam) / median(ort);
-    println!(
-        "{measure:<15}{threads:>8}{:>12.1}{:>16}{:>12.1}{:>16}{ratio:>8.2}",
-        median(umedsam) / scale,
-        spread(&scaled(umedsam)),
-        median(ort) / scale,
-        spread(&scaled(ort)),
-    );
-    json!({
-        "measure": measure, "device": device.name(), "threads": threads,
-        "umedsam": median(umedsam), "ort": median(ort), "ratio": ratio,
-    })
+/// A row of the table. The threads are onnxruntime-web's; umedsam has one always.
+struct Row<'a> {
+    device: Device,
+    encoder: &'a str,
+    measure: &'a str,
+    threads: usize,
+    umedsam: &'a [f64],
+    ort: &'a [f64],
+    /// onnxruntime-web with LiteMedSAM, where the network is another.
+    ort_litemedsam: Option<&'a [f64]>,
+}
+
+impl Row<'_> {
+    /// Prints it and returns it as JSON.
+    fn print(&self) -> Value {
+        let Self { device, encoder, measure, threads, umedsam, ort, .. } = *self;
+        let scale = if measure.ends_with("memory") { f64::from(1 << 20) } else { 1.0 };
+        let scaled = |values: &[f64]| values.iter().map(|value| value / scale).collect::<Vec<_>>();
+        let ratio = median(umedsam) / median(ort);
+        let to_litemedsam = self.ort_litemedsam.map(|times| median(umedsam) / median(times));
+        println!(
+            "{encoder:<12}{measure:<15}{threads:>8}{:>12.1}{:>16}{:>12.1}{:>16}{ratio:>8.2}{:>18}",
+            median(umedsam) / scale,
+            spread(&scaled(umedsam)),
+            median(ort) / scale,
+            spread(&scaled(ort)),
+            to_litemedsam.map_or_else(String::new, |ratio| format!("{ratio:.3}")),
+        );
+        json!({
+            "measure": measure, "encoder": encoder, "device": device.name(), "threads": threads,
+            "umedsam": median(umedsam), "ort": median(ort), "ratio": ratio,
+            "ort_litemedsam": self.ort_litemedsam.map(median), "ratio_to_ort_litemedsam": to_litemedsam,
+        })
+    }
 }

