@@ -1,6 +1,6 @@
 //! Times the library natively: `cargo bench --profile dev --bench native`, or `cargo xtask bench --native` beside PyTorch.
 //!
-//! `RAYON_NUM_THREADS` sets the threads. With `UMEDSAM_BENCH_MEDIANS` it prints the medians of encode and decode in ms as JSON instead.
+//! `RAYON_NUM_THREADS` sets the threads, `UMEDSAM_BENCH_WEIGHTS` the weight file, by default our own. With `UMEDSAM_BENCH_MEDIANS` it prints the medians of encode and decode in ms as JSON instead.
 
 use std::time::Instant;
 
@@ -23,9 +23,10 @@ fn main() {
 }
 
 fn segmenter() -> Segmenter {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/weights/umedsam-student-f16.safetensors");
-    let bytes = std::fs::read(path).expect("our own weights are part of the repository");
-    Segmenter::from_weights(bytes, &Device::flex()).expect("our own weights can be read")
+    let own = concat!(env!("CARGO_MANIFEST_DIR"), "/weights/umedsam-student-f16.safetensors");
+    let path = std::env::var_os("UMEDSAM_BENCH_WEIGHTS").unwrap_or_else(|| own.into());
+    let bytes = std::fs::read(path).expect("the weights are there; our own are part of the repository");
+    Segmenter::from_weights(bytes, &Device::flex()).expect("the weights can be read")
 }
 
 /// A bright disc on textured ground, in Hounsfield units.

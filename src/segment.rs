@@ -302,10 +302,17 @@ impl Segmenter {
     /// Reads weights onto a device.
     ///
     /// # Errors
-    /// [`Error::Weights`] if they cannot be used.
+    /// [`Error::Weights`] if they cannot be used; [`Error::DeviceUnavailable`] if their network does not run on the device.
     pub fn from_weights(bytes: Vec<u8>, device: &Device) -> Result<Self> {
         let (network, metadata) = weights::load(bytes, device)?;
-        Ok(Self::new(network.into_inference(), metadata, device))
+        let segmenter = Self::new(network.into_inference(), metadata, device);
+        // In the browser operations on tensors have kernels for WebGPU only.
+        if cfg!(target_family = "wasm") && segmenter.cpu.as_ref().is_some_and(|network| network.encoder.is_none()) {
+            return Err(Error::DeviceUnavailable(
+                "EfficientViT-SAM's image encoder runs on WebGPU only; use device \"webgpu\", or weights with a light encoder".into(),
+            ));
+        }
+        Ok(segmenter)
     }
 
     /// Uses a network that is there already.

@@ -25,7 +25,10 @@ const BOX: [f64; 4] = [20.0, 15.0, 70.0, 55.0];
 
 /// A weight file of the `tiny` configuration with weights from a seed.
 fn tiny_weights() -> Vec<u8> {
-    let config = Config::tiny();
+    weights_of(Config::tiny())
+}
+
+fn weights_of(config: Config) -> Vec<u8> {
     let network = config.init_seeded(7, &Device::flex());
     let metadata = Metadata {
         architecture: "tiny".into(),
@@ -122,10 +125,19 @@ fn preprocessing_matches_native_bit_for_bit() {
 
 #[wasm_bindgen_test]
 async fn webgpu_matches_cpu() {
+    compare_devices(Config::tiny()).await;
+}
+
+#[wasm_bindgen_test]
+async fn the_light_encoder_on_webgpu_matches_the_cpu() {
+    compare_devices(Config::tiny_student()).await;
+}
+
+async fn compare_devices(config: Config) {
     let boxes = [BOX, [0.0, 0.0, 90.0, 70.0], [40.0, 30.0, 50.0, 36.0]].concat();
     let mut answers = Vec::new();
     for device in ["cpu", "webgpu"] {
-        let model = load(device).await;
+        let model = Model::load(weights_of(config.clone()), device.into()).await.unwrap();
         assert_eq!(get(&get(&model.info(), "device"), "kind").as_string().as_deref(), Some(device));
         let image = encode(&model).await.unwrap();
         answers.push(segment(&image, &boxes).await.unwrap());

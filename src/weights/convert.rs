@@ -1,4 +1,4 @@
-//! LiteMedSAM's PyTorch checkpoint to our weight file.
+//! PyTorch checkpoints of LiteMedSAM and MedficientSAM to our weight file.
 
 use std::path::Path;
 
@@ -8,6 +8,8 @@ use burn_store::{ModuleSnapshot, PytorchStore};
 
 use super::{Metadata, Precision, WeightsError, check_applied, sha256_hex, to_bytes};
 use crate::error::{Error, Result};
+use crate::model::efficient_vit_sam::EfficientVitSamConfig;
+use crate::model::image_encoder::ImageEncoderConfig;
 use crate::model::{Config, Umedsam};
 use crate::uncertainty::Calibration;
 
@@ -24,15 +26,39 @@ pub struct Converted {
     pub bytes: usize,
 }
 
-/// Converts a LiteMedSAM checkpoint (`lite_medsam.pth`, or a training checkpoint with it under `model`) to safetensors.
+/// The network that a checkpoint holds.
+#[derive(Debug, Clone)]
+pub struct Architecture {
+    /// Its name in the metadata.
+    pub name: String,
+    /// Its sizes.
+    pub config: Config,
+}
+
+impl Architecture {
+    /// LiteMedSAM's.
+    pub fn litemedsam() -> Self {
+        Self { name: "litemedsam".into(), config: Config::litemedsam() }
+    }
+
+    /// MedficientSAM's: the image encoder of an EfficientViT-SAM with SAM's prompt encoder and mask decoder.
+    pub fn medficientsam(size: &str, encoder: EfficientVitSamConfig) -> Self {
+        let image_encoder = ImageEncoderConfig::EfficientVitSam(encoder);
+        Self { name: format!("medficientsam-{size}"), config: Config { image_encoder, ..Config::litemedsam() } }
+    }
+}
+
+/// Converts a checkpoint (`lite_medsam.pth`, or a training checkpoint with such a network under `model`) to safetensors.
 /// The output is written whole or not at all.
 ///
 /// # Errors
 /// [`Error::File`] if a file cannot be read or written; [`WeightsError::Hash`] if `expected_sha256` is given and differs;
 /// [`WeightsError::Tensors`] naming missing, extra or misshapen tensors, or values that are not finite; [`Error::InvalidOption`] if the
 /// calibration is that of another checkpoint.
+#[allow(clippy::too_many_arguments)]
 pub fn convert(
     checkpoint: &Path,
+    architecture: &Architecture,
     output: &Path,
     precision: Precision,
     source: &str,
@@ -51,7 +77,7 @@ pub fn convert(
     drop(bytes);
     let calibration = calibration.map(|path| read_calibration(path, &source_sha256)).transpose()?;
 
-    let config = Config::litemedsam();
+    let config = architecture.config.clone();
     let network = read_checkpoint(checkpoint, &config)?;
     let mut census = Census::default();
     network.visit(&mut census);
@@ -61,7 +87,7 @@ pub fn convert(
     }
 
     let metadata = Metadata {
-        architecture: "litemedsam".into(),
+        architecture: architecture.name.clone(),
         config,
         precision,
         licence: licence.into(),

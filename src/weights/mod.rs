@@ -7,7 +7,7 @@ mod metadata;
 mod save;
 
 #[cfg(feature = "cli")]
-pub use convert::{Converted, convert, write_whole};
+pub use convert::{Architecture, Converted, convert, write_whole};
 pub use error::WeightsError;
 pub use metadata::{FORMAT, FORMAT_VERSION, Metadata, Precision};
 pub use save::{to_bytes, with_metadata};

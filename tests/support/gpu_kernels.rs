@@ -1,7 +1,7 @@
 //! The WebGPU kernels against plain loops, at sizes that are no multiple of anything.
 
 use burn::tensor::{Device, Tensor, TensorData};
-use umedsam::kernels::{conv3x3, depthwise3x3, linear, matmul};
+use umedsam::kernels::{Activation, conv3x3, depthwise, linear, matmul};
 use umedsam::web::device::{DeviceRequest, OpenDevice};
 use wasm_bindgen_test::wasm_bindgen_test;
 
@@ -33,6 +33,15 @@ fn gelu(x: f32) -> f32 {
     (x * (0.5 + integral)) as f32
 }
 
+fn activated(activation: Activation, x: f32) -> f32 {
+    match activation {
+        Activation::None => x,
+        Activation::Gelu => gelu(x),
+        Activation::GeluTanh => 0.5 * x * (1.0 + (0.797_884_6 * (x + 0.044_715 * x.powi(3))).tanh()),
+        Activation::Relu6 => x.clamp(0.0, 6.0),
+    }
+}
+
 fn product(a: &[f32], b: &[f32], [rows, depth, columns]: [usize; 3]) -> Vec<f32> {
     let value = |row: usize, column: usize| (0..depth).map(|k| a[row * depth + k] * b[k * columns + column]).sum();
     (0..rows * columns).map(|index| value(index / columns, index % columns)).collect()
@@ -57,15 +66,13 @@ async fn kernels_of_any_size() {
         check(&format!("{size:?}, both transposed"), matmul(left, right), &expected[..rows * columns]).await;
 
         let bias = values(columns, 3);
-        let with_bias = |gelu: &dyn Fn(f32) -> f32| -> Vec<f32> {
-            expected.iter().enumerate().map(|(index, value)| gelu(value + bias[index % columns])).collect()
-        };
-        for (name, with_gelu, expected) in
-            [("linear", false, with_bias(&|value| value)), ("linear with GELU", true, with_bias(&gelu))]
-        {
+        for activation in [Activation::None, Activation::Gelu, Activation::GeluTanh, Activation::Relu6] {
+            let with_bias = expected.iter().enumerate().map(|(index, value)| value + bias[index % columns]);
+            let expected: Vec<f32> = with_bias.map(|value| activated(activation, value)).collect();
             let x = tensor(&a, [2, rows, depth], &device);
             let (weight, bias) = (tensor(&b, [depth, columns], &device), tensor(&bias, [columns], &device));
-            check(&format!("{name} {size:?}"), linear(x, weight, Some(bias), with_gelu), &expected).await;
+            let actual = linear(x, weight, Some(bias), activation);
+            check(&format!("linear and {activation:?} {size:?}"), actual, &expected).await;
         }
     }
 
@@ -98,19 +105,31 @@ async fn kernels_of_any_size() {
             })
             .collect();
         let kernel = tensor(&weight, [channels_out, channels, 3, 3], &device);
-        check(&format!("convolution of {name}"), conv3x3(input(), kernel, None, stride, false), &expected).await;
+        check(&format!("convolution of {name}"), conv3x3(input(), kernel, None, stride, Activation::None), &expected)
+            .await;
 
-        let (weight, bias) = (values(channels * 9, 6), values(channels, 7));
-        let expected: Vec<f32> = pixels()
-            .flat_map(|(image, y, x)| (0..channels).map(move |channel| (image, y, x, channel)))
-            .map(|(image, y, x, channel)| {
-                let sum: f32 =
-                    (0..9).map(|tap| at(image, y + tap / 3, x + tap % 3, channel) * weight[channel * 9 + tap]).sum();
-                gelu(sum + bias[channel])
-            })
-            .collect();
-        let (kernel, bias) = (tensor(&weight, [channels, 1, 3, 3], &device), tensor(&bias, [channels], &device));
-        let actual = depthwise3x3(input(), kernel, Some(bias), stride, true);
-        check(&format!("depthwise convolution of {name}"), actual, &expected).await;
+        for (side, activation) in [(3, Activation::Gelu), (5, Activation::Relu6)] {
+            let (weight, bias) = (values(channels * side * side, 6), values(channels, 7));
+            // `at` is for a padding of one pixel.
+            let more = side / 2 - 1;
+            let expected: Vec<f32> = pixels()
+                .flat_map(|(image, y, x)| (0..channels).map(move |channel| (image, y, x, channel)))
+                .map(|(image, y, x, channel)| {
+                    let taps = (0..side * side).map(|tap| {
+                        let (row, column) = (y + tap / side, x + tap % side);
+                        let input = match (row.checked_sub(more), column.checked_sub(more)) {
+                            (Some(row), Some(column)) => at(image, row, column, channel),
+                            _ => 0.0,
+                        };
+                        input * weight[channel * side * side + tap]
+                    });
+                    activated(activation, taps.sum::<f32>() + bias[channel])
+                })
+                .collect();
+            let kernel = tensor(&weight, [channels, 1, side, side], &device);
+            let bias = tensor(&bias, [channels], &device);
+            let actual = depthwise(input(), kernel, Some(bias), stride, activation);
+            check(&format!("depthwise {side}×{side} convolution of {name}"), actual, &expected).await;
+        }
     }
 }

@@ -40,6 +40,7 @@ pub fn page(profile: Profile) -> Result<PathBuf> {
 
 /// The library natively: all its parts once, then encode and decode beside PyTorch in turn, on one thread and on two.
 pub fn native(rounds: usize) -> Result<()> {
+    weights::ensure(&["f16"], None)?;
     let checkpoint = onnx()?.join("checkpoint");
     let python = python_with_torch()?;
     let bench = || {
@@ -48,27 +49,32 @@ pub fn native(rounds: usize) -> Result<()> {
         bench
     };
     run(&mut bench())?;
-    println!("{:<8}{:>8}{:>12}{:>12}{:>8}", "measure", "threads", "umedsam", "PyTorch", "ratio");
-    for threads in ["1", "2"] {
-        let mut times = [Vec::new(), Vec::new()];
-        for _ in 0..rounds {
-            let mut ours = bench();
-            ours.env("RAYON_NUM_THREADS", threads).env("UMEDSAM_BENCH_MEDIANS", "1");
-            let mut theirs = command(&python);
-            theirs.arg("bench/pytorch.py").arg(&checkpoint).arg(threads);
-            for (times, command) in times.iter_mut().zip([ours, theirs]) {
-                let text = output(&mut { command }).context("a bench failed")?;
-                let last = text.lines().last().context("a line of JSON")?;
-                times.push(serde_json::from_str::<Value>(last).with_context(|| text.clone())?);
+    println!("{:<12}{:<8}{:>8}{:>12}{:>12}{:>8}", "encoder", "measure", "threads", "umedsam", "PyTorch", "ratio");
+    let networks = [("litemedsam", weights::path("f16"), checkpoint), ("student", weights::own(), weights::own())];
+    for (encoder, weights, source) in networks {
+        for threads in ["1", "2"] {
+            let mut times = [Vec::new(), Vec::new()];
+            for _ in 0..rounds {
+                let mut ours = bench();
+                ours.env("RAYON_NUM_THREADS", threads).env("UMEDSAM_BENCH_MEDIANS", "1");
+                ours.env("UMEDSAM_BENCH_WEIGHTS", &weights);
+                let mut theirs = command(&python);
+                theirs.arg("bench/pytorch.py").arg(&source).arg(threads);
+                for (times, command) in times.iter_mut().zip([ours, theirs]) {
+                    let text = output(&mut { command }).context("a bench failed")?;
+                    let last = text.lines().last().context("a line of JSON")?;
+                    times.push(serde_json::from_str::<Value>(last).with_context(|| text.clone())?);
+                }
             }
-        }
-        for measure in ["encode", "decode"] {
-            let [ours, theirs] = times.each_ref().map(|times| {
-                let mut times: Vec<f64> = times.iter().filter_map(|time| time[measure].as_f64()).collect();
-                times.sort_by(f64::total_cmp);
-                times[times.len() / 2]
-            });
-            println!("{measure:<8}{threads:>8}{ours:>12.1}{theirs:>12.1}{:>8.2}", ours / theirs);
+            for measure in ["encode", "decode"] {
+                let [ours, theirs] = times.each_ref().map(|times| {
+                    let mut times: Vec<f64> = times.iter().filter_map(|time| time[measure].as_f64()).collect();
+                    times.sort_by(f64::total_cmp);
+                    times[times.len() / 2]
+                });
+                let ratio = ours / theirs;
+                println!("{encoder:<12}{measure:<8}{threads:>8}{ours:>12.1}{theirs:>12.1}{ratio:>8.2}");
+            }
         }
     }
     Ok(())

@@ -3,14 +3,21 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use umedsam::Result;
-use umedsam::weights::{self, Precision};
+use umedsam::model::efficient_vit_sam::EfficientVitSamConfig;
+use umedsam::weights::{self, Architecture, Precision};
+use umedsam::{Error, Result};
 
 #[derive(Args)]
 pub struct Arguments {
     /// The checkpoint, such as lite_medsam.pth
     #[arg(long)]
     checkpoint: PathBuf,
+    /// The network that it holds
+    #[arg(long, value_enum, default_value = "litemedsam")]
+    architecture: ArchitectureArgument,
+    /// Side of MedficientSAM's input, in pixels
+    #[arg(long, default_value_t = 512)]
+    input_size: usize,
     /// The weight file to write
     #[arg(long)]
     out: PathBuf,
@@ -31,6 +38,27 @@ pub struct Arguments {
     sha256: Option<String>,
 }
 
+/// Networks whose checkpoints can be read.
+#[derive(Clone, Copy, ValueEnum)]
+pub enum ArchitectureArgument {
+    Litemedsam,
+    MedficientsamL0,
+    MedficientsamL1,
+    MedficientsamL2,
+}
+
+impl ArchitectureArgument {
+    fn architecture(self, input_size: usize) -> Architecture {
+        let medficientsam = |size, encoder: fn(usize) -> _| Architecture::medficientsam(size, encoder(input_size));
+        match self {
+            Self::Litemedsam => Architecture::litemedsam(),
+            Self::MedficientsamL0 => medficientsam("l0", EfficientVitSamConfig::l0),
+            Self::MedficientsamL1 => medficientsam("l1", EfficientVitSamConfig::l1),
+            Self::MedficientsamL2 => medficientsam("l2", EfficientVitSamConfig::l2),
+        }
+    }
+}
+
 /// How weights are stored.
 #[derive(Clone, Copy, ValueEnum)]
 pub enum PrecisionArgument {
@@ -49,8 +77,11 @@ impl From<PrecisionArgument> for Precision {
 
 pub fn run(arguments: &Arguments) -> Result<()> {
     let precision = Precision::from(arguments.precision);
+    let architecture = arguments.architecture.architecture(arguments.input_size);
+    architecture.config.check().map_err(Error::InvalidOption)?;
     let converted = weights::convert(
         &arguments.checkpoint,
+        &architecture,
         &arguments.out,
         precision,
         &arguments.source,
