@@ -1,19 +1,69 @@
-//! The paper's ablation on open data: three losses, several seeds, the same number of steps, beside LiteMedSAM untouched.
+//! The paper's ablation on open data: three losses, several seeds, the same number of steps, beside what training begins with.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
 use crate::process::{command, run, say};
 use crate::study::{data, embeddings, evaluate, number, read, replace_in, umedsam};
 use crate::{root, target, weights};
 
-/// Begins and ends what is generated in the document.
-const MARKS: [&str; 2] =
-    ["<!-- made by cargo xtask ablation -->\n", "<!-- end of what cargo xtask ablation makes -->\n"];
+/// What is trained.
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Trained {
+    /// LiteMedSAM's mask decoder.
+    Decoder,
+    /// The light encoder after its distillation, and the mask decoder.
+    Student,
+}
+
+impl Trained {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Decoder => "ablation",
+            Self::Student => "ablation-student",
+        }
+    }
+
+    /// What it begins with, for people.
+    fn untouched(self) -> &'static str {
+        match self {
+            Self::Decoder => "LiteMedSAM untouched",
+            Self::Student => "distillation alone",
+        }
+    }
+
+    /// Begins and ends what is generated in the document.
+    fn marks(self) -> [String; 2] {
+        let command = match self {
+            Self::Decoder => "cargo xtask ablation",
+            Self::Student => "cargo xtask ablation --trained student",
+        };
+        [format!("<!-- made by {command} -->\n"), format!("<!-- end of what {command} makes -->\n")]
+    }
+
+    /// The weights it begins with; a student's are those of `cargo xtask own-weights`' first stage.
+    fn base(self) -> Result<PathBuf> {
+        match self {
+            Self::Decoder => Ok(weights::path("f32")),
+            Self::Student => {
+                let distilled = target().join("own/distil/best.safetensors");
+                ensure!(distilled.exists(), "{} is made by cargo xtask own-weights", distilled.display());
+                Ok(distilled)
+            }
+        }
+    }
+
+    fn splits(self) -> Result<Vec<PathBuf>> {
+        match self {
+            Self::Decoder => Ok(vec![data("train")?]),
+            Self::Student => Ok(vec![data("train")?, data("train_more")?]),
+        }
+    }
+}
 
 /// Folder name, what it is, and what differs in the configuration.
 const ARMS: [(&str, &str, &str); 3] = [
@@ -26,21 +76,27 @@ const ARMS: [(&str, &str, &str); 3] = [
     ),
 ];
 
-/// Without mirrored images: each orientation of an image is another encode, which takes as long as six steps' boxes.
-fn config(arm: &str, seed: u64, steps: usize) -> String {
+/// Without mirrored images: each orientation of an image is another encode of LiteMedSAM, which takes as long as six steps' boxes.
+fn config(trained: Trained, arm: &str, seed: u64, steps: usize) -> String {
+    let own = match trained {
+        Trained::Decoder => "\n[optimizer]\nkind = \"adamw\"\nlearning_rate = 1e-4\nsigma_learning_rate = 1e-2\n",
+        Trained::Student => {
+            "part = \"all\"\nclip_norm = 1.0\n\n[distillation]\nweight = 50.0\nmasks = true\n\n\
+             [optimizer]\nkind = \"adamw\"\nlearning_rate = 2e-4\ntrunk_rate = 0.5\ndecoder_rate = 0.5\nsigma_learning_rate = 1e-2\n"
+        }
+    };
     format!(
-        "seed = {seed}\nsteps = {steps}\nbatch = 4\nschedule = \"cosine\"\nwarmup_steps = 10\ncheckpoint_every = 50\n\n\
-         [optimizer]\nkind = \"adamw\"\nlearning_rate = 1e-4\nsigma_learning_rate = 1e-2\n\n\
+        "seed = {seed}\nsteps = {steps}\nbatch = 4\nschedule = \"cosine\"\nwarmup_steps = 10\ncheckpoint_every = 50\n{own}\n\
          [augmentation]\nflips = false\n\n[validation]\nevery = 50\nimages = 80\nboxes_per_image = 1\n\n{arm}"
     )
 }
 
 /// Trains every arm with every seed, evaluates all, and writes the tables of `docs/training.md`. Runs that are there go on or are kept.
-pub fn ablation(steps: usize, seeds: u64) -> Result<()> {
+pub fn ablation(trained: Trained, steps: usize, seeds: u64) -> Result<()> {
     weights::ensure(&["f32"], None)?;
     let umedsam = umedsam()?;
-    let folder = target().join("ablation");
-    let (train, base) = (data("train")?, weights::path("f32"));
+    let folder = target().join(trained.name());
+    let (train, base, teacher) = (trained.splits()?, trained.base()?, weights::path("f32"));
     std::fs::create_dir_all(&folder)?;
     let mut reports: BTreeMap<&str, Vec<Value>> = BTreeMap::new();
     for seed in 0..seeds {
@@ -50,32 +106,39 @@ pub fn ablation(steps: usize, seeds: u64) -> Result<()> {
             if !report.exists() {
                 say(format!("{title}, seed {seed}"));
                 let path = folder.join(format!("{name}-{seed}.toml"));
-                std::fs::write(&path, config(options, seed, steps))?;
+                std::fs::write(&path, config(trained, options, seed, steps))?;
                 run(command(&umedsam)
                     .args(["train", "--precision", "f32"])
                     .args(["--config".as_ref(), path.as_os_str(), "--weights".as_ref(), base.as_os_str()])
-                    .args(["--data".as_ref(), train.as_os_str(), "--out".as_ref(), out.as_os_str()])
-                    .args(["--embeddings".as_ref(), embeddings().as_os_str()]))?;
+                    .args(["--teacher".as_ref(), teacher.as_os_str(), "--out".as_ref(), out.as_os_str()])
+                    .args(["--embeddings".as_ref(), embeddings().as_os_str()])
+                    .arg("--data")
+                    .args(&train))?;
                 evaluate(&umedsam, &out.join("best.safetensors"), "none", &report, &["--uncalibrated"])?;
             }
             reports.entry(name).or_default().push(read(&report)?);
         }
     }
-    let untouched = folder.join("litemedsam.json");
+    let untouched = folder.join("untouched.json");
     if !untouched.exists() {
         evaluate(&umedsam, &base, "none", &untouched, &["--uncalibrated"])?;
     }
     let untouched = read(&untouched)?;
     let mut text = format!(
         "{seeds} seeds, {steps} steps of 4 boxes each, DSC and NSD in %, all boxes of `val` ({} images). Means over seeds (standard deviation \
-         over seeds); in brackets the 95 % bootstrap interval over images of the seeds' mean, and of its difference from LiteMedSAM untouched.\n\n",
-        untouched["overall"]["n"]
+         over seeds); in brackets the 95 % bootstrap interval over images of the seeds' mean, and of its difference from {}.\n\n",
+        untouched["overall"]["n"],
+        trained.untouched()
     );
-    text.push_str(&overall(&reports, &untouched));
-    text.push_str(&by_modality(&reports, &untouched));
+    text.push_str(&overall(trained, &reports, &untouched));
+    text.push_str(&by_modality(trained, &reports, &untouched));
     text.push_str(&sigmas(&folder, seeds)?);
-    replace_in(&root().join("docs/training.md"), MARKS, &text)?;
-    copy_curves(&folder)
+    let [begin, end] = trained.marks();
+    replace_in(&root().join("docs/training.md"), [&begin, &end], &text)?;
+    match trained {
+        Trained::Decoder => copy_curves(&folder),
+        Trained::Student => Ok(()),
+    }
 }
 
 /// A metric of every case, the mean over seeds, in the order of the cases' names.
@@ -111,16 +174,17 @@ fn interval(values: &[f64]) -> [f64; 2] {
     [means[DRAWS / 40], means[DRAWS - 1 - DRAWS / 40]]
 }
 
-fn overall(reports: &BTreeMap<&str, Vec<Value>>, untouched: &Value) -> String {
+fn overall(trained: Trained, reports: &BTreeMap<&str, Vec<Value>>, untouched: &Value) -> String {
     let mut text = String::from(
-        "| | DSC | interval | against LiteMedSAM | NSD | against LiteMedSAM | ECE (uncalibrated) |\n|---|---|---|---|---|---|---|\n",
+        "| | DSC | interval | difference | NSD | difference | ECE (uncalibrated) |\n|---|---|---|---|---|---|---|\n",
     );
     let base = std::slice::from_ref(untouched);
     let percent = |values: [f64; 2]| format!("{:.2}–{:.2}", 100.0 * values[0], 100.0 * values[1]);
     let value = |metric: &str| 100.0 * number(&untouched["overall"], metric);
     let _ = writeln!(
         text,
-        "| LiteMedSAM untouched | {:.2} | {} | | {:.2} | | {:.4} |",
+        "| {} | {:.2} | {} | | {:.2} | | {:.4} |",
+        trained.untouched(),
         value("dsc"),
         percent(interval(&by_case(base, "dsc"))),
         value("nsd"),
@@ -151,8 +215,8 @@ fn overall(reports: &BTreeMap<&str, Vec<Value>>, untouched: &Value) -> String {
     text
 }
 
-fn by_modality(reports: &BTreeMap<&str, Vec<Value>>, untouched: &Value) -> String {
-    let mut text = String::from("| DSC / NSD / ECE | n | LiteMedSAM untouched |");
+fn by_modality(trained: Trained, reports: &BTreeMap<&str, Vec<Value>>, untouched: &Value) -> String {
+    let mut text = format!("| DSC / NSD / ECE | n | {} |", trained.untouched());
     ARMS.iter().for_each(|(_, title, _)| text.push_str(&format!(" {title} |")));
     text.push_str("\n|---|---|---|---|---|---|\n");
     let cell = |reports: &[Value], name: &str| {

@@ -59,9 +59,12 @@ enum Command {
         #[arg(long)]
         without_flips: bool,
     },
-    /// Train the mask decoder three ways with several seeds on ../shared/data (an hour and a half), and write the tables of docs/training.md.
-    /// Runs are kept in target/ablation; one that was interrupted goes on
+    /// Train three ways with several seeds on ../shared/data (an hour and a half for the decoder), and write the tables of docs/training.md.
+    /// Runs are kept in target/ablation and target/ablation-student; one that was interrupted goes on
     Ablation {
+        /// What is trained
+        #[arg(long, value_enum, default_value = "decoder")]
+        trained: ablation::Trained,
         /// Steps of four boxes
         #[arg(long, default_value_t = 200)]
         steps: usize,
@@ -129,7 +132,7 @@ fn main() -> Result<()> {
             bench(if dev { Profile::Dev } else { Profile::Dist }, rounds, json.as_deref(), device)
         }
         Command::Calibrate => study::calibrate(),
-        Command::Ablation { steps, seeds } => ablation::ablation(steps, seeds),
+        Command::Ablation { trained, steps, seeds } => ablation::ablation(trained, steps, seeds),
         Command::OwnWeights { measure: false } => own::own_weights(),
         Command::OwnWeights { measure: true } => own::measure(),
         Command::Study { without_flips } => study::study(!without_flips),

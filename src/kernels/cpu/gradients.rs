@@ -174,12 +174,12 @@ fn row_sums<S: Simd, const KERNEL: usize, const N: usize>(
             let gradient = S::load_array::<N>(gradient.as_ptr().add(x * channels + channel));
             let left = x * stride;
             let is_inside = left >= padding && left + padding < width;
-            for tap in 0..KERNEL {
+            for (tap, totals) in totals.iter_mut().enumerate() {
                 if is_inside || (left + tap >= padding && left + tap - padding < width) {
                     let column = left + tap - padding;
                     let input = S::load_array::<N>(input.as_ptr().add(column * channels + channel));
-                    for vector in 0..N {
-                        totals[tap][vector] = S::mul_add(input[vector], gradient[vector], totals[tap][vector]);
+                    for (vector, total) in totals.iter_mut().enumerate() {
+                        *total = S::mul_add(input[vector], gradient[vector], *total);
                     }
                 }
             }
@@ -253,14 +253,7 @@ pub fn add_bias_relu6(values: &mut [f32], bias: &[f32]) {
         fn run<S: Simd>(self) {
             for row in self.0.chunks_exact_mut(self.1.len()) {
                 for (value, bias) in row.iter_mut().zip(self.1) {
-                    let sum = *value + bias;
-                    *value = if sum < 0.0 {
-                        0.0
-                    } else if sum > 6.0 {
-                        6.0
-                    } else {
-                        sum
-                    };
+                    *value = (*value + bias).clamp(0.0, 6.0);
                 }
             }
         }

@@ -1,0 +1,64 @@
+//! Our own weights on images that they were not trained on: with boxes as the files bring them, and as people draw them.
+
+mod support;
+
+use burn::tensor::Device;
+use support::{root, shared};
+use umedsam::data::read_npz;
+use umedsam::eval::{DrawnBoxes, EmbeddingCache, MapKind, evaluate_case, find_cases};
+use umedsam::model::image_encoder::ImageEncoderConfig;
+use umedsam::segment::{SegmentOptions, Segmenter};
+use umedsam::uncertainty::UncertaintyOptions;
+
+/// Every so many images of `val`, and at most so many boxes of each: half a minute.
+const EVERY: usize = 9;
+const BOXES: usize = 3;
+
+fn own() -> (Vec<u8>, Segmenter) {
+    let bytes =
+        std::fs::read(root().join("weights/umedsam-student-f16.safetensors")).expect("they are part of the repository");
+    let segmenter = Segmenter::from_weights(bytes.clone(), &Device::flex()).expect("they can be read");
+    (bytes, segmenter)
+}
+
+#[test]
+fn they_are_a_calibrated_light_encoder() {
+    let (bytes, segmenter) = own();
+    let metadata = segmenter.metadata();
+    assert_eq!(metadata.architecture, "umedsam-student");
+    assert!(matches!(metadata.config.image_encoder, ImageEncoderConfig::Student(_)));
+    assert!(bytes.len() <= 16_000_000, "{} bytes", bytes.len());
+    let calibration = metadata.calibration.as_ref().expect("they are calibrated");
+    assert!(calibration.setting(&UncertaintyOptions::default()).is_some());
+    assert!(calibration.setting(&UncertaintyOptions::single_pass()).is_some());
+    assert!(metadata.training.is_some(), "they say how they were made");
+}
+
+#[test]
+fn they_hold_for_tight_and_for_loose_boxes() {
+    let data = or_skip!(shared("data/val"), "../shared/data");
+    let (bytes, segmenter) = own();
+    let cache = EmbeddingCache::new(None, &bytes);
+    let options = SegmentOptions { uncertainty: UncertaintyOptions::single_pass(), ..Default::default() };
+    let drawn = |loosen| Some(DrawnBoxes { loosen, jitter: 0.0 });
+    let kinds = [("packed", None, 0.86), ("tight", drawn(0.0), 0.86), ("20 % loose", drawn(0.2), 0.8)];
+    let cases: Vec<_> = find_cases(&data).unwrap().into_iter().step_by(EVERY).collect();
+    let mut sums = [0.0; 3];
+    for case in &cases {
+        let mut data = read_npz(&case.path).unwrap();
+        data.keep_boxes(BOXES);
+        for ((_, drawn, _), sum) in kinds.iter().zip(&mut sums) {
+            let mut data = data.clone();
+            if let Some(drawn) = drawn {
+                drawn.apply(&mut data, &case.relative);
+            }
+            let scores = evaluate_case(&segmenter, &data, &cache, &options, MapKind::Total, &[]).unwrap();
+            *sum += scores.dsc;
+        }
+    }
+    for ((name, _, least), sum) in kinds.into_iter().zip(sums) {
+        let dsc = sum / cases.len() as f64;
+        eprintln!("{name}: DSC {dsc:.4} over {} images", cases.len());
+        assert!(dsc >= least, "{name}: DSC {dsc:.4} is below {least}");
+    }
+}
