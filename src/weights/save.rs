@@ -10,6 +10,7 @@ use safetensors::SafeTensors;
 
 use super::{Metadata, Precision, WeightsError};
 use crate::model::Umedsam;
+use crate::model::image_encoder::ImageEncoderConfig;
 
 /// The bytes of a weight file for a network on the CPU that is not folded.
 ///
@@ -22,7 +23,13 @@ pub fn to_bytes(network: &Umedsam, metadata: &Metadata) -> Result<Vec<u8>, Weigh
     }
     store = match metadata.precision {
         Precision::F32 => store.with_to_adapter(BurnToPyTorchAdapter),
-        Precision::F16 => store.with_to_adapter(BurnToPyTorchAdapter.chain(LargeTensorsToF16)),
+        Precision::F16 => {
+            let least = match metadata.config.image_encoder {
+                ImageEncoderConfig::TinyVit(_) => LARGE_IN_TINY_VIT,
+                _ => LARGE,
+            };
+            store.with_to_adapter(BurnToPyTorchAdapter.chain(LargeTensorsToF16 { least }))
+        }
     };
     let malformed = |error: burn_store::SafetensorsStoreError| WeightsError::Malformed(error.to_string());
     network.save_into(&mut store).map_err(malformed)?;
@@ -39,17 +46,21 @@ pub fn with_metadata(bytes: &[u8], metadata: &Metadata) -> Result<Vec<u8>, Weigh
     safetensors::serialize(tensors.tensors(), Some(metadata.to_entries().into_iter().collect())).map_err(malformed)
 }
 
-/// Stores large tensors in 16 bits. Small ones stay in 32: depthwise kernels, norms and the first layers weigh little in the
-/// file, and most of the rounding error comes from them.
+/// Stores large tensors in 16 bits. Small ones, norms among them, stay in 32.
 #[derive(Debug, Clone)]
-struct LargeTensorsToF16;
+struct LargeTensorsToF16 {
+    least: usize,
+}
 
 /// Tensors of at least this many values become 16-bit.
-const LARGE: usize = 32_768;
+const LARGE: usize = 1024;
+
+/// The same with LiteMedSAM's encoder: its depthwise kernels and first layers weigh little in the file, and most of the rounding error comes from them.
+const LARGE_IN_TINY_VIT: usize = 32_768;
 
 impl ModuleAdapter for LargeTensorsToF16 {
     fn adapt(&self, tensor: PackTensor, context: ModuleContext<'_>) -> PackTensor {
-        match tensor.shape.iter().product::<usize>() >= LARGE {
+        match tensor.shape.iter().product::<usize>() >= self.least {
             true => FloatCastAdapter::to(DType::F16).adapt(tensor, context),
             false => tensor,
         }

@@ -30,6 +30,7 @@ impl PackedMatrix {
         Self::from_fn(Isa::best(), depth, columns, |row, column| matrix[row * columns + column])
     }
 
+    #[cfg(not(target_family = "wasm"))]
     /// Packs a row-major matrix for an instruction set by copying parts of its rows: for matrices that are used once.
     pub(super) fn from_rows(isa: Isa, matrix: &[f32], depth: usize, columns: usize) -> Self {
         let width = panel_width(isa);
