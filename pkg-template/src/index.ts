@@ -55,5 +55,5 @@ export async function load(options: LoadOptions = {}): Promise<Model> {
 
 /** The weights in this package. Bundlers find the file by this expression. */
 function defaultWeights(): URL {
-  return new URL("../weights/umedsam-student-f16.safetensors", import.meta.url);
+  return new URL("../weights/umedsam-litemedsam-f16.safetensors", import.meta.url);
 }

@@ -31,7 +31,7 @@ pub fn page(profile: Profile) -> Result<PathBuf> {
         }
     }
     std::fs::copy(weights::path("f16"), folder.join("litemedsam-f16.safetensors"))?;
-    std::fs::copy(weights::own(), folder.join("student-f16.safetensors"))?;
+    std::fs::copy(weights::student(), folder.join("student-f16.safetensors"))?;
     samples::write(&folder.join("samples"))?;
     std::fs::copy(folder.join("samples/chest-ct.png"), folder.join("sample.png"))
         .context("the chest CT sample is needed: install Python 3 with pip")?;
@@ -50,7 +50,8 @@ pub fn native(rounds: usize) -> Result<()> {
     };
     run(&mut bench())?;
     println!("{:<12}{:<8}{:>8}{:>12}{:>12}{:>8}", "encoder", "measure", "threads", "umedsam", "PyTorch", "ratio");
-    let networks = [("litemedsam", weights::path("f16"), checkpoint), ("student", weights::own(), weights::own())];
+    let networks =
+        [("litemedsam", weights::path("f16"), checkpoint), ("student", weights::student(), weights::student())];
     for (encoder, weights, source) in networks {
         for threads in ["1", "2"] {
             let mut times = [Vec::new(), Vec::new()];
@@ -102,10 +103,10 @@ fn onnx() -> Result<PathBuf> {
         say("Exporting LiteMedSAM to ONNX");
         run(command(python).arg("bench/export.py").arg(&folder))?;
     }
-    if !build::is_newer(&folder.join("student-decoder.onnx"), &weights::own()) {
+    if !build::is_newer(&folder.join("student-decoder.onnx"), &weights::student()) {
         let python = python_with_torch()?;
         say("Exporting the light encoder and its decoder to ONNX");
-        run(command(python).arg("bench/student.py").arg(weights::own()).arg(&folder))?;
+        run(command(python).arg("bench/student.py").arg(weights::student()).arg(&folder))?;
     }
     Ok(folder)
 }

@@ -72,8 +72,11 @@ enum Command {
         #[arg(long, default_value_t = 3)]
         seeds: u64,
     },
-    /// Train our own weights on ../shared/data, calibrate and measure them, and fill in weights/MODEL_CARD.md
+    /// Train our own weights on ../shared/data, calibrate and measure them, and fill in their model card
     OwnWeights {
+        /// The image encoder
+        #[arg(long, value_enum, default_value = "student")]
+        encoder: own::Encoder,
         /// Only measure the weights that are there
         #[arg(long)]
         measure: bool,
@@ -133,8 +136,8 @@ fn main() -> Result<()> {
         }
         Command::Calibrate => study::calibrate(),
         Command::Ablation { trained, steps, seeds } => ablation::ablation(trained, steps, seeds),
-        Command::OwnWeights { measure: false } => own::own_weights(),
-        Command::OwnWeights { measure: true } => own::measure(),
+        Command::OwnWeights { encoder, measure: false } => own::own_weights(encoder),
+        Command::OwnWeights { encoder, measure: true } => own::measure(encoder),
         Command::Study { without_flips } => study::study(!without_flips),
     }
 }

@@ -25,14 +25,14 @@ pub fn sha256(path: &Path) -> Result<String> {
     Ok(Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
-/// Our own weights, which are in the repository.
+/// Our own weights, which are in the repository and the default of page, package and command line.
 pub fn own() -> PathBuf {
-    root().join("weights/umedsam-student-f16.safetensors")
+    root().join("weights/umedsam-litemedsam-f16.safetensors")
 }
 
-/// Our weights with LiteMedSAM's image encoder, which the light one is compared with.
-pub fn own_litemedsam() -> PathBuf {
-    root().join("weights/umedsam-litemedsam-f16.safetensors")
+/// Our weights with the light image encoder.
+pub fn student() -> PathBuf {
+    root().join("weights/umedsam-student-f16.safetensors")
 }
 
 /// The package that carries the light encoder's trunk (Apache-2.0), trained on ImageNet.

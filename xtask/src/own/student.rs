@@ -1,0 +1,209 @@
+//! Our weights with the light image encoder.
+
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use serde_json::Value;
+
+use super::MARKS;
+use crate::build::is_newer;
+use crate::process::{command, run, say};
+use crate::study::{data, embeddings, number, read, replace_in, umedsam};
+use crate::{root, target, weights};
+
+/// Licences of the weights: LiteMedSAM's and the trunk's, and what share-alike datasets may ask for.
+const LICENCE: &str = "Apache-2.0 AND CC-BY-SA-4.0";
+
+/// Makes `weights/umedsam-student-f16.safetensors` from LiteMedSAM's official checkpoint, EfficientNet-Lite0's and the shared images: begins a light encoder, distils
+/// LiteMedSAM's into it, trains it together with the mask decoder, calibrates, measures beside LiteMedSAM and beside our weights with LiteMedSAM's image encoder, and fills in the model
+/// card. What is done is kept in `target/own`; a run that was interrupted goes on. Hours on two cores.
+pub fn own_weights() -> Result<()> {
+    weights::ensure(&["f32"], None)?;
+    let umedsam = umedsam()?;
+    let folder = target().join("own");
+    std::fs::create_dir_all(&folder)?;
+    let labelled = [data("train")?, data("train_more")?];
+    let all = [&labelled[..], &[data("unlabelled")?]].concat();
+
+    let begin = folder.join("begin.safetensors");
+    if !begin.exists() {
+        say("Beginning a light encoder");
+        run(command(&umedsam)
+            .args(["student", "--sha256", weights::TRUNK_SHA256, "--weights"])
+            .arg(weights::own())
+            .args(["--trunk".as_ref(), weights::trunk()?.as_os_str(), "--out".as_ref(), begin.as_os_str()])
+            .arg("--data")
+            .args(&all))?;
+    }
+    let stages = [("distil", "umedsam-student-distil.toml", &all[..]), ("student", "umedsam-student.toml", &labelled)];
+    let mut before = begin;
+    for (name, config, data) in stages {
+        say(format!("Training with weights/{config}"));
+        let out = folder.join(name);
+        let config = root().join("weights").join(config);
+        run(command(&umedsam)
+            .args(["train", "--precision", if name == "student" { "f16" } else { "f32" }, "--licence", LICENCE])
+            .args(["--config".as_ref(), config.as_os_str(), "--weights".as_ref(), before.as_os_str()])
+            .args(["--teacher".as_ref(), weights::path("f32").as_os_str(), "--out".as_ref(), out.as_os_str()])
+            .args(["--embeddings".as_ref(), embeddings().as_os_str()])
+            .arg("--data")
+            .args(data))?;
+        before = out.join("best.safetensors");
+    }
+    say("Calibrating");
+    run(command(&umedsam)
+        .args(["calibrate".as_ref(), "--weights".as_ref(), before.as_os_str()])
+        .args(["--data".as_ref(), data("calib")?.as_os_str(), "--out".as_ref(), weights::student().as_os_str()])
+        .args(["--uncertainty", "default", "--uncertainty", "none", "--uncertainty", "samples=8,jitter=5,flips=true"])
+        .args(["--boxes-per-image", "6", "--description"])
+        .arg("open 2D images of ten modalities (the project's calib split), boxes loosened by 0–5 px"))?;
+    measure()
+}
+
+/// What is compared.
+struct Compared {
+    name: &'static str,
+    weights: PathBuf,
+}
+
+/// Measures our own weights beside LiteMedSAM and beside our weights with LiteMedSAM's image encoder, and fills in the model card. Reports that are newer than the weights are kept.
+pub fn measure() -> Result<()> {
+    weights::ensure(&["f32"], None)?;
+    let measuring = Measuring { umedsam: umedsam()?, folder: target().join("own/measured") };
+    std::fs::create_dir_all(&measuring.folder)?;
+    let compared = [
+        Compared { name: "LiteMedSAM", weights: weights::path("f32") },
+        Compared { name: "umedsam-litemedsam", weights: weights::own() },
+        Compared { name: "umedsam-student", weights: weights::student() },
+    ];
+    let mut text = String::new();
+    for (split, extra) in [("val", ""), ("val_more", ""), ("eval_only", "--boxes-per-image 6")] {
+        let reports: Vec<Value> =
+            compared.iter().map(|one| measuring.single_pass(one, split, extra)).collect::<Result<_>>()?;
+        let _ = writeln!(text, "### `{split}`, a single pass without calibration{}\n", note(extra));
+        text.push_str(&by_modality(&compared, &reports));
+    }
+    text.push_str("### `val`, boxes as people draw them\n\nEvery side of the tight box moved outwards by a share of the box's own side; jitter moves each side by its own chance.\n\n");
+    text.push_str(&loose_boxes(&measuring, &compared)?);
+    text.push_str("### `val`, as used: the default ensemble, calibrated, all boxes\n\n");
+    text.push_str(&as_used(&measuring.report(&compared[2], "val", "default", "")?));
+    replace_in(&root().join("weights/MODEL_CARD-student.md"), MARKS, &text)
+}
+
+fn note(extra: &str) -> String {
+    if extra.is_empty() { String::new() } else { format!(" (`{extra}`)") }
+}
+
+/// Where reports are made and kept.
+struct Measuring {
+    umedsam: PathBuf,
+    folder: PathBuf,
+}
+
+impl Measuring {
+    fn single_pass(&self, of: &Compared, split: &str, extra: &str) -> Result<Value> {
+        self.report(of, split, "none", &format!("--uncalibrated {extra}"))
+    }
+
+    fn report(&self, of: &Compared, split: &str, uncertainty: &str, extra: &str) -> Result<Value> {
+        let options: String = extra.chars().filter(|letter| !letter.is_whitespace()).collect();
+        let path = self.folder.join(format!("{}-{split}-{uncertainty}{options}.json", of.name));
+        if !is_newer(&path, &of.weights) {
+            say(format!("{} on {split}: {uncertainty} {extra}", of.name));
+            self.evaluate(&of.weights, &data(split)?, uncertainty, extra, &path)?;
+        }
+        read(&path)
+    }
+
+    fn evaluate(&self, weights: &Path, data: &Path, uncertainty: &str, extra: &str, report: &Path) -> Result<()> {
+        run(command(&self.umedsam)
+            .args(["eval".as_ref(), "--weights".as_ref(), weights.as_os_str()])
+            .args(["--data".as_ref(), data.as_os_str(), "--report".as_ref(), report.as_os_str()])
+            .args(["--embeddings".as_ref(), embeddings().as_os_str()])
+            .args(["--uncertainty", uncertainty])
+            .args(extra.split_whitespace()))
+    }
+}
+
+/// The whole report and each modality's part, by name.
+fn groups<'a>(report: &'a Value, name: Option<&str>) -> &'a Value {
+    name.map_or(&report["overall"], |name| &report["modalities"][name])
+}
+
+fn names(report: &Value) -> Vec<Option<String>> {
+    let modalities = report["modalities"].as_object().into_iter().flatten();
+    std::iter::once(None).chain(modalities.map(|(name, _)| Some(name.clone()))).collect()
+}
+
+fn by_modality(compared: &[Compared], reports: &[Value]) -> String {
+    let columns: String =
+        compared.iter().map(|one| format!("| {}: DSC | NSD | ECE ", one.name)).collect::<Vec<_>>().concat();
+    let rule = "|---".repeat(2 + 3 * compared.len() + 2);
+    let mut text =
+        format!("| | images {columns}| DSC: umedsam-student − umedsam-litemedsam | NSD: the same |\n{rule}|\n");
+    let percent = |report: &Value, name: Option<&str>, metric: &str| 100.0 * number(groups(report, name), metric);
+    for name in names(&reports[0]) {
+        let name = name.as_deref();
+        let _ = write!(text, "| {} | {} ", name.unwrap_or("all"), groups(&reports[0], name)["n"]);
+        for report in reports {
+            let [dsc, nsd] = ["dsc", "nsd"].map(|metric| percent(report, name, metric));
+            let _ = write!(text, "| {dsc:.2} | {nsd:.2} | {:.3} ", number(groups(report, name), "ece"));
+        }
+        let difference = |metric| percent(&reports[2], name, metric) - percent(&reports[1], name, metric);
+        let _ = writeln!(text, "| {:+.2} | {:+.2} |", difference("dsc"), difference("nsd"));
+    }
+    text.push('\n');
+    text
+}
+
+fn loose_boxes(measuring: &Measuring, compared: &[Compared]) -> Result<String> {
+    let columns: String = compared.iter().map(|one| format!("| {}: DSC | ECE ", one.name)).collect::<Vec<_>>().concat();
+    let mut text = format!("| boxes {columns}|\n{}|\n", "|---".repeat(1 + 2 * compared.len()));
+    for (label, extra) in [
+        ("tight", "--loosen 0"),
+        ("10 % loose", "--loosen 0.1"),
+        ("20 % loose", "--loosen 0.2"),
+        ("30 % loose", "--loosen 0.3"),
+        ("jittered by ±10 %", "--jitter 0.1"),
+    ] {
+        let _ = write!(text, "| {label} ");
+        for one in compared {
+            let report = measuring.single_pass(one, "val", extra)?;
+            let overall = &report["overall"];
+            let _ = write!(text, "| {:.2} | {:.3} ", 100.0 * number(overall, "dsc"), number(overall, "ece"));
+        }
+        text.push_str("|\n");
+    }
+    text.push('\n');
+    Ok(text)
+}
+
+fn as_used(report: &Value) -> String {
+    let mut text = String::from(
+        "| | images | DSC | NSD | ECE | AUROC | AURC | \\|expected − true DSC\\| | FNR, FPR at α 0.05 | at α 0.1 |\n|---|---|---|---|---|---|---|---|---|---|\n",
+    );
+    for name in names(report) {
+        let group = groups(report, name.as_deref());
+        let risks = |alpha: &str| {
+            let risk = |kind: &str| group["conformal"][alpha][kind].as_f64().unwrap_or(f64::NAN);
+            format!("{:.3}, {:.3}", risk("fnr"), risk("fpr"))
+        };
+        let _ = writeln!(
+            text,
+            "| {} | {} | {:.2} | {:.2} | {:.3} | {:.3} | {:.4} | {:.3} | {} | {} |",
+            name.as_deref().unwrap_or("all"),
+            group["n"],
+            100.0 * number(group, "dsc"),
+            100.0 * number(group, "nsd"),
+            number(group, "ece"),
+            number(group, "auroc"),
+            number(group, "aurc"),
+            number(group, "expected_dsc_mae"),
+            risks("0.05"),
+            risks("0.1"),
+        );
+    }
+    text.push('\n');
+    text
+}
