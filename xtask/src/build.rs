@@ -137,6 +137,8 @@ pub fn site(profile: Profile) -> Result<PathBuf> {
     copy_folder(&root().join("www"), &folder)?;
     copy_folder(&package.join("dist"), &folder.join("umedsam"))?;
     copy_folder(&package.join("weights"), &folder.join("weights"))?;
+    let student = weights::student();
+    std::fs::copy(&student, folder.join("weights").join(student.file_name().context("a file")?))?;
     samples::write(&folder.join("samples"))?;
 
     say("Compiling the page's TypeScript");
