@@ -158,9 +158,7 @@ async fn the_page_opens_with_our_own_weights() -> Result<()> {
         ensure!(page.text("model").await?.contains("umedsam"), "the model is {:?}", page.text("model").await?);
         ensure!(page.text("calibration").await?.contains("images"), "{}", page.text("calibration").await?);
         let Some(reference) = Reference::ct_abdomen() else { return Ok(()) };
-        page.open_file(&reference.save()?).await?;
-        page.wait_for("the new image", "return document.getElementById('image-layer').width === 512", 20).await?;
-        page.wait_until_encoded(ENCODE_LIMIT).await?;
+        open_reference(&page, &reference).await?;
         let [x0, y0, x1, y1] = reference.boxes[0];
         page.drag((x0, y0), (x1, y1)).await?;
         page.wait_for_results(1, 60).await?;
@@ -175,10 +173,16 @@ async fn the_page_opens_with_our_own_weights() -> Result<()> {
     result
 }
 
-async fn segment_reference(page: &Page, reference: &Reference) -> Result<()> {
+/// Opens the reference's image and waits until it is encoded. The sample before it is as wide, so that only the credit tells them apart.
+async fn open_reference(page: &Page, reference: &Reference) -> Result<()> {
     page.open_file(&reference.save()?).await?;
-    page.wait_for("the new image", "return document.getElementById('image-layer').width === 512", 20).await?;
-    page.wait_until_encoded(ENCODE_LIMIT).await?;
+    let is_shown = "return document.getElementById('credit').textContent.includes('opened from this machine')";
+    page.wait_for("the new image", is_shown, 20).await?;
+    page.wait_until_encoded(ENCODE_LIMIT).await
+}
+
+async fn segment_reference(page: &Page, reference: &Reference) -> Result<()> {
+    open_reference(page, reference).await?;
     page.wait_for_results(0, 5).await?;
 
     let [x0, y0, x1, y1] = reference.boxes[0];
