@@ -491,6 +491,12 @@ impl Segmenter {
         options: &UncertaintyOptions,
         mut visit: impl FnMut(usize, Answer),
     ) -> Result<()> {
+        if options.multimask > 0.0 && !self.metadata.config.mask_decoder.multimask {
+            return Err(Error::InvalidOption(format!(
+                "multimask is {}, but these weights have no multimask outputs; use 0",
+                options.multimask
+            )));
+        }
         let mut members = Vec::new();
         for (index, prompt) in prompts.iter().enumerate() {
             let boxes = options.boxes(prompt.input, &image.geometry);

@@ -17,9 +17,10 @@ use umedsam::eval::EmbeddingCache;
 use umedsam::model::Config;
 use umedsam::segment::Segmenter;
 use umedsam::train::config::{Part, Schedule, TrainConfig};
-use umedsam::train::data::{Examples, TrainingSet};
+use umedsam::train::data::Examples;
 use umedsam::train::log::Record;
 use umedsam::train::objective::{Goal, LossValues, Trainee};
+use umedsam::train::set::TrainingSet;
 use umedsam::train::sharp_min::SharpMin;
 use umedsam::train::{BEST, CHECKPOINT, Event, LOG, Outcome, TrainSettings, train};
 use umedsam::weights::{self, Metadata, Precision};
@@ -104,6 +105,7 @@ fn settings(config: TrainConfig, data: &Path, out: &Path) -> TrainSettings {
         config,
         data: vec![data.into()],
         teacher: None,
+        mask_teacher: None,
         validation: None,
         out: out.into(),
         embeddings: out.with_file_name("embeddings"),
@@ -553,6 +555,38 @@ fn distillation_goes_on_exactly_where_it_was_and_learns_masks_too() {
     // Another teacher is another run.
     std::fs::write(parts.teacher.as_ref().unwrap(), tiny_student()).unwrap();
     assert!(distil(&parts, None).unwrap_err().to_string().contains("another configuration"));
+}
+
+#[test]
+fn the_teachers_masks_teach_what_has_no_labels() {
+    let folder = TempDir::new().unwrap();
+    let text = "balance = 0.5\nsteps = 6\n[distillation]\nmasks = true\ntaught_masks = 1.0\ntaught_views = 1\n";
+    let config = TrainConfig { part: Part::All, ..distillation(text) };
+    let mut settings = distillation_settings(config.clone(), folder.path(), "run");
+    let pictures = folder.path().join("pictures/Photo/set");
+    std::fs::create_dir_all(&pictures).unwrap();
+    let picture = image::GrayImage::from_raw(64, 64, squares(1).0).unwrap();
+    (0..6).for_each(|number| picture.save(pictures.join(format!("{number}.png"))).unwrap());
+    settings.data = vec![folder.path().join("pictures"), data(folder.path())];
+    distil(&settings, None).unwrap();
+    // With every mask the teacher's, every example has its embedding too, whatever the view.
+    assert!(losses(&settings.out).iter().all(|loss| loss.region > 0.0 && loss.embedding > 0.0));
+
+    // Labels alone: views that the teacher does not see have no embedding to learn.
+    let mut labels = config.clone();
+    labels.distillation.as_mut().unwrap().taught_masks = 0.0;
+    let settings = TrainSettings { mask_teacher: None, ..distillation_settings(labels, folder.path(), "labels") };
+    distil(&settings, None).unwrap();
+    let half_taught = losses(&settings.out);
+    assert!(half_taught.iter().any(|loss| loss.embedding > 0.0) && half_taught.iter().all(|loss| loss.region > 0.0));
+
+    // Another decoder's masks are another run; another embedding's are refused.
+    let other = folder.path().join("other.safetensors");
+    std::fs::write(&other, tiny_student()).unwrap();
+    let settings = distillation_settings(config, folder.path(), "run");
+    let masks = TrainSettings { mask_teacher: Some(other), ..settings };
+    assert!(distil(&masks, None).unwrap_err().to_string().contains("another configuration"));
+    assert!(TrainConfig::from_toml("part = \"encoder\"\n[distillation]\ntaught_masks = 0.5\n").is_err());
 }
 
 #[test]

@@ -54,6 +54,7 @@ impl Config {
                 num_multimask_outputs: 3,
                 iou_head_depth: 3,
                 iou_head_hidden_dim: 256,
+                multimask: true,
             },
         }
     }
@@ -68,6 +69,7 @@ impl Config {
                 num_multimask_outputs: 3,
                 iou_head_depth: 3,
                 iou_head_hidden_dim: 32,
+                multimask: true,
             },
         }
     }

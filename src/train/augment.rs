@@ -53,7 +53,7 @@ impl LabelledInput {
                 view.flip(flip);
             }
         }
-        if random.random_bool(0.5) {
+        if random.random_bool(views.turn) {
             view = view.turned();
         }
         if random.random_bool(0.5) && views.gamma > 0.0 {

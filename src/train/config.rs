@@ -31,6 +31,8 @@ pub struct TrainConfig {
     pub device: TrainDevice,
     /// Decides which images, boxes and augmentations come when.
     pub seed: u64,
+    /// How much more often the images of small datasets come, 0–1: at 0 every image once a pass, at 1 every dataset equally often.
+    pub balance: f64,
     /// Boxes per step, each of another image, 1–64.
     pub batch: usize,
     /// Length in steps. At most one of `steps`, `epochs` and `minutes`; 1000 steps without any.
@@ -70,6 +72,7 @@ impl Default for TrainConfig {
             part: Part::Decoder,
             device: TrainDevice::Cpu,
             seed: 0,
+            balance: 0.0,
             batch: 4,
             steps: None,
             epochs: None,
@@ -98,11 +101,16 @@ pub struct Distillation {
     pub weight: f64,
     /// Whether masks are learned as well. Without them images need none, the mask decoder is left out of a step, and pictures without labels are learned from too.
     pub masks: bool,
+    /// Share of the examples with labels whose mask is nevertheless the teacher's, of a box at a random place, 0–1: it keeps what the labels do not show. Above 0
+    /// images without masks are learned from too, always so. Only with `masks`.
+    pub taught_masks: f64,
+    /// Of how many of the [`Views`] the teacher's embedding is learned; the others have their labels alone. By default of all.
+    pub taught_views: Option<usize>,
 }
 
 impl Default for Distillation {
     fn default() -> Self {
-        Self { weight: 100.0, masks: false }
+        Self { weight: 100.0, masks: false, taught_masks: 0.0, taught_views: None }
     }
 }
 
@@ -321,6 +329,9 @@ impl TrainConfig {
         if self.distillation.is_some_and(|distillation| !distillation.masks) && self.part != Part::Encoder {
             return fail("distillation without masks leaves the mask decoder as it is; use part = \"encoder\"".into());
         }
+        if self.distillation.is_some_and(|distillation| !distillation.masks && distillation.taught_masks > 0.0) {
+            return fail("distillation.taught_masks needs masks = true".into());
+        }
         let is_positive = |value: f64| value > 0.0 && value.is_finite();
         for (name, value, low, high) in self.ranges() {
             if !(low..=high).contains(&value) {
@@ -359,6 +370,7 @@ impl TrainConfig {
         const BELOW_ONE: f64 = 0.999_999;
         let mut ranges = vec![
             ("batch", self.batch as f64, 1.0, 64.0),
+            ("balance", self.balance, 0.0, 1.0),
             ("optimizer.weight_decay", f64::from(self.optimizer.weight_decay), 0.0, 1.0),
             ("optimizer.momentum", self.optimizer.momentum, 0.0, BELOW_ONE),
             ("loss.iou", self.loss.iou, 0.0, 1000.0),
@@ -371,9 +383,13 @@ impl TrainConfig {
         ];
         if let Some(distillation) = self.distillation {
             ranges.push(("distillation.weight", distillation.weight, 0.0, 10_000.0));
+            ranges.push(("distillation.taught_masks", distillation.taught_masks, 0.0, 1.0));
+            ranges
+                .extend(distillation.taught_views.map(|views| ("distillation.taught_views", views as f64, 1.0, 64.0)));
         }
         ranges.extend(self.ema.map(|decay| ("ema", decay, 0.0, BELOW_ONE)));
         ranges.extend(self.sharp_min.map(|sharp_min| ("sharp_min.rho", sharp_min.rho, 0.0, 10.0)));
+        ranges.extend(self.sharp_min.map(|sharp_min| ("sharp_min.begin", sharp_min.begin, 0.0, 1.0)));
         ranges.extend(self.augmentation.ranges());
         ranges
     }

@@ -1,9 +1,10 @@
-//! Folders of challenge cases as a stream of examples: what comes when follows from the seed alone.
+//! A stream of examples: what comes when follows from the seed alone.
 
-use std::path::{Path, PathBuf};
+use std::collections::HashMap;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::Tensor;
 use rand::rngs::StdRng;
 use rand::seq::{IndexedRandom, SliceRandom};
 use rand::{RngExt, SeedableRng};
@@ -13,154 +14,17 @@ use super::augment::LabelledInput;
 use super::config::{Augmentation, Part, TrainConfig, ValidationConfig};
 use super::loss::signed_distance;
 use super::objective::{Example, ExampleImage, Goal};
-use super::run::Teacher;
 use super::sample::{labels_of, scaled_labels, target};
-use crate::data::{CaseBoxes, ChallengeCase, OwnedPixels, read_image, read_npz};
+use super::set::{Item, read};
+use super::teacher::Teacher;
+use crate::data::ChallengeCase;
 use crate::error::{Error, Result};
-use crate::eval::{CasePath, EmbeddingCache, Failure, find_cases, find_files};
-use crate::image::{Geometry, ImageView, Pixels, Window, preprocess};
+use crate::eval::{EmbeddingCache, Failure};
+use crate::image::{ImageView, Pixels, Window};
 use crate::model::prompt_encoder::InputBox;
 use crate::random::SplitMix64;
 use crate::segment::Segmenter;
 use crate::weights::sha256;
-
-/// An image, or a slice of a volume, with something to learn from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Item {
-    /// Its file.
-    pub case: CasePath,
-    /// Number of the slice; 0 for images.
-    pub slice: usize,
-    /// The labels that are left at the input's scale.
-    pub labels: Vec<u8>,
-}
-
-/// The images of a folder.
-#[derive(Debug, Clone, Default)]
-pub struct TrainingSet {
-    /// Images, sorted by file and slice.
-    pub items: Vec<Item>,
-    /// Files that cannot be used, and why.
-    pub skipped: Vec<Failure>,
-}
-
-impl TrainingSet {
-    /// Reads every `.npz` file under some folders once, to see what is in it. Files that cannot be used are noted and left out. With `unlabelled`, masks are not
-    /// needed, and PNG and JPEG files are taken too.
-    ///
-    /// # Errors
-    /// [`Error::File`] if a folder cannot be read or no file in them can be used.
-    pub fn scan(roots: &[PathBuf], input_size: usize, unlabelled: bool) -> Result<Self> {
-        let mut cases = Vec::new();
-        for root in roots {
-            cases.extend(match unlabelled {
-                true => find_files(root, &["npz", "png", "jpg", "jpeg"])?,
-                false => find_cases(root)?,
-            });
-        }
-        let scanned: Vec<(CasePath, Result<Vec<Item>>)> = cases
-            .into_par_iter()
-            .map(|case| {
-                let items = read(&case.path).and_then(|data| items(&case, &data, input_size, unlabelled));
-                (case, items)
-            })
-            .collect();
-        let mut set = Self::default();
-        for (case, found) in scanned {
-            match found {
-                Ok(found) => set.items.extend(found),
-                Err(error) => set.skipped.push(Failure { case: case.relative, message: error.to_string() }),
-            }
-        }
-        match (set.items.is_empty(), set.skipped.first()) {
-            (false, _) => Ok(set),
-            (true, first) => {
-                let why = first.map_or_else(String::new, |failure| format!(", the first: {}", failure.message));
-                let count = set.skipped.len();
-                let root = roots.first().cloned().unwrap_or_default();
-                Err(Error::file(&root, format!("there is nothing to train on: {count} files cannot be used{why}")))
-            }
-        }
-    }
-
-    /// Splits off the last share of each dataset's images.
-    pub fn hold_out(mut self, share: f64) -> (Self, Self) {
-        let dataset = |item: &Item| (item.case.modality.clone(), item.case.dataset.clone());
-        self.items.sort_by_cached_key(|item| (dataset(item), item.case.relative.clone(), item.slice));
-        let mut held_out = Self::default();
-        let mut kept = Vec::new();
-        for group in self.items.chunk_by(|a, b| dataset(a) == dataset(b)) {
-            let (before, after) = group.split_at(group.len() - (group.len() as f64 * share) as usize);
-            kept.extend_from_slice(before);
-            // Nothing can be measured on what has no masks.
-            let (labelled, unlabelled): (Vec<Item>, Vec<Item>) =
-                after.iter().cloned().partition(|item| !item.labels.is_empty());
-            kept.extend(unlabelled);
-            held_out.items.extend(labelled);
-        }
-        (Self { items: kept, ..self }, held_out)
-    }
-}
-
-/// Reads a challenge file, or a picture as one without masks.
-fn read(path: &Path) -> Result<ChallengeCase> {
-    if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("npz")) {
-        return read_npz(path);
-    }
-    let image = read_image(path)?;
-    let imgs = match image.pixels {
-        OwnedPixels::U8(values) => values,
-        OwnedPixels::U16(values) => values.into_iter().map(|value| (value >> 8) as u8).collect(),
-    };
-    Ok(ChallengeCase {
-        imgs,
-        depth: 1,
-        height: image.height,
-        width: image.width,
-        channels: image.channels,
-        boxes: CaseBoxes::Image(Vec::new()),
-        gts: None,
-        spacing: [1.0; 3],
-    })
-}
-
-fn items(case: &CasePath, data: &ChallengeCase, input_size: usize, unlabelled: bool) -> Result<Vec<Item>> {
-    let item = |slice, labels| Item { case: case.clone(), slice, labels };
-    if unlabelled && data.gts.is_none() {
-        return Ok((0..data.depth).map(|slice| item(slice, Vec::new())).collect());
-    }
-    let gts =
-        data.gts.as_ref().ok_or_else(|| Error::file(&case.path, "it has no gts, so there is nothing to learn"))?;
-    let geometry = Geometry { width: data.width, height: data.height, input_size };
-    let slices = gts.chunks_exact(data.width * data.height).enumerate();
-    let items: Vec<Item> = slices
-        .map(|(slice, gts)| item(slice, labels_of(&scaled_labels(gts, &geometry))))
-        .filter(|item| unlabelled || !item.labels.is_empty())
-        .collect();
-    match items.is_empty() {
-        true => Err(Error::file(&case.path, format!("no label is left at {input_size} pixels"))),
-        false => Ok(items),
-    }
-}
-
-/// The inputs of some images of a set, evenly spread: `[images, input_size, input_size, 3]`.
-///
-/// # Errors
-/// [`Error::File`] if a file cannot be read.
-pub(super) fn first_inputs(set: &TrainingSet, count: usize, input_size: usize) -> Result<Tensor<4>> {
-    let count = set.items.len().min(count);
-    let inputs: Result<Vec<Vec<f32>>> = (0..count)
-        .into_par_iter()
-        .map(|place| {
-            let item = &set.items[place * set.items.len() / count];
-            let case = read(&item.case.path)?;
-            let view = ImageView::new(Pixels::U8(case.slice(item.slice)), case.width, case.height, case.channels)?;
-            Ok(preprocess(&view, Window::Auto, input_size)?.input)
-        })
-        .collect();
-    let data = TensorData::new(inputs?.concat(), [count, input_size, input_size, 3]);
-    Ok(Tensor::from_data(data, &Device::flex()))
-}
 
 /// Items to examples.
 pub struct Examples<'a> {
@@ -172,6 +36,7 @@ pub struct Examples<'a> {
     goal: Goal,
     teacher: Option<&'a Teacher>,
     seed: u64,
+    balance: f64,
     with_distance: bool,
     recent: Recent,
 }
@@ -188,6 +53,7 @@ impl<'a> Examples<'a> {
             goal: Goal { loss: config.loss, distillation: config.distillation },
             teacher: None,
             seed: config.seed,
+            balance: config.balance,
             with_distance: config.loss.boundary > 0.0,
             recent: Recent::default(),
         }
@@ -244,39 +110,67 @@ impl<'a> Examples<'a> {
         let count = self.items.len() as u64;
         let (epoch, place) = (position / count, (position % count) as usize);
         self.recent.order(epoch, || {
-            let mut order: Vec<usize> = (0..self.items.len()).collect();
-            order.shuffle(&mut StdRng::seed_from_u64(mixed(self.seed, 2 * epoch)));
+            let mut random = StdRng::seed_from_u64(mixed(self.seed, 2 * epoch));
+            let mut order: Vec<usize> = match self.balance > 0.0 {
+                true => balanced(self.items, self.balance, &mut random),
+                false => (0..self.items.len()).collect(),
+            };
+            order.shuffle(&mut random);
             order
         })[place]
     }
 
     fn example(&self, item: &Item, random: &mut StdRng) -> Result<Example> {
-        let labelled = self.view(item, random)?.augmented(&self.augmentation, random);
+        let source = self.source(item, random);
+        let (viewed, is_taught) = self.view(item, source, random)?;
+        let labelled = viewed.augmented(&self.augmentation, random);
         let geometry = labelled.geometry;
-        if self.goal.is_embedding_only() {
-            let name = format!("{} slice {}", item.case.relative, item.slice);
-            return self.finish(name, &item.case.modality, labelled.input, Vec::new(), [0.0; 4], true);
-        }
-        // What was there may have been moved out of the image.
-        let labels = labels_of(&labelled.labels);
-        let label = labels
-            .choose(random)
-            .ok_or_else(|| Error::InvalidImage(format!("{}: the augmentation left no label", item.case.relative)))?;
-        let target = target(&labelled.labels, geometry.input_size, *label).expect("the label is there");
-        let bounding_box = target.prompt(&self.augmentation, &geometry, random);
-        let name = format!("{} slice {} label {label}", item.case.relative, item.slice);
-        self.finish(name, &item.case.modality, labelled.input, target.mask, bounding_box, true)
+        let teacher = self.teacher.filter(|_| is_taught);
+        let embedding = teacher.map(|teacher| teacher.embed(&labelled.input)).transpose()?;
+        let place = format!("{} slice {}", item.case.relative, item.slice);
+        let (name, target) = match (source, teacher.zip(embedding.as_ref())) {
+            (MaskOf::Nothing, _) => (place, None),
+            (MaskOf::Teacher, Some((teacher, embedding))) => {
+                let target = teacher.structure(embedding, &geometry, random)?;
+                let none = || Error::InvalidImage(format!("{place}: the teacher sees nothing in it"));
+                (format!("{place}, the teacher's mask"), Some(target.ok_or_else(none)?))
+            }
+            _ => {
+                // What was there may have been moved out of the image.
+                let labels = labels_of(&labelled.labels);
+                let none = || Error::InvalidImage(format!("{place}: the augmentation left no label"));
+                let label = labels.choose(random).ok_or_else(none)?;
+                (format!("{place} label {label}"), target(&labelled.labels, geometry.input_size, *label))
+            }
+        };
+        let (mask, bounding_box) = target.map_or_else(Default::default, |target| {
+            let bounding_box = target.prompt(&self.augmentation, &geometry, random);
+            (target.mask, bounding_box)
+        });
+        self.finish(name, &item.case.modality, labelled.input, mask, bounding_box, embedding)
     }
 
-    /// One of the item's views, the image itself where there are none or the view lost every label.
-    fn view(&self, item: &Item, random: &mut StdRng) -> Result<LabelledInput> {
+    /// Whose mask is learned from an item.
+    fn source(&self, item: &Item, random: &mut StdRng) -> MaskOf {
+        let share = self.goal.distillation.map_or(0.0, |distillation| distillation.taught_masks);
+        match self.goal.is_embedding_only() {
+            true => MaskOf::Nothing,
+            false if item.labels.is_empty() || (share > 0.0 && random.random_bool(share)) => MaskOf::Teacher,
+            false => MaskOf::People,
+        }
+    }
+
+    /// One of the item's views, the image itself where there are none or the view lost every label, and whether the teacher sees it too.
+    fn view(&self, item: &Item, source: MaskOf, random: &mut StdRng) -> Result<(LabelledInput, bool)> {
         let labelled = self.labelled(item)?;
-        let Some(views) = self.augmentation.views else { return Ok(labelled) };
-        let number = random.random_range(0..views.count);
+        let Some(views) = self.augmentation.views else { return Ok((labelled, true)) };
+        let taught = self.goal.distillation.and_then(|distillation| distillation.taught_views).unwrap_or(views.count);
+        let seen = if source == MaskOf::People { views.count } else { taught.min(views.count) };
+        let number = random.random_range(0..seen);
         let name = format!("{}/{}/{}", item.case.relative, item.slice, number);
         let viewed = labelled.viewed(&views, number, &mut StdRng::from_seed(sha256(name.as_bytes())));
-        let is_lost = !self.goal.is_embedding_only() && labels_of(&viewed.labels).is_empty();
-        Ok(if is_lost { labelled } else { viewed })
+        let is_lost = source == MaskOf::People && labels_of(&viewed.labels).is_empty();
+        Ok(if is_lost { (labelled, true) } else { (viewed, number < taught) })
     }
 
     /// Examples to validate with: some labels of some items, evenly spread, not augmented, with boxes that are the same every time.
@@ -294,7 +188,7 @@ impl<'a> Examples<'a> {
                 let target = target(&labelled.labels, labelled.geometry.input_size, label).expect("the label is there");
                 let bounding_box = target.loosened_box(self.augmentation.box_shift, &labelled.geometry, &mut random);
                 let name = format!("{} slice {} label {label}", item.case.relative, item.slice);
-                self.finish(name, &item.case.modality, labelled.input.clone(), target.mask, bounding_box, false)
+                self.finish(name, &item.case.modality, labelled.input.clone(), target.mask, bounding_box, None)
             });
             examples.collect()
         };
@@ -309,10 +203,8 @@ impl<'a> Examples<'a> {
         input: Vec<f32>,
         mask: Vec<u8>,
         bounding_box: InputBox,
-        taught: bool,
+        teacher: Option<Tensor<4>>,
     ) -> Result<Example> {
-        let teacher = self.teacher.filter(|_| taught);
-        let teacher = teacher.map(|teacher| teacher.cache.embed(&teacher.segmenter, &input)).transpose()?;
         let image = match (self.part, self.augmentation.is_discrete()) {
             (Part::Decoder, true) => ExampleImage::Embedding(self.cache.embed(self.segmenter, &input)?),
             (Part::Decoder, false) => ExampleImage::Embedding(self.segmenter.embed(input, &mut || ())),
@@ -336,6 +228,17 @@ impl<'a> Examples<'a> {
         };
         Ok(LabelledInput { input: preprocessed.input, labels, geometry })
     }
+}
+
+/// Whose mask an example has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum MaskOf {
+    /// Only the embedding is learned.
+    Nothing,
+    /// A label of the file.
+    People,
+    /// What the teacher sees in a box at a random place.
+    Teacher,
 }
 
 /// What was read or computed last.
@@ -377,6 +280,28 @@ impl Recent {
     }
 }
 
+/// The items of a pass, as many as there are: an item of a dataset of n images comes in proportion to `n^−balance`, so that at 1 every dataset comes equally often.
+fn balanced(items: &[Item], balance: f64, random: &mut StdRng) -> Vec<usize> {
+    let dataset = |item: &Item| (item.case.modality.clone(), item.case.dataset.clone());
+    let mut sizes = HashMap::new();
+    items.iter().for_each(|item| *sizes.entry(dataset(item)).or_insert(0usize) += 1);
+    let weights: Vec<f64> = items.iter().map(|item| (sizes[&dataset(item)] as f64).powf(-balance)).collect();
+    let step = weights.iter().sum::<f64>() / items.len() as f64;
+    // At even distances along the weights, so that nothing comes more than once too often or too seldom.
+    let (mut next, mut sum) = (random.random_range(0.0..1.0) * step, 0.0);
+    let mut order = Vec::with_capacity(items.len());
+    for (index, weight) in weights.iter().enumerate() {
+        sum += weight;
+        while next < sum && order.len() < items.len() {
+            order.push(index);
+            next += step;
+        }
+    }
+    // Where rounding lost the last.
+    order.resize(items.len(), items.len() - 1);
+    order
+}
+
 /// A seed of its own for every position.
 fn mixed(seed: u64, position: u64) -> u64 {
     SplitMix64::new(SplitMix64::new(seed).next().wrapping_add(position)).next()
@@ -384,26 +309,23 @@ fn mixed(seed: u64, position: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::set::tests::item;
     use super::*;
 
-    fn item(dataset: &str, number: usize) -> Item {
-        let case = CasePath {
-            modality: "CT".into(),
-            dataset: dataset.into(),
-            relative: format!("CT/{dataset}/{number:02}.npz"),
-            path: Default::default(),
-        };
-        Item { case, slice: 0, labels: vec![1] }
-    }
-
     #[test]
-    fn the_last_images_of_each_dataset_are_held_out() {
-        let items = (0..10).map(|number| item("a", number)).chain((0..5).map(|number| item("b", number))).collect();
-        let (kept, held_out) = TrainingSet { items, skipped: Vec::new() }.hold_out(0.2);
-        assert_eq!(kept.items.len(), 12);
-        assert_eq!(held_out.items, [item("a", 8), item("a", 9), item("b", 4)]);
-        let (kept, held_out) = kept.hold_out(0.0);
-        assert_eq!((kept.items.len(), held_out.items.len()), (12, 0));
+    fn small_datasets_come_more_often_where_they_are_to() {
+        let items: Vec<Item> = [("a", 90), ("b", 10)]
+            .into_iter()
+            .flat_map(|(dataset, count)| (0..count).map(move |number| item(dataset, number)))
+            .collect();
+        for (balance, expected) in [(0.0, 10), (0.5, 25), (1.0, 50)] {
+            let order = balanced(&items, balance, &mut StdRng::seed_from_u64(5));
+            assert_eq!(order.len(), 100);
+            let of_b = order.iter().filter(|index| items[**index].case.dataset == "b").count();
+            assert!(of_b.abs_diff(expected) <= 1, "{of_b} instead of {expected}");
+        }
+        let every: Vec<usize> = balanced(&items, 0.0, &mut StdRng::seed_from_u64(6));
+        assert_eq!(every, (0..100).collect::<Vec<_>>());
     }
 
     #[test]

@@ -16,8 +16,10 @@ mod optimizer;
 mod parallel;
 mod run;
 pub mod sample;
+pub mod set;
 pub mod sharp_min;
 mod student;
+mod teacher;
 
 pub use checkpoint::Best;
 pub use run::{BEST, CHECKPOINT, Event, LOG, Outcome, TrainSettings, train};

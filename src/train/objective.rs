@@ -86,6 +86,11 @@ impl Goal {
     pub fn is_embedding_only(&self) -> bool {
         self.distillation.is_some_and(|distillation| !distillation.masks)
     }
+
+    /// Whether images without masks are learned from.
+    pub fn takes_unlabelled(&self) -> bool {
+        self.is_embedding_only() || self.distillation.is_some_and(|distillation| distillation.taught_masks > 0.0)
+    }
 }
 
 /// The values of [`Losses`].

@@ -13,12 +13,14 @@ use serde_json::json;
 
 use super::checkpoint::{self, Best, Progress, State};
 use super::config::{Length, LossConfig, TrainConfig, TrainDevice};
-use super::data::{Examples, TrainingSet};
+use super::data::Examples;
 use super::ema::Ema;
 use super::log::{Log, Record, StepRecord, ValidationRecord};
 use super::objective::{Example, Goal, LossValues, Trainee};
 use super::optimizer::clip;
 use super::parallel;
+use super::set::TrainingSet;
+use super::teacher::Teacher;
 use crate::error::{Error, Result};
 use crate::eval::{EmbeddingCache, Failure};
 use crate::metrics::dsc;
@@ -35,6 +37,8 @@ pub struct TrainSettings {
     pub data: Vec<PathBuf>,
     /// The weight file whose image encoder is the teacher of a distillation.
     pub teacher: Option<PathBuf>,
+    /// The weight file whose mask decoder gives the teacher's masks; without it, the teacher's own. Its image encoder is not used.
+    pub mask_teacher: Option<PathBuf>,
     /// The folder of challenge cases that the best weights are chosen by; without it, a share of the data is held out.
     pub validation: Option<PathBuf>,
     /// The folder of the run: `checkpoint.safetensors`, `best.safetensors`, `log.jsonl`, `config.toml` and curves.
@@ -114,13 +118,13 @@ pub fn train(
     let device = device(config.device)?;
     let source_sha256 = sha256_hex(&weights);
     let cache = EmbeddingCache::new(Some(settings.embeddings.clone()), &weights).with_precision(Precision::F16);
-    let teacher = teacher(settings, &device)?;
+    let teacher = config.distillation.map(|_| Teacher::read(settings, &device)).transpose()?;
     let (network, metadata) = weights::load(weights.clone(), &device)?;
     let segmenter = Segmenter::from_weights(weights, &device.clone().inner())?;
     let input_size = metadata.config.input_size();
 
     let goal = Goal { loss: config.loss, distillation: config.distillation };
-    let scan = |folders: &[PathBuf]| TrainingSet::scan(folders, input_size, goal.is_embedding_only());
+    let scan = |folders: &[PathBuf]| TrainingSet::scan(folders, input_size, goal.takes_unlabelled());
     let (train_set, validation_set) = match &settings.validation {
         Some(folder) => (scan(&settings.data)?, TrainingSet::scan(std::slice::from_ref(folder), input_size, false)?),
         None => scan(&settings.data)?.hold_out(config.validation.share),
@@ -139,7 +143,7 @@ pub fn train(
 
     std::fs::create_dir_all(&settings.out).map_err(|error| Error::file(&settings.out, error))?;
     let text = config.to_toml();
-    let teacher_key = teacher.as_ref().map_or("", |teacher| teacher.cache.key());
+    let teacher_key = teacher.as_ref().map_or("", Teacher::key);
     let fingerprint = fingerprint(&format!("{text}{teacher_key}"), &source_sha256, &train_set, &validation_set);
     let trainee = Trainee::new(network, config.part, &device);
     let progress = Progress {
@@ -191,28 +195,6 @@ pub fn train(
     };
     let log = Log::open(&settings.out.join(LOG), is_resumed.then_some(state.step))?;
     run.go_on(progress, state, log, stop, observe)
-}
-
-/// The network that a distillation learns from.
-pub(super) struct Teacher {
-    /// It.
-    pub segmenter: Segmenter,
-    /// Its embeddings.
-    pub cache: EmbeddingCache,
-}
-
-fn teacher(settings: &TrainSettings, device: &Device) -> Result<Option<Teacher>> {
-    let path = match (&settings.config.distillation, &settings.teacher) {
-        (None, _) => return Ok(None),
-        (Some(_), None) => {
-            return Err(Error::InvalidOption("distillation needs a teacher; name its weight file".into()));
-        }
-        (Some(_), Some(path)) => path,
-    };
-    let weights = std::fs::read(path).map_err(|error| Error::file(path, error))?;
-    let cache = EmbeddingCache::new(Some(settings.embeddings.clone()), &weights).with_precision(Precision::F16);
-    let segmenter = Segmenter::from_weights(weights, &device.clone().inner())?;
-    Ok(Some(Teacher { segmenter, cache }))
 }
 
 /// What does not change in a run.
@@ -303,7 +285,8 @@ impl Run<'_> {
         let warmup = ((state.step + 1) as f64 / (config.warmup_steps + 1) as f64).min(1.0);
         let rate = config.optimizer.learning_rate * config.schedule.factor(self.done(state, steps)) * warmup;
         let gradient = |trainee: &Trainee| trainee.gradients(batch, &self.goal, self.jobs);
-        let (mut gradients, loss) = match config.sharp_min {
+        let done = self.done(state, steps);
+        let (mut gradients, loss) = match config.sharp_min.filter(|sharp_min| done >= sharp_min.begin) {
             Some(sharp_min) => sharp_min.gradient(&progress.trainee, gradient),
             None => gradient(&progress.trainee),
         };

@@ -1,6 +1,8 @@
 //! SharpMin: Sharpness-Aware Minimization.
 //!
 //! Source: Foret et al., *Sharpness-Aware Minimization for Efficiently Improving Generalization*, 2021; adaptive: Kwon et al., *ASAM*, 2021.
+//! Begun late it finds minima about as flat as from the start (Zhou et al., *Sharpness-Aware Minimization Efficiently Selects Flatter Minima Late in Training*,
+//! ICLR 2025), and a step without it costs half as much.
 //! U-MedSAM calls it SharpMin; its ρ could not be obtained, the companion work UU-Mamba uses 0.05, not adaptive.
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
@@ -16,11 +18,13 @@ pub struct SharpMin {
     pub rho: f64,
     /// Measures the neighbourhood in units of each weight's size.
     pub adaptive: bool,
+    /// Share of the run that is done without it first, 0–1.
+    pub begin: f64,
 }
 
 impl Default for SharpMin {
     fn default() -> Self {
-        Self { rho: 0.05, adaptive: false }
+        Self { rho: 0.05, adaptive: false, begin: 0.0 }
     }
 }
 
@@ -154,13 +158,13 @@ mod tests {
         // ∂/∂a = 2 a, ∂/∂b = 12 b³
         let (w, g) = ([1.0f64, -2.0, 0.5, 1.0], [2.0f64, -4.0, 1.5, 12.0]);
         let norm = g.iter().map(|g| g * g).sum::<f64>().sqrt();
-        let actual = ascended(SharpMin { rho: 0.1, adaptive: false }, &weights);
+        let actual = ascended(SharpMin { rho: 0.1, adaptive: false, begin: 0.0 }, &weights);
         for index in 0..4 {
             assert!((f64::from(actual[index]) - (w[index] + 0.1 * g[index] / norm)).abs() < 1e-6);
         }
         assert_eq!(actual[4], 7.0, "a parameter without gradient moved");
         let norm = (0..4).map(|index| (w[index] * g[index]).powi(2)).sum::<f64>().sqrt();
-        let actual = ascended(SharpMin { rho: 0.1, adaptive: true }, &weights);
+        let actual = ascended(SharpMin { rho: 0.1, adaptive: true, begin: 0.0 }, &weights);
         for index in 0..4 {
             assert!((f64::from(actual[index]) - (w[index] + 0.1 * w[index].powi(2) * g[index] / norm)).abs() < 1e-6);
         }
@@ -168,7 +172,7 @@ mod tests {
 
     #[test]
     fn a_step_is_bit_for_bit_the_two_passes() {
-        let sharp_min = SharpMin { rho: 0.3, adaptive: false };
+        let sharp_min = SharpMin { rho: 0.3, adaptive: false, begin: 0.0 };
         let config = AdamWConfig::new();
         let (mut one, mut other) = (Weights::new([1.0, -2.0], [0.5, 1.0]), Weights::new([1.0, -2.0], [0.5, 1.0]));
         // The same ids, so that the optimizers' states belong to the same parameters.
@@ -212,7 +216,7 @@ mod tests {
     #[test]
     fn sharp_minima_are_left_for_flat_ones() {
         assert!((sharpness(None) - 8.954).abs() < 0.01, "plain descent stays where it arrives");
-        assert!((sharpness(Some(SharpMin { rho: 0.2, adaptive: false })) - 2.0).abs() < 0.05);
+        assert!((sharpness(Some(SharpMin { rho: 0.2, adaptive: false, begin: 0.0 })) - 2.0).abs() < 0.05);
     }
 
     #[test]

@@ -6,10 +6,10 @@ use burn::module::{Module, ModuleMapper, Param, ParamId};
 use burn::tensor::{Device, Tensor, TensorData};
 use burn_store::{ModuleSnapshot, PytorchStore};
 
-use super::data::TrainingSet;
-use super::data::first_inputs;
+use super::set::{TrainingSet, first_inputs};
 use crate::error::{Error, Result};
 use crate::model::image_encoder::{ImageEncoder, ImageEncoderConfig};
+use crate::model::mask_decoder::MaskDecoderConfig;
 use crate::model::student::{Student, StudentConfig};
 use crate::model::{Config, Umedsam};
 use crate::random::SplitMix64;
@@ -67,10 +67,17 @@ pub fn begin_student(settings: &BeginStudent) -> Result<usize> {
     student.adapt_norms(first_inputs(&set, ADAPT_IMAGES, settings.config.input_size)?);
 
     let parameters = student.num_params();
-    let network = Umedsam { image_encoder: ImageEncoder::Student(student), ..network };
+    let mut network = Umedsam { image_encoder: ImageEncoder::Student(student), ..network };
+    // Nothing trains them, and no answer to a box needs them.
+    network.mask_decoder.output_hypernetworks_mlps.truncate(1);
+    let mask_decoder = MaskDecoderConfig { multimask: false, ..metadata.config.mask_decoder };
     let metadata = Metadata {
         architecture: "umedsam-student".into(),
-        config: Config { image_encoder: ImageEncoderConfig::Student(settings.config.clone()), ..metadata.config },
+        config: Config {
+            image_encoder: ImageEncoderConfig::Student(settings.config.clone()),
+            mask_decoder,
+            ..metadata.config
+        },
         precision: Precision::F32,
         source,
         source_sha256: sha256_hex(&settings.weights),

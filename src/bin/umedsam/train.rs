@@ -21,12 +21,15 @@ pub struct Arguments {
     /// The weight file to begin with; by default umedsam's own weights, which are part of this program
     #[arg(long)]
     weights: Option<PathBuf>,
-    /// The folders of challenge .npz files (imgs, gts) to learn from; a distillation without masks takes pictures too
+    /// The folders of challenge .npz files (imgs, gts) to learn from; a distillation takes pictures without masks too
     #[arg(long, num_args = 1.., required_unless_present = "print_config")]
     data: Vec<PathBuf>,
     /// The weight file whose image encoder a distillation learns from
     #[arg(long)]
     teacher: Option<PathBuf>,
+    /// The weight file whose mask decoder gives the masks that a distillation learns (taught_masks); by default the teacher
+    #[arg(long, requires = "teacher")]
+    mask_teacher: Option<PathBuf>,
     /// The folder of the run: checkpoint, best weights, log, curves. A run that was interrupted goes on
     #[arg(long, required_unless_present = "print_config")]
     out: Option<PathBuf>,
@@ -59,6 +62,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         config,
         data: arguments.data.clone(),
         teacher: arguments.teacher.clone(),
+        mask_teacher: arguments.mask_teacher.clone(),
         validation: arguments.validation.clone(),
         out: out.clone(),
         embeddings: arguments.embeddings.clone().unwrap_or_else(|| out.join("embeddings")),

@@ -671,4 +671,25 @@ mod tests {
         };
         compare(&config);
     }
+
+    #[test]
+    fn without_multimask_outputs_the_single_mask_is_the_same() {
+        let device = Device::flex();
+        let model = Config::tiny().init_seeded(7, &device).into_inference();
+        let side = Config::tiny().image_encoder.embedding_size();
+        let image: Vec<f32> = (0..side * side * 32).map(|index| (index as f32 * 0.37).sin()).collect();
+        let vec = |data: TensorData| data.try_into_vec::<f32>().unwrap();
+        let encoder = &model.network.prompt_encoder;
+        let sparse = vec(encoder.embed_sparse(&[[5.0, 6.0, 30.0, 40.0].into()]).into_data());
+        let mut decoder = model.network.mask_decoder.clone();
+        let answer = |decoder: &MaskDecoder, output| {
+            let (pe, no_mask) = (vec(model.dense_pe.val().into_data()), vec(encoder.no_mask().into_data()));
+            let decoder = MaskDecoderCpu::new(decoder, pe, no_mask);
+            decoder.forward(&decoder.prepare(image.clone()), &sparse, 1, output)
+        };
+        let whole = answer(&decoder, MaskOutput::Single);
+        decoder.output_hypernetworks_mlps.truncate(1);
+        assert!(answer(&decoder, MaskOutput::Single) == whole);
+        assert!(answer(&decoder, MaskOutput::All) == whole);
+    }
 }

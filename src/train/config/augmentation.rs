@@ -36,6 +36,7 @@ impl Augmentation {
                 ("augmentation.views.count", views.count as f64, 1.0, 64.0),
                 ("augmentation.views.crop", views.crop, 0.0, 1.0),
                 ("augmentation.views.smallest_crop", views.smallest_crop, 0.1, 1.0),
+                ("augmentation.views.turn", views.turn, 0.0, 1.0),
                 ("augmentation.views.gamma", views.gamma, 0.0, 1.0),
                 ("augmentation.views.invert", views.invert, 0.0, 1.0),
             ]);
@@ -104,6 +105,8 @@ pub struct Views {
     pub crop: f64,
     /// The smallest share of the image's sides that is cut out, 0.1–1.
     pub smallest_crop: f64,
+    /// Share of the versions that are turned by a quarter, 0–1.
+    pub turn: f64,
     /// The logarithm of gamma is drawn from −this…this for half of the versions, 0–1.
     pub gamma: f64,
     /// Share of the versions whose contrast is inverted, 0–1.
@@ -112,7 +115,7 @@ pub struct Views {
 
 impl Default for Views {
     fn default() -> Self {
-        Self { count: 4, crop: 0.6, smallest_crop: 0.5, gamma: 0.4, invert: 0.1 }
+        Self { count: 4, crop: 0.6, smallest_crop: 0.5, turn: 0.5, gamma: 0.4, invert: 0.1 }
     }
 }
 
