@@ -1,21 +1,29 @@
 //! From image and boxes to masks and uncertainty: the order of work, for every device.
 
+mod image;
+mod options;
+mod result;
+mod zoom;
+
+pub use image::{BoxPrompt, EncodedImage};
+pub use options::{MaskSource, SegmentOptions};
+pub use result::{Answer, Segmentation};
+pub use zoom::{Crop, Zoom};
+
 use std::sync::Arc;
 
-use burn::tensor::{Device, Tensor, TensorData};
-use serde::{Deserialize, Serialize};
-
 use crate::error::{Error, Result};
-use crate::image::{BoundingBox, Flip, Geometry, ImageView, Preprocessed, Window, preprocess, upsample_logits};
+use crate::image::{BoundingBox, Flip, Geometry, ImageView, Pixels, Preprocessed, Window, preprocess, upsample_logits};
 use crate::model::InferenceModel;
 use crate::model::image_encoder::ImageEncoderCpu;
-use crate::model::mask_decoder::{MaskDecoderCpu, MaskOutput, PreparedImage};
+use crate::model::mask_decoder::{MaskDecoderCpu, MaskOutput};
 use crate::model::prompt_encoder::{InputBox, InputPrompt};
-use crate::uncertainty::{
-    Agreement, Calibration, CalibrationUse, ConformalThresholds, Ensemble, ExpectedDsc, ReviewRule, Scaling,
-    UncertaintyMaps, UncertaintyOptions,
-};
+use crate::uncertainty::{Calibration, ConformalThresholds, UncertaintyOptions};
 use crate::weights::{self, Metadata};
+use burn::tensor::{Device, Tensor, TensorData};
+use image::Embedding;
+use result::{Calibrated, Combination};
+use zoom::{CROPS_KEPT, EncodedCrop};
 
 /// Prompts decoded in one batch: enough to share the image-side work, few enough to bound memory (about 25 MB a prompt). The default
 /// ensemble is one batch.
@@ -50,251 +58,6 @@ impl CpuNetwork {
                 values(network.prompt_encoder.no_mask()),
             ),
         }
-    }
-}
-
-/// An image's embedding, kept to answer prompts.
-#[derive(Debug, Clone)]
-pub struct EncodedImage {
-    embedding: Embedding,
-    /// Embeddings of the mirrored image, for ensembles with flips; empty until [`Segmenter::encode_flips`].
-    flipped: Vec<(Flip, Embedding)>,
-    /// Where the image lies in the network's input.
-    pub geometry: Geometry,
-}
-
-/// What the mask decoder of a device takes.
-#[derive(Debug, Clone)]
-enum Embedding {
-    /// `[1, embedding_size, embedding_size, dim]`
-    Tensor(Box<Tensor<4>>),
-    /// With what the CPU's decoder computes once per image.
-    Cpu(Arc<PreparedImage>),
-}
-
-impl EncodedImage {
-    /// Waits until the device has computed the embeddings, by reading one value of each.
-    ///
-    /// # Errors
-    /// [`Error::Computation`] if the device fails or the value is not finite.
-    pub async fn wait(&self) -> Result<()> {
-        for embedding in std::iter::once(&self.embedding).chain(self.flipped.iter().map(|(_, embedding)| embedding)) {
-            match embedding {
-                Embedding::Tensor(tensor) => read((**tensor).clone().slice([0..1, 0..1, 0..1, 0..1])).await?,
-                Embedding::Cpu(prepared) => finite(vec![prepared.first_value()])?,
-            };
-        }
-        Ok(())
-    }
-
-    /// How many mirrored images are encoded.
-    pub fn flips(&self) -> usize {
-        self.flipped.len()
-    }
-
-    fn embedding(&self, flip: Option<Flip>) -> Option<&Embedding> {
-        match flip {
-            None => Some(&self.embedding),
-            Some(flip) => self.flipped.iter().find(|(other, _)| *other == flip).map(|(_, embedding)| embedding),
-        }
-    }
-}
-
-/// A box and its place in the network's input.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct BoxPrompt {
-    /// In pixels of the image.
-    pub bounding_box: BoundingBox,
-    /// In pixels of the network's input.
-    pub input: InputBox,
-}
-
-impl BoxPrompt {
-    /// A box of the image, truncated to the input's pixels as the challenge's baseline does.
-    pub fn new(bounding_box: BoundingBox, geometry: &Geometry) -> Self {
-        Self { bounding_box, input: bounding_box.to_input(geometry) }
-    }
-
-    /// A box of the input.
-    pub fn from_input(input: InputBox, geometry: &Geometry) -> Self {
-        let corners = input.map(|coordinate| f64::from(coordinate) / geometry.scale());
-        Self { bounding_box: BoundingBox(corners), input }
-    }
-}
-
-/// What is asked for beside the mask.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct SegmentOptions {
-    /// How the uncertainty is found.
-    pub uncertainty: UncertaintyOptions,
-    /// Bound of the outer mask's expected false-negative rate and of the inner mask's expected false-positive share, between 0 and 1.
-    pub alpha: f64,
-    /// Whether probabilities are calibrated, where the weights bring a calibration.
-    pub calibrated: bool,
-    /// What the mask is.
-    pub mask: MaskSource,
-}
-
-/// What a mask is made of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum MaskSource {
-    /// Where the network's logits for the box as it was given are positive: the official network's mask.
-    #[default]
-    Network,
-    /// Where the probability is above ½: the calibrated mean of the ensemble. More accurate on the validation images; see
-    /// `docs/uncertainty.md`.
-    Consensus,
-}
-
-impl Default for SegmentOptions {
-    fn default() -> Self {
-        Self { uncertainty: UncertaintyOptions::default(), alpha: 0.1, calibrated: true, mask: MaskSource::Network }
-    }
-}
-
-impl SegmentOptions {
-    /// Refuses values out of range.
-    ///
-    /// # Errors
-    /// [`Error::InvalidOption`] that names the value and its range.
-    pub fn checked(self) -> Result<Self> {
-        self.uncertainty.checked()?;
-        match self.alpha > 0.0 && self.alpha < 1.0 {
-            true => Ok(self),
-            false => Err(Error::InvalidOption(format!("alpha is {}; use a number between 0 and 1", self.alpha))),
-        }
-    }
-}
-
-/// What the network says of one box.
-#[derive(Debug, Clone, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Segmentation {
-    /// The box as it was used: in order and within the image.
-    #[serde(rename = "box")]
-    pub bounding_box: BoundingBox,
-    /// 1 inside, 0 outside; `height · width` values, row by row.
-    #[serde(skip)]
-    pub mask: Vec<u8>,
-    /// Probability of being inside, 0–1; `height · width` values.
-    #[serde(skip)]
-    pub probability: Vec<f32>,
-    /// Uncertainty in bits; `height · width` values each.
-    #[serde(skip)]
-    pub uncertainty: UncertaintyMaps,
-    /// Contains, for images like those of the calibration, all but a share of `alpha` of the object in expectation. `None` where nothing
-    /// was calibrated for this.
-    #[serde(skip)]
-    pub outer: Option<Vec<u8>>,
-    /// Consists, for images like those of the calibration, of the object but for a share of `alpha` in expectation. `None` as above.
-    #[serde(skip)]
-    pub inner: Option<Vec<u8>>,
-    /// The network's own estimate of the mask's IoU with the truth; near 0–1 but not bounded.
-    pub predicted_iou: f32,
-    /// The DSC that is to be expected of the mask, 0–1.
-    pub expected_dsc: f64,
-    /// Whether the expected DSC is so low that someone should look; `None` without calibration.
-    pub needs_review: Option<bool>,
-    /// Whether the numbers are calibrated for these options.
-    pub calibration: CalibrationUse,
-    /// What the expected DSC is made of.
-    #[serde(skip)]
-    pub agreement: Agreement,
-    /// Pixels inside the mask.
-    pub area: usize,
-}
-
-/// What calibration says for some options.
-struct Calibrated {
-    scaling: Scaling,
-    thresholds: Option<ConformalThresholds>,
-    expected_dsc: ExpectedDsc,
-    review: Option<ReviewRule>,
-    state: CalibrationUse,
-}
-
-/// A prompt to decode.
-struct Member {
-    /// Index of the box in the call.
-    index: usize,
-    sample: usize,
-    flip: Option<Flip>,
-    prompt: InputBox,
-}
-
-/// What the decoder says of one member of an ensemble.
-#[derive(Debug, Clone)]
-pub struct Answer {
-    /// Number of the perturbed box; 0 is the box as it was given.
-    pub sample: usize,
-    /// How the image was mirrored.
-    pub flip: Option<Flip>,
-    /// Low-res logits of the single mask, then, if asked for, of the multimask hypotheses.
-    pub logits: Vec<Vec<f32>>,
-    /// Predicted IoU of each.
-    pub ious: Vec<f32>,
-}
-
-impl Answer {
-    /// Whether this is the answer to the box as it was given, which makes the mask.
-    pub fn is_plain(&self) -> bool {
-        self.sample == 0 && self.flip.is_none()
-    }
-
-    /// Weight of each hypothesis, 1 together: `multimask` of it for the multimask hypotheses, in proportion to their predicted IoU.
-    fn weights(&self, multimask: f64) -> Vec<f32> {
-        let ious: Vec<f64> = self.ious[1..].iter().map(|&iou| f64::from(iou).clamp(1e-3, 1.0)).collect();
-        let sum: f64 = ious.iter().sum();
-        let single = if ious.is_empty() { 1.0 } else { 1.0 - multimask };
-        std::iter::once(single)
-            .chain(ious.iter().map(|iou| multimask * iou / sum))
-            .map(|weight| weight as f32)
-            .collect()
-    }
-}
-
-/// Answers to one box on their way to one segmentation.
-struct Combination<'a> {
-    segmenter: &'a Segmenter,
-    options: &'a SegmentOptions,
-    calibrated: &'a Calibrated,
-    geometry: Geometry,
-    ensemble: Ensemble,
-    predicted_iou: f32,
-}
-
-impl<'a> Combination<'a> {
-    fn new(
-        segmenter: &'a Segmenter,
-        options: &'a SegmentOptions,
-        calibrated: &'a Calibrated,
-        geometry: Geometry,
-        plain: &Answer,
-    ) -> Self {
-        let logits = segmenter.upsample(&plain.logits[0], None, &geometry);
-        let ensemble = match options.uncertainty.is_single_pass() {
-            true => Ensemble::single(&logits, calibrated.scaling),
-            false => Ensemble::new(&logits, calibrated.scaling),
-        };
-        let mut combination = Self { segmenter, options, calibrated, geometry, ensemble, predicted_iou: plain.ious[0] };
-        combination.add(plain);
-        combination
-    }
-
-    fn add(&mut self, answer: &Answer) {
-        if self.options.uncertainty.is_single_pass() {
-            return;
-        }
-        let weights = answer.weights(self.options.uncertainty.multimask);
-        for (logits, weight) in answer.logits.iter().zip(weights).filter(|(_, weight)| *weight > 0.0) {
-            self.ensemble.add(&self.segmenter.upsample(logits, answer.flip, &self.geometry), weight);
-        }
-    }
-
-    fn finish(self, bounding_box: BoundingBox) -> Segmentation {
-        self.calibrated.segmentation(self.ensemble, self.predicted_iou, bounding_box, self.options.mask)
     }
 }
 
@@ -353,12 +116,18 @@ impl Segmenter {
             done += 1;
             progress(done as f64 / steps as f64);
         });
-        self.encoded(embedding, preprocessed.geometry)
+        self.encoded(embedding, preprocessed.geometry).with_pixels(preprocessed.windowed.clone())
     }
 
     /// An image whose embedding `[1, embedding_size, embedding_size, dim]` is there already.
     pub(crate) fn encoded(&self, embedding: Tensor<4>, geometry: Geometry) -> EncodedImage {
-        EncodedImage { embedding: self.prepare(embedding), flipped: Vec::new(), geometry }
+        EncodedImage {
+            embedding: self.prepare(embedding),
+            flipped: Vec::new(),
+            pixels: None,
+            crops: Vec::new(),
+            geometry,
+        }
     }
 
     /// Gives an image the embedding of its mirror image.
@@ -399,26 +168,100 @@ impl Segmenter {
         self.model.encode(input, &mut |_, _| on_step())
     }
 
-    /// Segments what is in each box.
+    /// Segments what is in each box. Parts of the image that are looked at by themselves are encoded and kept in the image.
     ///
     /// # Errors
     /// Before any work, [`Error::InvalidBox`] if a box cannot be used and [`Error::InvalidOption`] if an option cannot, or needs flips that
     /// are not encoded; [`Error::Computation`] if the device fails.
     pub async fn segment(
         &self,
-        image: &EncodedImage,
+        image: &mut EncodedImage,
         boxes: &[[f64; 4]],
         options: &SegmentOptions,
     ) -> Result<Vec<Segmentation>> {
         let Geometry { width, height, .. } = image.geometry;
         let boxes =
             boxes.iter().map(|&corners| BoundingBox::checked(corners, width, height)).collect::<Result<Vec<_>>>()?;
-        let prompts: Vec<BoxPrompt> =
-            boxes.into_iter().map(|corners| BoxPrompt::new(corners, &image.geometry)).collect();
-        self.segment_prompts(image, &prompts, options).await
+        self.segment_boxes(image, &boxes, options).await
     }
 
     /// As [`Segmenter::segment`] for boxes that need no check, such as those of masks one pixel wide in challenge files.
+    ///
+    /// # Errors
+    /// As [`Segmenter::segment`], but for the boxes.
+    pub async fn segment_boxes(
+        &self,
+        image: &mut EncodedImage,
+        boxes: &[BoundingBox],
+        options: &SegmentOptions,
+    ) -> Result<Vec<Segmentation>> {
+        let options = options.checked()?;
+        let Geometry { width, height, .. } = image.geometry;
+        let zooms = image.pixels.is_some() && self.zooms(options.zoom);
+        let crop = |bounding_box: &BoundingBox| zooms.then(|| Crop::around(bounding_box, width, height)).flatten();
+        let places: Vec<(BoundingBox, Option<Crop>)> = boxes.iter().map(|&corners| (corners, crop(&corners))).collect();
+        let mut segmentations = Vec::with_capacity(boxes.len());
+        for together in places.chunk_by(|(_, a), (_, b)| a == b) {
+            let Some(crop) = together[0].1 else {
+                let prompt = |&(corners, _): &(BoundingBox, _)| BoxPrompt::new(corners, &image.geometry);
+                let prompts: Vec<BoxPrompt> = together.iter().map(prompt).collect();
+                segmentations.extend(self.segment_prompts(image, &prompts, &options).await?);
+                continue;
+            };
+            let encoded = self.encoded_crop(image, crop, &options.uncertainty).await?;
+            let prompt = |(corners, _): &(BoundingBox, _)| BoxPrompt::new(crop.box_within(corners), &encoded.geometry);
+            let prompts: Vec<BoxPrompt> = together.iter().map(prompt).collect();
+            let calibrated = self.calibrated(&options, true);
+            let found = self.segment_calibrated(encoded, &prompts, &options, &calibrated).await?;
+            let has_threshold = calibrated.thresholds.is_some_and(|thresholds| thresholds.outer.is_some());
+            segmentations.extend(
+                found
+                    .into_iter()
+                    .zip(together)
+                    .map(|(found, &(corners, _))| crop.whole(found, corners, has_threshold, [width, height])),
+            );
+        }
+        Ok(segmentations)
+    }
+
+    /// Whether small boxes are seen in crops.
+    fn zooms(&self, zoom: Zoom) -> bool {
+        match zoom {
+            Zoom::Off => false,
+            Zoom::On => true,
+            Zoom::Auto => self.metadata.calibration.as_ref().is_some_and(Calibration::knows_zoom),
+        }
+    }
+
+    /// A part of the image with its embedding, and its mirror images' where the options need them.
+    async fn encoded_crop<'a>(
+        &self,
+        image: &'a mut EncodedImage,
+        crop: Crop,
+        options: &UncertaintyOptions,
+    ) -> Result<&'a EncodedImage> {
+        let (mut kept, is_new) = match image.crops.iter().position(|kept| kept.crop == crop) {
+            Some(place) => (image.crops.remove(place), false),
+            None => {
+                let pixels = crop.cut(image.pixels.as_ref().expect("crops are of images with pixels"));
+                let view = ImageView::new(Pixels::U8(&pixels.data), crop.width, crop.height, pixels.channels)?;
+                let preprocessed = self.preprocess(&view, Window::Auto)?;
+                let mut encoded = self.encode(&preprocessed, |_| ());
+                encoded.pixels = None;
+                (EncodedCrop { crop, preprocessed, encoded }, true)
+            }
+        };
+        let flips = kept.encoded.flips();
+        self.encode_flips(&kept.preprocessed, options, &mut kept.encoded);
+        if is_new || kept.encoded.flips() > flips {
+            kept.encoded.wait().await?;
+        }
+        image.crops.truncate(CROPS_KEPT - 1);
+        image.crops.insert(0, kept);
+        Ok(&image.crops[0].encoded)
+    }
+
+    /// Segments boxes of the whole image that need no check, none of them in a crop.
     ///
     /// # Errors
     /// As [`Segmenter::segment`], but for the boxes.
@@ -429,7 +272,17 @@ impl Segmenter {
         options: &SegmentOptions,
     ) -> Result<Vec<Segmentation>> {
         let options = options.checked()?;
-        let calibrated = self.calibrated(&options);
+        let calibrated = self.calibrated(&options, false);
+        self.segment_calibrated(image, prompts, &options, &calibrated).await
+    }
+
+    async fn segment_calibrated(
+        &self,
+        image: &EncodedImage,
+        prompts: &[BoxPrompt],
+        options: &SegmentOptions,
+        calibrated: &Calibrated,
+    ) -> Result<Vec<Segmentation>> {
         let mut segmentations = Vec::with_capacity(prompts.len());
         let mut current: Option<Combination> = None;
         let finish = |done: Combination, segmentations: &mut Vec<Segmentation>| {
@@ -438,7 +291,7 @@ impl Segmenter {
         self.answers(image, prompts, &options.uncertainty, |_, answer| match &mut current {
             Some(combination) if !answer.is_plain() => combination.add(&answer),
             _ => {
-                let next = Combination::new(self, &options, &calibrated, image.geometry, &answer);
+                let next = Combination::new(self, options, calibrated, image.geometry, &answer);
                 if let Some(done) = current.replace(next) {
                     finish(done, &mut segmentations);
                 }
@@ -466,7 +319,7 @@ impl Segmenter {
         options: &SegmentOptions,
     ) -> Result<Segmentation> {
         let options = options.checked()?;
-        let calibrated = self.calibrated(&options);
+        let calibrated = self.calibrated(&options, false);
         let plain = answers.next().expect("there is a plain answer");
         let mut combination = Combination::new(self, &options, &calibrated, geometry, plain);
         answers.for_each(|answer| combination.add(answer));
@@ -559,62 +412,24 @@ impl Segmenter {
         logits
     }
 
-    /// The thresholds of the outer and the inner mask for a bound; `None` where nothing was calibrated for these options.
-    pub fn thresholds(&self, options: &SegmentOptions, alpha: f64) -> Option<ConformalThresholds> {
-        self.calibrated(&SegmentOptions { alpha, ..*options }).thresholds
+    /// The thresholds of the outer and the inner mask for a bound, of a box of the whole image or of a crop; `None` where nothing was calibrated for these
+    /// options.
+    pub fn thresholds(&self, options: &SegmentOptions, alpha: f64, zoom: bool) -> Option<ConformalThresholds> {
+        self.calibrated(&SegmentOptions { alpha, ..*options }, zoom).thresholds
     }
 
-    fn calibrated(&self, options: &SegmentOptions) -> Calibrated {
-        let calibration = self.metadata.calibration.as_ref().filter(|_| options.calibrated);
-        match calibration.and_then(|calibration| calibration.setting(&options.uncertainty)) {
-            Some((setting, state)) => Calibrated {
-                scaling: setting.scaling,
-                thresholds: (state == CalibrationUse::Fitted).then(|| setting.thresholds(options.alpha)),
-                expected_dsc: setting.expected_dsc,
-                review: Some(setting.review),
-                state,
-            },
-            None => Calibrated {
-                scaling: Scaling::default(),
-                thresholds: None,
-                expected_dsc: ExpectedDsc::default(),
-                review: None,
-                state: CalibrationUse::None,
-            },
-        }
+    fn calibrated(&self, options: &SegmentOptions, zoom: bool) -> Calibrated {
+        Calibrated::new(self.metadata.calibration.as_ref().filter(|_| options.calibrated), options, zoom)
     }
 }
 
-impl Calibrated {
-    fn segmentation(
-        &self,
-        ensemble: Ensemble,
-        predicted_iou: f32,
-        bounding_box: BoundingBox,
-        source: MaskSource,
-    ) -> Segmentation {
-        let (mask, probability, uncertainty, agreement) = ensemble.finish(predicted_iou);
-        // The expected DSC stays that of the network's mask, for which it was learned.
-        let mask = match source {
-            MaskSource::Network => mask,
-            MaskSource::Consensus => probability.iter().map(|&probability| u8::from(probability > 0.5)).collect(),
-        };
-        let expected_dsc = self.expected_dsc.predict(&agreement);
-        Segmentation {
-            bounding_box,
-            outer: self.thresholds.map(|thresholds| thresholds.outer_mask(&probability)),
-            inner: self.thresholds.map(|thresholds| thresholds.inner_mask(&probability)),
-            area: mask.iter().map(|&inside| usize::from(inside)).sum(),
-            mask,
-            probability,
-            uncertainty,
-            predicted_iou,
-            expected_dsc,
-            needs_review: self.review.map(|review| expected_dsc < review.threshold),
-            calibration: self.state,
-            agreement,
-        }
-    }
+/// A prompt to decode.
+struct Member {
+    /// Index of the box in the call.
+    index: usize,
+    sample: usize,
+    flip: Option<Flip>,
+    prompt: InputBox,
 }
 
 /// Reads a tensor back, row by row.

@@ -29,8 +29,8 @@ fn they_are_calibrated_and_say_how_they_were_made() {
     assert!(matches!(metadata.config.image_encoder, ImageEncoderConfig::Student(_)));
     assert!(bytes.len() <= 16_500_000, "{} bytes", bytes.len());
     let calibration = metadata.calibration.as_ref().expect("they are calibrated");
-    assert!(calibration.setting(&UncertaintyOptions::default()).is_some());
-    assert!(calibration.setting(&UncertaintyOptions::single_pass()).is_some());
+    assert!(calibration.setting(&UncertaintyOptions::default(), false).is_some());
+    assert!(calibration.setting(&UncertaintyOptions::single_pass(), false).is_some());
     assert!(metadata.training.is_some(), "they say how they were made");
 }
 

@@ -59,6 +59,7 @@ fn calibrated_weights() -> Vec<u8> {
         },
         settings: vec![Setting {
             options: UncertaintyOptions::default(),
+            zoom: false,
             scaling: Scaling { temperature: 2.0, bias: 0.0 },
             conformal: vec![row(0.05, 0.3, 0.7), row(0.2, 0.4, 0.6)],
             expected_dsc: ExpectedDsc {

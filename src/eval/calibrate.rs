@@ -10,9 +10,9 @@ use super::dataset::CasePath;
 use super::embeddings::EmbeddingCache;
 use crate::data::{CaseBoxes, ChallengeCase, read_npz};
 use crate::error::{Error, Result};
-use crate::image::{BoundingBox, Geometry};
+use crate::image::{BoundingBox, Geometry, ImageView, Pixels, Window};
 use crate::metrics::dsc;
-use crate::segment::{Answer, BoxPrompt, SegmentOptions, Segmenter};
+use crate::segment::{Answer, BoxPrompt, Crop, EncodedImage, SegmentOptions, Segmenter};
 use crate::uncertainty::fit::{
     BoxSamples, DscSample, RiskCurves, conformal_thresholds, fit_expected_dsc, fit_review, fit_scaling, threshold_grid,
 };
@@ -30,6 +30,8 @@ pub struct CalibrateSettings {
     pub description: String,
     /// The kinds of ensembles to calibrate.
     pub options: Vec<UncertaintyOptions>,
+    /// Whether small boxes are calibrated in crops of their own as well.
+    pub zoom: bool,
     /// At most this many boxes of an image, evenly spread.
     pub boxes_per_image: usize,
     /// Masks with a DSC below this are poor.
@@ -49,6 +51,8 @@ fn alphas() -> Vec<f64> {
 /// One box with its truth and the answers of one kind of ensemble.
 struct Prompted {
     bounding_box: BoundingBox,
+    /// Of the image, or of the crop around the box.
+    geometry: Geometry,
     truth: Vec<bool>,
     /// By kind of ensemble.
     answers: Vec<Vec<Answer>>,
@@ -56,8 +60,9 @@ struct Prompted {
 
 struct Image {
     modality: String,
-    geometry: Geometry,
     boxes: Vec<Prompted>,
+    /// Small boxes once more, in crops.
+    zoomed: Vec<Prompted>,
 }
 
 /// Learns a calibration. Files that cannot be used are told to `progress` and left out.
@@ -95,8 +100,14 @@ pub fn calibrate(
     }
     let mut modalities = BTreeMap::new();
     images.iter().for_each(|image| *modalities.entry(image.modality.clone()).or_insert(0) += 1);
-    let fit = |(kind, options): (usize, &UncertaintyOptions)| fit_setting(segmenter, &images, kind, options, settings);
-    let settings_fitted = settings.options.iter().enumerate().map(fit).collect::<Result<Vec<_>>>()?;
+    let fit = |boxes: fn(&Image) -> &[Prompted], zoom: bool| {
+        let boxes: Vec<&[Prompted]> = images.iter().map(boxes).filter(|boxes| !boxes.is_empty()).collect();
+        let kinds = settings.options.iter().enumerate().filter(|_| !boxes.is_empty());
+        let fit = |(kind, options)| fit_setting(segmenter, &boxes, kind, options, settings);
+        kinds.map(fit).map(|setting| Ok(Setting { zoom, ..setting? })).collect::<Result<Vec<_>>>()
+    };
+    let mut fitted = fit(|image| &image.boxes, false)?;
+    fitted.extend(fit(|image| &image.zoomed, true)?);
     Ok(Calibration {
         source_sha256: segmenter.metadata().source_sha256.clone(),
         data: CalibrationData {
@@ -105,7 +116,7 @@ pub fn calibrate(
             boxes: images.iter().map(|image| image.boxes.len()).sum(),
             modalities,
         },
-        settings: settings_fitted,
+        settings: fitted,
     })
 }
 
@@ -127,35 +138,58 @@ fn decode(
         return Err(Error::InvalidImage("the case has no label with a box".into()));
     }
     let flips = settings.options.iter().find(|options| options.flips).copied().unwrap_or_default();
-    let shape = [data.width, data.height, data.channels];
-    let image = embeddings.encode(segmenter, &data.imgs, shape, &flips)?;
-    let mut prompted = Vec::new();
+    let view = ImageView::new(Pixels::U8(&data.imgs), data.width, data.height, data.channels)?;
+    let preprocessed = segmenter.preprocess(&view, Window::Auto)?;
+    let encoded = embeddings.encode_preprocessed(segmenter, &preprocessed, &flips)?;
+    let mut image = Image { modality: case.modality.clone(), boxes: Vec::new(), zoomed: Vec::new() };
     for (index, &corners) in boxes[..labels].iter().enumerate() {
         let Ok(bounding_box) = BoundingBox::checked(corners, data.width, data.height) else { continue };
-        let prompt = BoxPrompt::new(bounding_box, &image.geometry);
-        let mut answers = Vec::new();
-        for options in &settings.options {
-            let mut found = Vec::new();
-            pollster::block_on(segmenter.answers(&image, &[prompt], options, |_, answer| found.push(answer)))?;
-            answers.push(found);
+        let truth: Vec<bool> = gts.iter().map(|&label| usize::from(label) == index + 1).collect();
+        let crop = Crop::around(&bounding_box, data.width, data.height).filter(|_| settings.zoom);
+        if let Some(crop) = crop {
+            let pixels = crop.cut(&preprocessed.windowed);
+            let view = ImageView::new(Pixels::U8(&pixels.data), pixels.width, pixels.height, pixels.channels)?;
+            let closer = segmenter.preprocess(&view, Window::Auto)?;
+            let encoded = embeddings.encode_preprocessed(segmenter, &closer, &flips)?;
+            let truth = crop.cut_values(&truth, data.width);
+            image.zoomed.push(prompted(segmenter, &encoded, crop.box_within(&bounding_box), truth, settings)?);
         }
-        let truth = gts.iter().map(|&label| usize::from(label) == index + 1).collect();
-        prompted.push(Prompted { bounding_box, truth, answers });
+        image.boxes.push(prompted(segmenter, &encoded, bounding_box, truth, settings)?);
     }
-    Ok(Image { modality: case.modality.clone(), geometry: image.geometry, boxes: prompted })
+    Ok(image)
+}
+
+/// Decodes a box with every kind of ensemble.
+fn prompted(
+    segmenter: &Segmenter,
+    image: &EncodedImage,
+    bounding_box: BoundingBox,
+    truth: Vec<bool>,
+    settings: &CalibrateSettings,
+) -> Result<Prompted> {
+    let geometry = image.geometry;
+    let prompt = BoxPrompt::new(bounding_box, &geometry);
+    let mut answers = Vec::new();
+    for options in &settings.options {
+        let mut found = Vec::new();
+        pollster::block_on(segmenter.answers(image, &[prompt], options, |_, answer| found.push(answer)))?;
+        answers.push(found);
+    }
+    Ok(Prompted { bounding_box, geometry, truth, answers })
 }
 
 fn fit_setting(
     segmenter: &Segmenter,
-    images: &[Image],
+    images: &[&[Prompted]],
     kind: usize,
     options: &UncertaintyOptions,
     settings: &CalibrateSettings,
 ) -> Result<Setting> {
     let samples: Vec<BoxSamples> = images
         .par_iter()
-        .flat_map_iter(|image| {
-            image.boxes.iter().map(move |found| sample_pixels(segmenter, image, found, kind, options))
+        .flat_map_iter(|boxes| {
+            let weight = 1.0 / boxes.len() as f64;
+            boxes.iter().map(move |found| sample_pixels(segmenter, found, weight, kind, options))
         })
         .collect();
     let scaling = fit_scaling(&samples);
@@ -163,6 +197,7 @@ fn fit_setting(
 
     let mut setting = Setting {
         options: UncertaintyOptions { seed: 0, ..*options },
+        zoom: false,
         scaling,
         conformal: Vec::new(),
         expected_dsc: ExpectedDsc::default(),
@@ -183,14 +218,14 @@ fn fit_setting(
     let judged: Vec<(RiskCurves, Vec<DscSample>)> = images
         .par_iter()
         .enumerate()
-        .map(|(number, image)| {
+        .map(|(number, boxes)| {
             let (mut curves, mut samples) = (Vec::new(), Vec::new());
-            for found in &image.boxes {
+            for found in *boxes {
                 let answers = found.answers[kind].iter();
-                let result = calibrated.combine(answers, image.geometry, found.bounding_box, &segment_options)?;
+                let result = calibrated.combine(answers, found.geometry, found.bounding_box, &segment_options)?;
                 curves.push(RiskCurves::of_box(&result.probability, &found.truth, &grid));
                 let truth: Vec<u8> = found.truth.iter().map(|&inside| u8::from(inside)).collect();
-                let weight = 1.0 / image.boxes.len() as f64;
+                let weight = 1.0 / boxes.len() as f64;
                 let dsc = dsc(&result.mask, &truth);
                 samples.push(DscSample { image: number, weight, agreement: result.agreement, dsc });
             }
@@ -214,22 +249,22 @@ fn conformal_rows(curves: &[RiskCurves], grid: &[f32]) -> Vec<ConformalThreshold
 /// Evenly spread pixels of a box's region, with every member's logits.
 fn sample_pixels(
     segmenter: &Segmenter,
-    image: &Image,
     found: &Prompted,
+    weight: f64,
     kind: usize,
     options: &UncertaintyOptions,
 ) -> BoxSamples {
-    let width = image.geometry.width;
-    let [columns, rows] = region_of_interest(&found.bounding_box, width, image.geometry.height);
+    let Geometry { width, height, .. } = found.geometry;
+    let [columns, rows] = region_of_interest(&found.bounding_box, width, height);
     let pixels: Vec<usize> = rows.flat_map(|y| columns.clone().map(move |x| y * width + x)).collect();
     let count = pixels.len().min(PIXELS_PER_BOX);
     let pixels: Vec<usize> = (0..count).map(|position| pixels[position * pixels.len() / count]).collect();
     let members: Vec<(f32, Vec<f32>)> = found.answers[kind]
         .iter()
-        .flat_map(|answer| segmenter.weighted_logits(answer, &image.geometry, options.multimask))
+        .flat_map(|answer| segmenter.weighted_logits(answer, &found.geometry, options.multimask))
         .collect();
     BoxSamples {
-        weight: 1.0 / image.boxes.len() as f64,
+        weight,
         member_weights: members.iter().map(|(weight, _)| *weight).collect(),
         logits: pixels.iter().flat_map(|&pixel| members.iter().map(move |(_, logits)| logits[pixel])).collect(),
         inside: pixels.iter().map(|&pixel| found.truth[pixel]).collect(),

@@ -8,7 +8,7 @@ use crate::data::{CaseBoxes, ChallengeCase};
 use crate::error::{Error, Result};
 use crate::image::BoundingBox;
 use crate::metrics::{Confusion, Mask, PixelStatistics, contour_nsd, dsc, nsd};
-use crate::segment::{BoxPrompt, SegmentOptions, Segmentation, Segmenter};
+use crate::segment::{SegmentOptions, Segmentation, Segmenter};
 
 /// Tolerance of the NSD, in pixels of images and mm of volumes: the challenge's.
 const NSD_TOLERANCE: f64 = 2.0;
@@ -44,6 +44,9 @@ pub struct Risk {
 /// What was measured of one box.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct BoxScores {
+    /// The box's longer side as a share of the image's.
+    #[serde(default)]
+    pub share: f64,
     /// DSC of the box's own mask.
     pub dsc: f64,
     /// What was expected of it.
@@ -94,15 +97,14 @@ pub fn evaluate_case(
     let mut judge = Judge::new(case, gts, segmenter, options, map, alphas);
     match &case.boxes {
         CaseBoxes::Image(boxes) => {
-            let image = embeddings.encode(
+            let mut image = embeddings.encode(
                 segmenter,
                 &case.imgs,
                 [case.width, case.height, case.channels],
                 &options.uncertainty,
             )?;
-            let prompts = prompts(&boxes[..labels], case, &image.geometry)?;
-            for (index, prompt) in prompts.iter().enumerate() {
-                let mut found = pollster::block_on(segmenter.segment_prompts(&image, &[*prompt], options))?;
+            for (index, corners) in clipped(&boxes[..labels], case)?.into_iter().enumerate() {
+                let mut found = pollster::block_on(segmenter.segment_boxes(&mut image, &[corners], options))?;
                 judge.slice(0, index, &found.remove(0));
                 judge.finish_box(index);
             }
@@ -119,19 +121,22 @@ pub fn evaluate_case(
 }
 
 /// The boxes of an image, of which those of structures one pixel wide have no area.
-fn prompts(boxes: &[[f64; 4]], case: &ChallengeCase, geometry: &crate::image::Geometry) -> Result<Vec<BoxPrompt>> {
-    let prompt = |&corners: &[f64; 4]| {
+fn clipped(boxes: &[[f64; 4]], case: &ChallengeCase) -> Result<Vec<BoundingBox>> {
+    let clipped = |&corners: &[f64; 4]| {
         if corners.iter().any(|coordinate| !coordinate.is_finite()) {
             return Err(Error::InvalidBox(format!("{corners:?}: coordinates must be finite numbers")));
         }
         let [x0, y0, x1, y1] = corners;
         let (width, height) = (case.width as f64, case.height as f64);
         let clip = |value: f64, end: f64| value.clamp(0.0, end);
-        let corners =
-            [clip(x0.min(x1), width), clip(y0.min(y1), height), clip(x0.max(x1), width), clip(y0.max(y1), height)];
-        Ok(BoxPrompt::new(BoundingBox(corners), geometry))
+        Ok(BoundingBox([
+            clip(x0.min(x1), width),
+            clip(y0.min(y1), height),
+            clip(x0.max(x1), width),
+            clip(y0.max(y1), height),
+        ]))
     };
-    boxes.iter().map(prompt).collect()
+    boxes.iter().map(clipped).collect()
 }
 
 /// The pixels that a box is judged by: the box, enlarged by 12.5 % of its size on each side, within the image; columns and rows.
@@ -163,6 +168,8 @@ struct Judge<'a> {
     /// Sum of expected DSC weighted by area, and the area.
     expected: [f64; 2],
     needs_review: Option<bool>,
+    has_risks: bool,
+    share: f64,
     scores: CaseScores,
 }
 
@@ -189,6 +196,8 @@ impl<'a> Judge<'a> {
             inner: alphas.iter().map(|_| blank()).collect(),
             expected: [0.0; 2],
             needs_review: None,
+            has_risks: false,
+            share: 0.0,
             scores: CaseScores {
                 dsc: 0.0,
                 nsd: 0.0,
@@ -205,11 +214,14 @@ impl<'a> Judge<'a> {
         let slice = z * size..(z + 1) * size;
         self.current[slice.clone()].copy_from_slice(&found.mask);
         for (position, &alpha) in self.alphas.iter().enumerate() {
-            if let Some(thresholds) = self.segmenter.thresholds(self.options, alpha) {
+            if let Some(thresholds) = self.segmenter.thresholds(self.options, alpha, found.zoom.is_some()) {
                 self.outer[position][slice.clone()].copy_from_slice(&thresholds.outer_mask(&found.probability));
                 self.inner[position][slice.clone()].copy_from_slice(&thresholds.inner_mask(&found.probability));
             }
         }
+        self.has_risks = self.segmenter.thresholds(self.options, self.options.alpha, found.zoom.is_some()).is_some();
+        let [x0, y0, x1, y1] = found.bounding_box.0;
+        self.share = (x1 - x0).max(y1 - y0) / self.case.width.max(self.case.height) as f64;
         let area = found.area.max(1) as f64;
         self.expected[0] += area * found.expected_dsc;
         self.expected[1] += area;
@@ -237,17 +249,17 @@ impl<'a> Judge<'a> {
         for (seg, _) in self.segs.iter_mut().zip(&self.current).filter(|(_, current)| **current != 0) {
             *seg = label;
         }
-        let has_risks = self.segmenter.thresholds(self.options, self.options.alpha).is_some();
         let risk = |(position, &alpha): (usize, &f64)| Risk {
             alpha,
             fnr: Confusion::of(&self.outer[position], &truth).false_negative_rate(),
             fpr: Confusion::of(&self.inner[position], &truth).false_positive_share(),
         };
         self.scores.boxes.push(BoxScores {
+            share: self.share,
             dsc: dsc(&self.current, &truth),
             expected_dsc: self.expected[0] / self.expected[1].max(1.0),
             needs_review: self.needs_review,
-            risks: self.alphas.iter().enumerate().filter(|_| has_risks).map(risk).collect(),
+            risks: self.alphas.iter().enumerate().filter(|_| self.has_risks).map(risk).collect(),
         });
         self.current.fill(0);
         self.outer.iter_mut().chain(&mut self.inner).for_each(|mask| mask.fill(0));

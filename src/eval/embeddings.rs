@@ -6,7 +6,7 @@ use burn::tensor::{DType, Device, Tensor, TensorData};
 use safetensors::SafeTensors;
 
 use crate::error::{Error, Result};
-use crate::image::{ImageView, Pixels, Window};
+use crate::image::{ImageView, Pixels, Preprocessed, Window};
 use crate::segment::{EncodedImage, Segmenter};
 use crate::uncertainty::UncertaintyOptions;
 use crate::weights::{Precision, sha256_hex};
@@ -48,8 +48,21 @@ impl EmbeddingCache {
         options: &UncertaintyOptions,
     ) -> Result<EncodedImage> {
         let view = ImageView::new(Pixels::U8(pixels), width, height, channels)?;
-        let preprocessed = segmenter.preprocess(&view, Window::Auto)?;
-        let mut image = segmenter.encoded(self.embed(segmenter, &preprocessed.input)?, preprocessed.geometry);
+        self.encode_preprocessed(segmenter, &segmenter.preprocess(&view, Window::Auto)?, options)
+    }
+
+    /// The same for an image that is preprocessed already.
+    ///
+    /// # Errors
+    /// [`Error::File`] if the folder cannot be written.
+    pub fn encode_preprocessed(
+        &self,
+        segmenter: &Segmenter,
+        preprocessed: &Preprocessed,
+        options: &UncertaintyOptions,
+    ) -> Result<EncodedImage> {
+        let embedding = self.embed(segmenter, &preprocessed.input)?;
+        let mut image = segmenter.encoded(embedding, preprocessed.geometry).with_pixels(preprocessed.windowed.clone());
         for &flip in options.flips() {
             segmenter.add_flip(&mut image, flip, self.embed(segmenter, &preprocessed.flipped_input(flip))?);
         }

@@ -319,7 +319,7 @@ mod tests {
         pixels.push(0.9, 0.4, true, dsc > 0.5);
         pixels.push(0.2, 0.7, false, false);
         let risks = vec![Risk { alpha: 0.1, fnr: 1.0 - dsc, fpr: 0.5 }];
-        let found = BoxScores { dsc, expected_dsc: 0.7, needs_review: Some(dsc < 0.5), risks };
+        let found = BoxScores { share: 0.2, dsc, expected_dsc: 0.7, needs_review: Some(dsc < 0.5), risks };
         CaseReport {
             case: format!("{modality}-{dsc}"),
             modality: modality.into(),

@@ -90,7 +90,7 @@ pub fn evaluate(
     }
     let metadata = segmenter.metadata();
     let calibration = metadata.calibration.as_ref().and_then(|calibration| {
-        calibration.setting(&settings.options.uncertainty).map(|(setting, state)| {
+        calibration.setting(&settings.options.uncertainty, false).map(|(setting, state)| {
             json!({ "state": state, "data": calibration.data, "scaling": setting.scaling, "review": setting.review })
         })
     });

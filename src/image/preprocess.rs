@@ -1,5 +1,7 @@
 //! 8-bit images to the network's input.
 
+use std::sync::Arc;
+
 use super::buffer::ImageView;
 use super::flip::Flip;
 use super::resize::{Image8, resize_area};
@@ -33,6 +35,8 @@ impl Geometry {
 /// The network's input for one image.
 #[derive(Debug, Clone)]
 pub struct Preprocessed {
+    /// The image at its own size after the window, grey or RGB.
+    pub windowed: Arc<Image8>,
     /// The image at the input's scale, grey or RGB.
     pub resized: Image8,
     /// `input_size · input_size · 3` values in 0–1, row by row, channels of a pixel side by side.
@@ -58,7 +62,8 @@ impl Preprocessed {
 pub fn preprocess(image: &ImageView, window: Window, input_size: usize) -> Result<Preprocessed> {
     let geometry = Geometry { width: image.width(), height: image.height(), input_size };
     let (width, height) = geometry.resized();
-    let resized = resize_area(&window.apply(image)?, width, height);
+    let windowed = Arc::new(window.apply(image)?);
+    let resized = resize_area(&windowed, width, height);
 
     let low = resized.data.iter().copied().min().unwrap_or(0);
     let high = resized.data.iter().copied().max().unwrap_or(0);
@@ -74,7 +79,7 @@ pub fn preprocess(image: &ImageView, window: Window, input_size: usize) -> Resul
             }
         }
     }
-    Ok(Preprocessed { resized, input, geometry })
+    Ok(Preprocessed { windowed, resized, input, geometry })
 }
 
 #[cfg(test)]

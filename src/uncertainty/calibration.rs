@@ -39,6 +39,9 @@ pub struct CalibrationData {
 pub struct Setting {
     /// The ensemble; its seed does not matter.
     pub options: UncertaintyOptions,
+    /// Whether it is for small boxes that are seen in a crop of their own.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub zoom: bool,
     /// Logits to calibrated logits.
     pub scaling: Scaling,
     /// Thresholds by α, rising.
@@ -158,15 +161,26 @@ pub enum CalibrationUse {
 }
 
 impl Calibration {
-    /// What was learned for these options, or for the most similar ones.
-    pub fn setting(&self, options: &UncertaintyOptions) -> Option<(&Setting, CalibrationUse)> {
-        if let Some(setting) = self.settings.iter().find(|setting| setting.options.same_ensemble(options)) {
+    /// Whether something was learned for small boxes that are seen in crops.
+    pub fn knows_zoom(&self) -> bool {
+        self.settings.iter().any(|setting| setting.zoom)
+    }
+
+    /// What was learned for these options, of boxes in the whole image or in crops, or for the most similar ones.
+    pub fn setting(&self, options: &UncertaintyOptions, zoom: bool) -> Option<(&Setting, CalibrationUse)> {
+        let is_it = |setting: &&Setting| setting.zoom == zoom && setting.options.same_ensemble(options);
+        if let Some(setting) = self.settings.iter().find(is_it) {
             return Some((setting, CalibrationUse::Fitted));
         }
         let distance = |setting: &&Setting| {
             let other = &setting.options;
             let kind = usize::from(other.is_single_pass() != options.is_single_pass());
-            (kind, usize::from(other.flips != options.flips), other.samples.abs_diff(options.samples))
+            (
+                usize::from(setting.zoom != zoom),
+                kind,
+                usize::from(other.flips != options.flips),
+                other.samples.abs_diff(options.samples),
+            )
         };
         self.settings.iter().min_by_key(distance).map(|setting| (setting, CalibrationUse::Nearest))
     }
@@ -176,7 +190,7 @@ impl Calibration {
     /// # Errors
     /// A message that names the value.
     pub fn check(&self) -> Result<(), String> {
-        for Setting { options, scaling, conformal, expected_dsc, review } in &self.settings {
+        for Setting { options, scaling, conformal, expected_dsc, review, .. } in &self.settings {
             options.checked().map_err(|error| error.to_string())?;
             if !(scaling.temperature > 0.0 && scaling.temperature.is_finite() && scaling.bias.is_finite()) {
                 return Err(format!("impossible scaling {scaling:?}"));
@@ -216,7 +230,8 @@ mod tests {
 
     fn calibration() -> Calibration {
         let row = |alpha, outer, inner| ConformalThresholds { alpha, outer, inner };
-        let setting = |options| Setting {
+        let setting = |options, zoom| Setting {
+            zoom,
             options,
             scaling: Scaling::default(),
             conformal: vec![row(0.05, None, Some(0.9)), row(0.1, Some(0.2), Some(0.7))],
@@ -227,8 +242,9 @@ mod tests {
             source_sha256: String::new(),
             data: CalibrationData { description: String::new(), cases: 1, boxes: 1, modalities: BTreeMap::new() },
             settings: vec![
-                setting(UncertaintyOptions { samples: 8, ..Default::default() }),
-                setting(UncertaintyOptions::single_pass()),
+                setting(UncertaintyOptions { samples: 8, ..Default::default() }, false),
+                setting(UncertaintyOptions::single_pass(), false),
+                setting(UncertaintyOptions::single_pass(), true),
             ],
         }
     }
@@ -249,13 +265,21 @@ mod tests {
     fn the_most_similar_setting_is_used() {
         let calibration = calibration();
         let used = |options: UncertaintyOptions| {
-            let (setting, state) = calibration.setting(&options).unwrap();
+            let (setting, state) = calibration.setting(&options, false).unwrap();
+            assert!(!setting.zoom);
             (setting.options.samples, state)
         };
         let options = calibration.settings[0].options;
         assert_eq!(used(UncertaintyOptions { seed: 3, ..options }), (8, CalibrationUse::Fitted));
         assert_eq!(used(UncertaintyOptions { samples: 2, ..options }), (8, CalibrationUse::Nearest));
         assert_eq!(used(UncertaintyOptions::single_pass()), (0, CalibrationUse::Fitted));
+        // In crops only what was learned in crops is fitted, and nearer than the same ensemble in whole images.
+        for (options, state) in
+            [(UncertaintyOptions::single_pass(), CalibrationUse::Fitted), (options, CalibrationUse::Nearest)]
+        {
+            let (setting, found) = calibration.setting(&options, true).unwrap();
+            assert!(setting.zoom && found == state);
+        }
     }
 
     #[test]

@@ -68,7 +68,7 @@ impl Running {
 
     async fn segment(
         &self,
-        image: &EncodedImage,
+        image: &mut EncodedImage,
         boxes: &[[f64; 4]],
         options: &SegmentOptions,
     ) -> Result<Vec<Segmentation>> {
@@ -152,7 +152,7 @@ struct CalibrationInfo<'a> {
 
 impl<'a> CalibrationInfo<'a> {
     fn new(calibration: &'a Calibration) -> Option<Self> {
-        let (setting, _) = calibration.setting(&UncertaintyOptions::default())?;
+        let (setting, _) = calibration.setting(&UncertaintyOptions::default(), false)?;
         let data = &calibration.data;
         Some(Self {
             description: &data.description,
@@ -350,7 +350,7 @@ impl ImageState {
         running.encode_flips(&self.preprocessed, &options.uncertainty, &mut current.encoded).await?;
         let reencode_ms = now_ms() - start;
         let start = now_ms();
-        let results = running.segment(&current.encoded, boxes, options).await?;
+        let results = running.segment(&mut current.encoded, boxes, options).await?;
         let answer = js_sys::Object::new();
         let list = results.iter().map(|result| values::segmentation(result, maps)).collect::<js_sys::Array>();
         values::set(&answer, "results", &list);

@@ -32,6 +32,9 @@ pub struct Arguments {
     /// Kinds of ensembles to calibrate, as for eval; the first is the default
     #[arg(long, default_values = ["default", "none"])]
     uncertainty: Vec<UncertaintyOptions>,
+    /// Also calibrate small boxes in crops of their own, and look at them so from then on
+    #[arg(long)]
+    zoom: bool,
     /// At most this many boxes of an image, so that images with many objects do not take most of the time
     #[arg(long, default_value_t = 8)]
     boxes_per_image: usize,
@@ -54,6 +57,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let settings = CalibrateSettings {
         description: arguments.description.clone(),
         options: arguments.uncertainty.clone(),
+        zoom: arguments.zoom,
         boxes_per_image: arguments.boxes_per_image,
         poor_dsc: arguments.poor_dsc,
         sensitivity: 0.9,
@@ -67,7 +71,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     })?;
     bar.finish_and_clear();
     for setting in &calibration.settings {
-        println!("{:?}", setting.options);
+        println!("{:?}{}", setting.options, if setting.zoom { ", in crops" } else { "" });
         println!("  temperature {:.3}, bias {:+.3}", setting.scaling.temperature, setting.scaling.bias);
         for alpha in [0.05, 0.1, 0.2] {
             let row = setting.thresholds(alpha);

@@ -11,7 +11,7 @@ use umedsam::uncertainty::UncertaintyOptions;
 use umedsam::weights::sha256_hex;
 use umedsam::{Error, Result};
 
-use super::segment::MaskArgument;
+use super::segment::{MaskArgument, ZoomArgument};
 
 #[derive(Args)]
 pub struct Arguments {
@@ -48,6 +48,9 @@ pub struct Arguments {
     /// What the mask is: the network's for the box, or where the ensemble's calibrated probability is above one half
     #[arg(long, value_enum, default_value = "network")]
     mask: MaskArgument,
+    /// Whether small boxes of images are looked at closer, in a crop around the box: auto where the weights were calibrated for it
+    #[arg(long, value_enum, default_value = "auto")]
+    zoom: ZoomArgument,
     /// Leave probabilities as the network gives them
     #[arg(long)]
     uncalibrated: bool,
@@ -81,6 +84,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
             uncertainty: arguments.uncertainty,
             calibrated: !arguments.uncalibrated,
             mask: arguments.mask.into(),
+            zoom: arguments.zoom.into(),
             ..Default::default()
         },
         map: match arguments.map {

@@ -10,7 +10,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 use umedsam::data::read_image;
 use umedsam::image::{Image8, Window};
-use umedsam::segment::{MaskSource, SegmentOptions, Segmentation, Segmenter};
+use umedsam::segment::{MaskSource, SegmentOptions, Segmentation, Segmenter, Zoom};
 use umedsam::uncertainty::UncertaintyOptions;
 use umedsam::{Error, Result};
 
@@ -37,6 +37,9 @@ pub struct Arguments {
     /// What the mask is: the network's for the box, or where the ensemble's calibrated probability is above one half
     #[arg(long, value_enum, default_value = "network")]
     mask: MaskArgument,
+    /// Whether small boxes are looked at closer, in a crop around the box: auto where the weights were calibrated for it
+    #[arg(long, value_enum, default_value = "auto")]
+    zoom: ZoomArgument,
     /// Leave probabilities as the network gives them
     #[arg(long)]
     uncalibrated: bool,
@@ -58,6 +61,24 @@ impl From<MaskArgument> for MaskSource {
         match argument {
             MaskArgument::Network => Self::Network,
             MaskArgument::Consensus => Self::Consensus,
+        }
+    }
+}
+
+/// [`Zoom`] on the command line.
+#[derive(Clone, Copy, clap::ValueEnum)]
+pub enum ZoomArgument {
+    Auto,
+    On,
+    Off,
+}
+
+impl From<ZoomArgument> for Zoom {
+    fn from(argument: ZoomArgument) -> Self {
+        match argument {
+            ZoomArgument::Auto => Self::Auto,
+            ZoomArgument::On => Self::On,
+            ZoomArgument::Off => Self::Off,
         }
     }
 }
@@ -94,6 +115,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         alpha: arguments.alpha,
         calibrated: !arguments.uncalibrated,
         mask: arguments.mask.into(),
+        zoom: arguments.zoom.into(),
     }
     .checked()?;
     let boxes = if arguments.boxes.is_empty() { &file.boxes } else { &arguments.boxes };
@@ -120,7 +142,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     bar.finish_and_clear();
 
     let start = Instant::now();
-    let segmentations = pollster::block_on(segmenter.segment(&image, boxes, &options))?;
+    let segmentations = pollster::block_on(segmenter.segment(&mut image, boxes, &options))?;
     let segment_ms = elapsed_ms(start);
 
     let folder = &arguments.out_dir;
@@ -149,6 +171,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
             "needs_review": segmentation.needs_review,
             "calibration": segmentation.calibration,
             "area_pixels": segmentation.area,
+            "zoom": segmentation.zoom,
             "mean_uncertainty_bits": {
                 "total": mean(&maps.total), "aleatoric": mean(&maps.aleatoric), "epistemic": mean(&maps.epistemic),
             },

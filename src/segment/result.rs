@@ -1,0 +1,186 @@
+//! Answers of the network to what people get.
+
+use serde::Serialize;
+
+use super::{Crop, MaskSource, SegmentOptions, Segmenter};
+use crate::image::{BoundingBox, Flip, Geometry};
+use crate::uncertainty::{
+    Agreement, Calibration, CalibrationUse, ConformalThresholds, Ensemble, ExpectedDsc, ReviewRule, Scaling,
+    UncertaintyMaps,
+};
+
+/// What the network says of one box.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Segmentation {
+    /// The box as it was used: in order and within the image.
+    #[serde(rename = "box")]
+    pub bounding_box: BoundingBox,
+    /// 1 inside, 0 outside; `height · width` values, row by row.
+    #[serde(skip)]
+    pub mask: Vec<u8>,
+    /// Probability of being inside, 0–1; `height · width` values.
+    #[serde(skip)]
+    pub probability: Vec<f32>,
+    /// Uncertainty in bits; `height · width` values each.
+    #[serde(skip)]
+    pub uncertainty: UncertaintyMaps,
+    /// Contains, for images like those of the calibration, all but a share of `alpha` of the object in expectation. `None` where nothing
+    /// was calibrated for this.
+    #[serde(skip)]
+    pub outer: Option<Vec<u8>>,
+    /// Consists, for images like those of the calibration, of the object but for a share of `alpha` in expectation. `None` as above.
+    #[serde(skip)]
+    pub inner: Option<Vec<u8>>,
+    /// The network's own estimate of the mask's IoU with the truth; near 0–1 but not bounded.
+    pub predicted_iou: f32,
+    /// The DSC that is to be expected of the mask, 0–1.
+    pub expected_dsc: f64,
+    /// Whether the expected DSC is so low that someone should look; `None` without calibration.
+    pub needs_review: Option<bool>,
+    /// Whether the numbers are calibrated for these options.
+    pub calibration: CalibrationUse,
+    /// What the expected DSC is made of.
+    #[serde(skip)]
+    pub agreement: Agreement,
+    /// Pixels inside the mask.
+    pub area: usize,
+    /// The part of the image that was looked at by itself; `None` if it was the whole.
+    pub zoom: Option<Crop>,
+}
+
+/// What the decoder says of one member of an ensemble.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// Number of the perturbed box; 0 is the box as it was given.
+    pub sample: usize,
+    /// How the image was mirrored.
+    pub flip: Option<Flip>,
+    /// Low-res logits of the single mask, then, if asked for, of the multimask hypotheses.
+    pub logits: Vec<Vec<f32>>,
+    /// Predicted IoU of each.
+    pub ious: Vec<f32>,
+}
+
+impl Answer {
+    /// Whether this is the answer to the box as it was given, which makes the mask.
+    pub fn is_plain(&self) -> bool {
+        self.sample == 0 && self.flip.is_none()
+    }
+
+    /// Weight of each hypothesis, 1 together: `multimask` of it for the multimask hypotheses, in proportion to their predicted IoU.
+    pub(super) fn weights(&self, multimask: f64) -> Vec<f32> {
+        let ious: Vec<f64> = self.ious[1..].iter().map(|&iou| f64::from(iou).clamp(1e-3, 1.0)).collect();
+        let sum: f64 = ious.iter().sum();
+        let single = if ious.is_empty() { 1.0 } else { 1.0 - multimask };
+        std::iter::once(single)
+            .chain(ious.iter().map(|iou| multimask * iou / sum))
+            .map(|weight| weight as f32)
+            .collect()
+    }
+}
+
+/// What calibration says for some options.
+pub(super) struct Calibrated {
+    pub(super) scaling: Scaling,
+    pub(super) thresholds: Option<ConformalThresholds>,
+    pub(super) expected_dsc: ExpectedDsc,
+    pub(super) review: Option<ReviewRule>,
+    pub(super) state: CalibrationUse,
+}
+
+impl Calibrated {
+    /// What a calibration says, or nothing.
+    pub(super) fn new(calibration: Option<&Calibration>, options: &SegmentOptions, zoom: bool) -> Self {
+        match calibration.and_then(|calibration| calibration.setting(&options.uncertainty, zoom)) {
+            Some((setting, state)) => Self {
+                scaling: setting.scaling,
+                thresholds: (state == CalibrationUse::Fitted).then(|| setting.thresholds(options.alpha)),
+                expected_dsc: setting.expected_dsc,
+                review: Some(setting.review),
+                state,
+            },
+            None => Self {
+                scaling: Scaling::default(),
+                thresholds: None,
+                expected_dsc: ExpectedDsc::default(),
+                review: None,
+                state: CalibrationUse::None,
+            },
+        }
+    }
+
+    fn segmentation(
+        &self,
+        ensemble: Ensemble,
+        predicted_iou: f32,
+        bounding_box: BoundingBox,
+        source: MaskSource,
+    ) -> Segmentation {
+        let (mask, probability, uncertainty, agreement) = ensemble.finish(predicted_iou);
+        // The expected DSC stays that of the network's mask, for which it was learned.
+        let mask = match source {
+            MaskSource::Network => mask,
+            MaskSource::Consensus => probability.iter().map(|&probability| u8::from(probability > 0.5)).collect(),
+        };
+        let expected_dsc = self.expected_dsc.predict(&agreement);
+        Segmentation {
+            bounding_box,
+            outer: self.thresholds.map(|thresholds| thresholds.outer_mask(&probability)),
+            inner: self.thresholds.map(|thresholds| thresholds.inner_mask(&probability)),
+            zoom: None,
+            area: mask.iter().map(|&inside| usize::from(inside)).sum(),
+            mask,
+            probability,
+            uncertainty,
+            predicted_iou,
+            expected_dsc,
+            needs_review: self.review.map(|review| expected_dsc < review.threshold),
+            calibration: self.state,
+            agreement,
+        }
+    }
+}
+
+/// Answers to one box on their way to one segmentation.
+pub(super) struct Combination<'a> {
+    segmenter: &'a Segmenter,
+    options: &'a SegmentOptions,
+    calibrated: &'a Calibrated,
+    geometry: Geometry,
+    ensemble: Ensemble,
+    predicted_iou: f32,
+}
+
+impl<'a> Combination<'a> {
+    pub(super) fn new(
+        segmenter: &'a Segmenter,
+        options: &'a SegmentOptions,
+        calibrated: &'a Calibrated,
+        geometry: Geometry,
+        plain: &Answer,
+    ) -> Self {
+        let logits = segmenter.upsample(&plain.logits[0], None, &geometry);
+        let ensemble = match options.uncertainty.is_single_pass() {
+            true => Ensemble::single(&logits, calibrated.scaling),
+            false => Ensemble::new(&logits, calibrated.scaling),
+        };
+        let mut combination = Self { segmenter, options, calibrated, geometry, ensemble, predicted_iou: plain.ious[0] };
+        combination.add(plain);
+        combination
+    }
+
+    pub(super) fn add(&mut self, answer: &Answer) {
+        if self.options.uncertainty.is_single_pass() {
+            return;
+        }
+        let weights = answer.weights(self.options.uncertainty.multimask);
+        for (logits, weight) in answer.logits.iter().zip(weights).filter(|(_, weight)| *weight > 0.0) {
+            self.ensemble.add(&self.segmenter.upsample(logits, answer.flip, &self.geometry), weight);
+        }
+    }
+
+    pub(super) fn finish(self, bounding_box: BoundingBox) -> Segmentation {
+        self.calibrated.segmentation(self.ensemble, self.predicted_iou, bounding_box, self.options.mask)
+    }
+}
