@@ -132,7 +132,7 @@ const ALL_MAPS = ["total", "aleatoric", "epistemic"] as const;
 /** Leaves out what is undefined, which the library would take for a value. */
 function optionsMessage(
   uncertainty: Omit<UncertaintyOptions, "maps">,
-  { alpha, calibrated, mask }: SegmentOptions,
+  { alpha, calibrated, mask, zoom }: SegmentOptions,
 ): SegmentOptionsMessage {
   const given = Object.entries(uncertainty).filter(([, value]) => value !== undefined);
   return {
@@ -140,6 +140,7 @@ function optionsMessage(
     ...(alpha === undefined ? {} : { alpha }),
     ...(calibrated === undefined ? {} : { calibrated }),
     ...(mask === undefined ? {} : { mask }),
+    ...(zoom === undefined ? {} : { zoom }),
   };
 }
 

@@ -10,6 +10,7 @@ import type {
   Segmentation,
   UncertaintyMap,
   UncertaintyOptions,
+  Zoom,
 } from "./types.js";
 
 /** A window as the wasm library reads it. */
@@ -40,6 +41,7 @@ export interface SegmentOptionsMessage {
   readonly alpha?: number;
   readonly calibrated?: boolean;
   readonly mask?: "network" | "consensus";
+  readonly zoom?: Zoom;
 }
 
 export type SegmentationMessage = Omit<Segmentation, "width" | "height" | "timings">;

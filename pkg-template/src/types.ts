@@ -155,6 +155,17 @@ export interface UncertaintyOptions {
   readonly maps?: readonly UncertaintyMap[];
 }
 
+/** When small boxes are looked at closer. */
+export type Zoom = "auto" | "on" | "off";
+
+/** A part of an image, in its pixels: columns from `x`, rows from `y`. */
+export interface Crop {
+  readonly x: number;
+  readonly y: number;
+  readonly width: number;
+  readonly height: number;
+}
+
 export interface SegmentOptions {
   readonly uncertainty?: UncertaintyOptions;
   /**
@@ -170,6 +181,14 @@ export interface SegmentOptions {
    * - `"consensus"`: where `probability` is above ½, the calibrated mean of the ensemble.
    */
   readonly mask?: "network" | "consensus";
+  /**
+   * Whether small boxes (longer side at most a quarter of the image's) are seen in a crop of their own, about four times as large as the box, which is
+   * encoded when it is first needed.
+   * - `"auto"` (default): where the weights were calibrated for it.
+   * - `"on"`: whatever the weights.
+   * - `"off"`: never.
+   */
+  readonly zoom?: Zoom;
   /** Takes the call out of the queue, or drops its result, with an error of code `"aborted"`. */
   readonly signal?: AbortSignal;
 }
@@ -184,7 +203,7 @@ export interface EncodeTimings {
 
 /** Milliseconds of the whole call, all its boxes together. */
 export interface SegmentTimings {
-  /** Prompt encoder, mask decoder and the maps at the image's size. */
+  /** Prompt encoder, mask decoder and the maps at the image's size; the image encoder too where small boxes are seen in new crops. */
   readonly segmentMs: number;
   /** Encoding the image again after a GPU was lost, or its mirror images for `flips`; else about 0. */
   readonly reencodeMs: number;
@@ -232,5 +251,7 @@ export interface Segmentation {
   readonly predictedIou: number;
   /** Pixels inside the mask. */
   readonly area: number;
+  /** The part of the image that was looked at by itself, outside of which everything is 0; `null` if it was the whole. */
+  readonly zoom: Crop | null;
   readonly timings: SegmentTimings;
 }

@@ -5,17 +5,18 @@ import {
   type DeviceRequest,
   type EncodedImage,
   type Model,
-  type Progress,
   type Segmentation,
   type UncertaintyMap,
   UmedsamError,
-  colorize,
   load,
 } from "../umedsam/index.js";
-import { context2d, element, milliseconds } from "./dom.js";
-import { MAPS, contourPicture, heatPicture, maskPicture, savePng, toCanvas, unionPicture } from "./overlay.js";
+import { type Entry, boxItem } from "./boxes.js";
+import { milliseconds } from "./dom.js";
+import { contourPicture, heatPicture, maskPicture, savePng, toCanvas, unionPicture } from "./overlay.js";
+import { page } from "./page.js";
 import { type Sample, fetchSample, loadSamples } from "./samples.js";
-import { type EditableBox, Viewer } from "./viewer.js";
+import { drawLegend, hideError, showError, showGuarantee, showModel, showProgress, shownMap, stopWatching, watchRequests } from "./status.js";
+import { Viewer } from "./viewer.js";
 
 /** Okabe and Ito's colours, told apart by colour-blind people too. */
 const COLORS = ["#56b4e9", "#e69f00", "#009e73", "#cc79a7", "#f0e442", "#d55e00"];
@@ -27,59 +28,6 @@ const OTHER_IMAGE = "image";
 /** Colours of the contours, as in the style sheet. */
 const OUTER_COLOR = "#ffffff";
 const INNER_COLOR = "#7dff9b";
-
-interface Entry extends EditableBox {
-  result?: Segmentation;
-  /** Whether the result is the ensemble's. */
-  isFinal?: boolean;
-  /** Counts edits, so that late results of earlier places are dropped. */
-  edit: number;
-  timer?: number;
-}
-
-const page = {
-  privacy: element("privacy", HTMLParagraphElement),
-  progress: element("progress", HTMLDivElement),
-  progressLabel: element("progress-label", HTMLLabelElement),
-  progressBar: element("progress-bar", HTMLProgressElement),
-  error: element("error", HTMLParagraphElement),
-  dropHint: element("drop-hint", HTMLDivElement),
-  viewer: element("viewer", HTMLDivElement),
-  samples: element("samples", HTMLDivElement),
-  file: element("file", HTMLInputElement),
-  credit: element("credit", HTMLParagraphElement),
-  boxes: element("boxes", HTMLOListElement),
-  addBox: element("add-box", HTMLButtonElement),
-  maskOn: element("mask-on", HTMLInputElement),
-  maskOpacity: element("mask-opacity", HTMLInputElement),
-  heatOn: element("heat-on", HTMLInputElement),
-  heatOpacity: element("heat-opacity", HTMLInputElement),
-  map: element("map", HTMLSelectElement),
-  outerOn: element("outer-on", HTMLInputElement),
-  innerOn: element("inner-on", HTMLInputElement),
-  alpha: element("alpha", HTMLSelectElement),
-  guarantee: element("guarantee", HTMLParagraphElement),
-  legendTitle: element("legend-title", HTMLSpanElement),
-  legendHalf: element("legend-half", HTMLSpanElement),
-  legendMax: element("legend-max", HTMLSpanElement),
-  meaning: element("meaning", HTMLParagraphElement),
-  calibration: element("calibration", HTMLElement),
-  pointer: element("pointer", HTMLParagraphElement),
-  saveImage: element("save-image", HTMLButtonElement),
-  saveMask: element("save-mask", HTMLButtonElement),
-  saveHeat: element("save-heat", HTMLButtonElement),
-  device: element("device", HTMLSpanElement),
-  deviceReason: element("device-reason", HTMLSpanElement),
-  model: element("model", HTMLElement),
-  loadTime: element("load-time", HTMLElement),
-  encodeTime: element("encode-time", HTMLElement),
-  segmentTime: element("segment-time", HTMLElement),
-  uncertaintyTime: element("uncertainty-time", HTMLElement),
-  memory: element("memory", HTMLElement),
-  requests: element("requests", HTMLElement),
-  deviceChoice: element("device-choice", HTMLSelectElement),
-  legend: element("legend-bar", HTMLCanvasElement),
-};
 
 class App {
   readonly #viewer = new Viewer({
@@ -143,6 +91,7 @@ class App {
       drawLegend();
       this.#render();
     });
+    page.zoomOn.addEventListener("change", () => this.#guard(() => this.#segment(this.#entries)));
     page.alpha.addEventListener("change", () => this.#guard(() => this.#segment(this.#entries)));
     page.deviceChoice.addEventListener("change", () => this.#guard(() => this.#changeDevice()));
     page.saveImage.addEventListener("click", () =>
@@ -173,7 +122,7 @@ class App {
     if (this.#model !== undefined) return this.#model;
     const start = performance.now();
     // What a change of device fetches again is not the image being sent.
-    requestObserver?.disconnect();
+    stopWatching();
     const loading = load({
       ...(WEIGHTS === null ? {} : { weights: new URL(WEIGHTS, location.href) }),
       device: page.deviceChoice.value as DeviceRequest,
@@ -269,7 +218,11 @@ class App {
       try {
         results = await image.segment(
           asked.map(({ box }) => ({ box })),
-          { alpha: Number(page.alpha.value), uncertainty: samples === undefined ? {} : { samples } },
+          {
+            alpha: Number(page.alpha.value),
+            zoom: page.zoomOn.checked ? "auto" : "off",
+            uncertainty: samples === undefined ? {} : { samples },
+          },
         );
       } catch (error) {
         // The image was closed meanwhile.
@@ -281,6 +234,7 @@ class App {
         const result = results[index];
         if (result === undefined || !kept.has(entry)) continue;
         entry.result = result;
+        entry.crop = result.zoom;
         entry.isFinal = samples === undefined;
         this.#showTime(result, entry.isFinal);
       }
@@ -344,40 +298,16 @@ class App {
     this.#viewer.setBoxes(this.#entries, this.#selected, ready);
     page.addBox.disabled = !ready;
     page.saveMask.disabled = page.saveHeat.disabled = this.#results().length === 0;
-    page.boxes.replaceChildren(...this.#entries.map((entry, index) => this.#boxItem(entry, index)));
-  }
-
-  #boxItem(entry: Entry, index: number): HTMLLIElement {
-    const item = document.createElement("li");
-    if (entry.id === this.#selected) item.setAttribute("aria-current", "true");
-    const select = document.createElement("button");
-    select.type = "button";
-    select.className = "select";
-    const swatch = document.createElement("span");
-    swatch.className = "swatch";
-    swatch.style.background = entry.color;
-    const details = document.createElement("small");
-    details.textContent = describe(entry);
-    select.append(swatch, `Box ${index + 1}`);
-    if (entry.isFinal === true && entry.result?.needsReview === true) {
-      const flag = document.createElement("span");
-      flag.className = "flag";
-      flag.textContent = "check this one";
-      select.append(flag);
-    }
-    select.append(details);
-    select.addEventListener("click", () => {
-      this.#select(entry.id);
-      page.viewer.focus();
-    });
-    const remove = document.createElement("button");
-    remove.type = "button";
-    remove.className = "remove";
-    remove.textContent = "✕";
-    remove.setAttribute("aria-label", `Remove box ${index + 1}`);
-    remove.addEventListener("click", () => this.#remove(entry.id));
-    item.append(select, remove);
-    return item;
+    const item = (entry: Entry, index: number) =>
+      boxItem(entry, index, {
+        isSelected: entry.id === this.#selected,
+        select: () => {
+          this.#select(entry.id);
+          page.viewer.focus();
+        },
+        remove: () => this.#remove(entry.id),
+      });
+    page.boxes.replaceChildren(...this.#entries.map(item));
   }
 
   #paint(): void {
@@ -408,90 +338,6 @@ class App {
     const [total, aleatoric, epistemic] = (["total", "aleatoric", "epistemic"] as const).map((map) => largest(map).toFixed(3));
     page.pointer.textContent = `x ${pixel.x}, y ${pixel.y}: probability ${probability.toFixed(3)}, uncertainty ${total} bit (aleatoric ${aleatoric}, epistemic ${epistemic})`;
   }
-}
-
-function shownMap(): UncertaintyMap {
-  return page.map.value as UncertaintyMap;
-}
-
-function describe({ result, isFinal }: Entry): string {
-  if (result === undefined) return "waiting";
-  if (isFinal !== true) return `${result.area.toLocaleString("en")} px · finding where it is unsure`;
-  const area = result.area.toLocaleString("en");
-  const unsure = result.uncertainty.total?.reduce((count, value) => count + Number(value > 0.5), 0) ?? 0;
-  return `expected DSC ${result.expectedDsc.toFixed(2)} · ${area} px · unsure (over ½ bit) of ${unsure.toLocaleString("en")} px`;
-}
-
-/** Says what the contours promise, or why there are none. */
-function showGuarantee(results: readonly Segmentation[]): void {
-  const alpha = `${Math.round(100 * Number(page.alpha.value))} %`;
-  const isFitted = results.every(({ calibration }) => calibration === "fitted");
-  page.guarantee.textContent = isFitted
-    ? `On images like those of the calibration, the outer contour misses ${alpha} of the object on average at most, and ${alpha} of what is within the inner one is wrong at most.`
-    : "The weights are not calibrated: there is nothing to promise.";
-  for (const input of [page.outerOn, page.innerOn, page.alpha]) input.disabled = !isFitted;
-}
-
-function drawLegend(): void {
-  const ramp = Float32Array.from({ length: 256 }, (_, index) => index / 255);
-  const picture = colorize(ramp, 256, 1);
-  for (let pixel = 0; pixel < 256; pixel++) picture.data[4 * pixel + 3] = 255;
-  context2d(page.legend).putImageData(picture, 0, 0);
-  const { title, meaning, max } = MAPS[shownMap()];
-  page.legendTitle.textContent = title;
-  page.meaning.textContent = meaning;
-  page.legendHalf.textContent = String(max / 2);
-  page.legendMax.textContent = max === 1 ? "1 bit" : `${max} bit or more`;
-}
-
-const STAGES = { weights: "Loading weights", model: "Starting the network", encode: "Encoding the image" };
-
-function showProgress({ stage, fraction, loadedBytes }: Progress): void {
-  page.progress.hidden = false;
-  const size = loadedBytes === undefined ? "" : ` ${(loadedBytes / 1e6).toFixed(1)} MB`;
-  page.progressLabel.textContent = `${STAGES[stage]}${size}`;
-  if (fraction === undefined) page.progressBar.removeAttribute("value");
-  else page.progressBar.value = fraction;
-}
-
-function showModel({ info }: Model): void {
-  const { device } = info;
-  page.device.textContent = device.kind === "webgpu" ? `GPU (WebGPU): ${device.adapter ?? "unnamed"}` : "CPU (WebAssembly)";
-  page.deviceReason.textContent = device.reason;
-  page.model.textContent = `${info.architecture}, ${info.precision}, ${info.licence}`;
-  page.calibration.textContent =
-    info.calibration === null ? "none: probabilities are the network's own" : `learned on ${info.calibration.cases} images`;
-}
-
-let requestObserver: PerformanceObserver | undefined;
-
-/** Counts requests from now on; everything the page needs is here. */
-function watchRequests(): void {
-  const since = performance.now();
-  let count = 0;
-  const show = () => {
-    const requests = count === 1 ? "1 request" : `${count} requests`;
-    page.requests.textContent = `${count === 0 ? "nothing: " : ""}${requests} since the model was loaded`;
-    page.privacy.classList.toggle("broken", count > 0);
-    page.privacy.textContent = count === 0 ? "Nothing was sent: the image stays on this machine" : `${requests} after the start`;
-  };
-  requestObserver?.disconnect();
-  requestObserver = new PerformanceObserver((list) => {
-    count += list.getEntries().filter(({ startTime }) => startTime >= since).length;
-    show();
-  });
-  requestObserver.observe({ type: "resource" });
-  show();
-}
-
-function showError(error: unknown): void {
-  page.progress.hidden = true;
-  page.error.hidden = false;
-  page.error.textContent = error instanceof Error ? error.message : String(error);
-}
-
-function hideError(): void {
-  page.error.hidden = true;
 }
 
 new App().start().catch(showError);

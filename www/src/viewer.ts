@@ -1,12 +1,14 @@
 /** Shows the image and lets boxes be drawn, moved and resized with mouse, touch or keyboard. */
 
-import type { Box } from "../umedsam/index.js";
+import type { Box, Crop } from "../umedsam/index.js";
 import { context2d, element } from "./dom.js";
 
 export interface EditableBox {
   readonly id: number;
   readonly color: string;
   box: Box;
+  /** The part of the image that was looked at by itself for the box. */
+  crop?: Crop | null;
 }
 
 /** What the page does about edits. */
@@ -274,6 +276,15 @@ export class Viewer {
         }
       }
     };
+    const selected = this.#boxes.find(({ id }) => id === this.#selected);
+    if (selected?.crop != null) {
+      const { x, y, width, height } = selected.crop;
+      context.lineWidth = 1;
+      context.strokeStyle = selected.color;
+      context.setLineDash([2, 4]);
+      context.strokeRect(x * scale, y * scale, width * scale, height * scale);
+      context.setLineDash([]);
+    }
     for (const { id, box, color } of this.#boxes) if (id !== this.#selected) stroke(box, color, false);
     for (const { id, box, color } of this.#boxes) if (id === this.#selected) stroke(box, color, true);
     if (this.#drag?.kind === "draw") stroke(between(this.#drag.start, this.#drag.current), "#ffffff", false);

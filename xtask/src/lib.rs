@@ -15,10 +15,16 @@ pub mod tools;
 pub mod weights;
 
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 /// The repository.
 pub fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask is a folder of the repository")
+    static ROOT: OnceLock<PathBuf> = OnceLock::new();
+    ROOT.get_or_init(|| {
+        // Where cargo runs it from: a target folder that several checkouts share keeps a program that was compiled for another.
+        let xtask = std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+        Path::new(&xtask).parent().expect("xtask is a folder of the repository").to_path_buf()
+    })
 }
 
 /// Where everything that is made goes.

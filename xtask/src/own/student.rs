@@ -23,8 +23,7 @@ pub fn own_weights() -> Result<()> {
     let umedsam = umedsam()?;
     let folder = target().join("own");
     std::fs::create_dir_all(&folder)?;
-    let labelled = [data("train")?, data("train_more")?];
-    let all = [&labelled[..], &[data("unlabelled")?]].concat();
+    let all = [data("train")?, data("train_more")?, data("unlabelled")?];
 
     let begin = folder.join("begin.safetensors");
     if !begin.exists() {
@@ -36,9 +35,8 @@ pub fn own_weights() -> Result<()> {
             .arg("--data")
             .args(&all))?;
     }
-    let stages = [("distil", "umedsam-student-distil.toml", &all[..]), ("student", "umedsam-student.toml", &labelled)];
     let mut before = begin;
-    for (name, config, data) in stages {
+    for (name, config) in [("distil", "umedsam-student-distil.toml"), ("student", "umedsam-student.toml")] {
         say(format!("Training with weights/{config}"));
         let out = folder.join(name);
         let config = root().join("weights").join(config);
@@ -46,9 +44,10 @@ pub fn own_weights() -> Result<()> {
             .args(["train", "--precision", if name == "student" { "f16" } else { "f32" }, "--licence", LICENCE])
             .args(["--config".as_ref(), config.as_os_str(), "--weights".as_ref(), before.as_os_str()])
             .args(["--teacher".as_ref(), weights::path("f32").as_os_str(), "--out".as_ref(), out.as_os_str()])
+            .args(["--mask-teacher".as_ref(), weights::own().as_os_str()])
             .args(["--embeddings".as_ref(), embeddings().as_os_str()])
             .arg("--data")
-            .args(data))?;
+            .args(&all))?;
         before = out.join("best.safetensors");
     }
     say("Calibrating");
@@ -56,7 +55,7 @@ pub fn own_weights() -> Result<()> {
         .args(["calibrate".as_ref(), "--weights".as_ref(), before.as_os_str()])
         .args(["--data".as_ref(), data("calib")?.as_os_str(), "--out".as_ref(), weights::student().as_os_str()])
         .args(["--uncertainty", "default", "--uncertainty", "none", "--uncertainty", "samples=8,jitter=5,flips=true"])
-        .args(["--boxes-per-image", "6", "--description"])
+        .args(["--zoom", "--boxes-per-image", "6", "--description"])
         .arg("open 2D images of ten modalities (the project's calib split), boxes loosened by 0–5 px"))?;
     measure()
 }
@@ -86,7 +85,9 @@ pub fn measure() -> Result<()> {
     }
     text.push_str("### `val`, boxes as people draw them\n\nEvery side of the tight box moved outwards by a share of the box's own side; jitter moves each side by its own chance.\n\n");
     text.push_str(&loose_boxes(&measuring, &compared)?);
-    text.push_str("### `val`, as used: the default ensemble, calibrated, all boxes\n\n");
+    text.push_str("### Zoom: DSC of boxes by their share of the image, seen whole and closer\n\nThe longer side of the box as a share of the image's; the mean over boxes; a single pass without calibration.\n\n");
+    text.push_str(&by_share(&measuring, &compared[2])?);
+    text.push_str("### `val`, as used: the default ensemble, calibrated, with zoom, all boxes\n\n");
     text.push_str(&as_used(&measuring.report(&compared[2], "val", "default", "")?));
     replace_in(&root().join("weights/MODEL_CARD-student.md"), MARKS, &text)
 }
@@ -103,7 +104,7 @@ struct Measuring {
 
 impl Measuring {
     fn single_pass(&self, of: &Compared, split: &str, extra: &str) -> Result<Value> {
-        self.report(of, split, "none", &format!("--uncalibrated {extra}"))
+        self.report(of, split, "none", &format!("--uncalibrated --zoom off {extra}"))
     }
 
     fn report(&self, of: &Compared, split: &str, uncertainty: &str, extra: &str) -> Result<Value> {
@@ -177,6 +178,41 @@ fn loose_boxes(measuring: &Measuring, compared: &[Compared]) -> Result<String> {
     }
     text.push('\n');
     Ok(text)
+}
+
+/// Upper ends of the groups of boxes, as shares of the image's longer side.
+const SHARES: [f64; 4] = [0.05, 0.1, 0.15, 0.25];
+
+fn by_share(measuring: &Measuring, of: &Compared) -> Result<String> {
+    let splits = [("val", ""), ("val_more", ""), ("eval_only", "--boxes-per-image 6")];
+    let columns: String = splits.iter().map(|(split, _)| format!("| {split}: boxes | whole | closer ")).collect();
+    let mut text = format!("| share {columns}|\n{}|\n", "|---".repeat(1 + 3 * splits.len()));
+    let mut reports = Vec::new();
+    for (split, extra) in splits {
+        let closer = measuring.report(of, split, "none", &format!("--uncalibrated --zoom on {extra}"))?;
+        reports.push([measuring.single_pass(of, split, extra)?, closer]);
+    }
+    let mut low = 0.0;
+    for high in SHARES {
+        let _ = write!(text, "| {:.0}–{:.0} % ", 100.0 * low, 100.0 * high);
+        for [whole, closer] in &reports {
+            let scores = [whole, closer].map(|report| boxes_within(report, low, high));
+            let mean = |scores: &[f64]| 100.0 * scores.iter().sum::<f64>() / scores.len() as f64;
+            let _ = write!(text, "| {} | {:.2} | {:.2} ", scores[0].len(), mean(&scores[0]), mean(&scores[1]));
+        }
+        text.push_str("|\n");
+        low = high;
+    }
+    text.push('\n');
+    Ok(text)
+}
+
+/// DSC of the boxes whose share of the image is above `low` and at most `high`.
+fn boxes_within(report: &Value, low: f64, high: f64) -> Vec<f64> {
+    let cases = report["cases"].as_array().into_iter().flatten();
+    let boxes = cases.flat_map(|case| case["boxes"].as_array().into_iter().flatten());
+    let share = |found: &&Value| found["share"].as_f64().is_some_and(|share| low < share && share <= high);
+    boxes.filter(share).map(|found| number(found, "dsc")).collect()
 }
 
 fn as_used(report: &Value) -> String {

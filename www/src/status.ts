@@ -1,0 +1,86 @@
+/** What the page says of the model, of progress, errors and guarantees. */
+
+import { type Model, type Progress, type Segmentation, type UncertaintyMap, colorize } from "../umedsam/index.js";
+import { context2d } from "./dom.js";
+import { MAPS } from "./overlay.js";
+import { page } from "./page.js";
+
+export function shownMap(): UncertaintyMap {
+  return page.map.value as UncertaintyMap;
+}
+
+/** Says what the contours promise, or why there are none. */
+export function showGuarantee(results: readonly Segmentation[]): void {
+  const alpha = `${Math.round(100 * Number(page.alpha.value))} %`;
+  const isFitted = results.every(({ calibration }) => calibration === "fitted");
+  page.guarantee.textContent = isFitted
+    ? `On images like those of the calibration, the outer contour misses ${alpha} of the object on average at most, and ${alpha} of what is within the inner one is wrong at most.`
+    : "The weights are not calibrated: there is nothing to promise.";
+  for (const input of [page.outerOn, page.innerOn, page.alpha]) input.disabled = !isFitted;
+}
+
+export function drawLegend(): void {
+  const ramp = Float32Array.from({ length: 256 }, (_, index) => index / 255);
+  const picture = colorize(ramp, 256, 1);
+  for (let pixel = 0; pixel < 256; pixel++) picture.data[4 * pixel + 3] = 255;
+  context2d(page.legend).putImageData(picture, 0, 0);
+  const { title, meaning, max } = MAPS[shownMap()];
+  page.legendTitle.textContent = title;
+  page.meaning.textContent = meaning;
+  page.legendHalf.textContent = String(max / 2);
+  page.legendMax.textContent = max === 1 ? "1 bit" : `${max} bit or more`;
+}
+
+const STAGES = { weights: "Loading weights", model: "Starting the network", encode: "Encoding the image" };
+
+export function showProgress({ stage, fraction, loadedBytes }: Progress): void {
+  page.progress.hidden = false;
+  const size = loadedBytes === undefined ? "" : ` ${(loadedBytes / 1e6).toFixed(1)} MB`;
+  page.progressLabel.textContent = `${STAGES[stage]}${size}`;
+  if (fraction === undefined) page.progressBar.removeAttribute("value");
+  else page.progressBar.value = fraction;
+}
+
+export function showModel({ info }: Model): void {
+  const { device } = info;
+  page.device.textContent = device.kind === "webgpu" ? `GPU (WebGPU): ${device.adapter ?? "unnamed"}` : "CPU (WebAssembly)";
+  page.deviceReason.textContent = device.reason;
+  page.model.textContent = `${info.architecture}, ${info.precision}, ${info.licence}`;
+  page.calibration.textContent =
+    info.calibration === null ? "none: probabilities are the network's own" : `learned on ${info.calibration.cases} images`;
+}
+
+let requestObserver: PerformanceObserver | undefined;
+
+export function stopWatching(): void {
+  requestObserver?.disconnect();
+}
+
+/** Counts requests from now on; everything the page needs is here. */
+export function watchRequests(): void {
+  const since = performance.now();
+  let count = 0;
+  const show = () => {
+    const requests = count === 1 ? "1 request" : `${count} requests`;
+    page.requests.textContent = `${count === 0 ? "nothing: " : ""}${requests} since the model was loaded`;
+    page.privacy.classList.toggle("broken", count > 0);
+    page.privacy.textContent = count === 0 ? "Nothing was sent: the image stays on this machine" : `${requests} after the start`;
+  };
+  requestObserver?.disconnect();
+  requestObserver = new PerformanceObserver((list) => {
+    count += list.getEntries().filter(({ startTime }) => startTime >= since).length;
+    show();
+  });
+  requestObserver.observe({ type: "resource" });
+  show();
+}
+
+export function showError(error: unknown): void {
+  page.progress.hidden = true;
+  page.error.hidden = false;
+  page.error.textContent = error instanceof Error ? error.message : String(error);
+}
+
+export function hideError(): void {
+  page.error.hidden = true;
+}
