@@ -53,7 +53,9 @@ fn encoded() -> (Segmenter, EncodedImage) {
 
 fn segment(segmenter: &Segmenter, image: &EncodedImage, boxes: &[[f64; 4]], uncertainty: UncertaintyOptions) {
     let options = SegmentOptions { uncertainty, ..Default::default() };
-    black_box(pollster::block_on(segmenter.segment(image, boxes, &options)).expect("the boxes can be used"));
+    black_box(
+        pollster::block_on(segmenter.segment(&mut image.clone(), boxes, &options)).expect("the boxes can be used"),
+    );
 }
 
 /// Window, resize and scaling of a CT slice.

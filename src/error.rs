@@ -49,6 +49,17 @@ pub enum Error {
     Disposed(&'static str),
 }
 
+impl From<umedsam_picture::Error> for Error {
+    fn from(error: umedsam_picture::Error) -> Self {
+        match error {
+            umedsam_picture::Error::InvalidWindow(message) => Self::InvalidWindow(message),
+            umedsam_picture::Error::InvalidImage(message) | umedsam_picture::Error::File(message) => {
+                Self::InvalidImage(message)
+            }
+        }
+    }
+}
+
 impl Error {
     /// A stable identifier in kebab case, the same in the JS API.
     pub fn code(&self) -> &'static str {

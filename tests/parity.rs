@@ -123,10 +123,10 @@ fn compare_masks(segmenter: &Segmenter, case: &str, reference: &Reference) {
     let image = reference.bytes("image");
     let view = ImageView::new(Pixels::U8(&image), shape[1], shape[0], 3).unwrap();
     let preprocessed = segmenter.preprocess(&view, Window::Auto).unwrap();
-    let encoded = segmenter.encode(&preprocessed, |_| ());
+    let mut encoded = segmenter.encode(&preprocessed, |_| ());
     let uncertainty = UncertaintyOptions::single_pass();
     let options = SegmentOptions { uncertainty, calibrated: false, ..Default::default() };
-    let results = pollster::block_on(segmenter.segment(&encoded, &reference.boxes(), &options)).unwrap();
+    let results = pollster::block_on(segmenter.segment(&mut encoded, &reference.boxes(), &options)).unwrap();
 
     let masks = reference.bytes("mask");
     let pixels = shape[0] * shape[1];

@@ -34,16 +34,27 @@ function start(wasmUrl: string | undefined): Promise<string> {
   return instance;
 }
 
+let lastLoad: Promise<unknown> = Promise.resolve();
+
+/** Networks are set up one after the other, so that one that nobody waits for any more is freed before the next takes memory. */
+function oneByOne<T>(load: () => Promise<T>): Promise<T> {
+  const result = lastLoad.then(load);
+  lastLoad = result.catch(() => {});
+  return result;
+}
+
 /** One model and its images. */
 export class Engine {
   #model: Model | undefined;
   #wasmUrl = "";
+  #disposed = false;
   readonly #images = new Map<number, Image>();
   #nextImageId = 1;
 
   /** Does what a request asks. */
   async handle<M extends Method>(method: M, args: Args<M>, onProgress: (fraction: number) => void): Promise<Result<M>> {
     const handlers: { [K in Method]: (args: Args<K>) => Promise<Result<K>> } = {
+      hello: async () => null,
       load: (args) => this.#load(args),
       encode: (args) => this.#encode(args, onProgress),
       segment: (args) => this.#segment(args),
@@ -52,6 +63,7 @@ export class Engine {
         return null;
       },
       disposeModel: async () => {
+        this.#disposed = true;
         for (const imageId of [...this.#images.keys()]) this.#disposeImage(imageId);
         this.#model?.dispose();
         this.#model?.free();
@@ -78,13 +90,27 @@ export class Engine {
 
   async #load({ weights, device, wasmUrl }: Args<"load">): Promise<Result<"load">> {
     this.#wasmUrl = await start(wasmUrl);
-    this.#model = await Model.load(new Uint8Array(weights), device);
+    const model = await oneByOne(async () => {
+      this.#checkUse();
+      return Model.load(new Uint8Array(weights), device);
+    });
+    if (this.#disposed) {
+      model.dispose();
+      model.free();
+    }
+    this.#checkUse();
+    this.#model = model;
     return { info: this.#info() };
   }
 
+  /** A load that was aborted goes on in this thread until it is asked whether anybody waits for it. */
+  #checkUse(): void {
+    if (this.#disposed) throw new UmedsamError("disposed", "the model was disposed of; load it again");
+  }
+
   async #encode(args: Args<"encode">, onProgress: (fraction: number) => void): Promise<Result<"encode">> {
-    const { data, width, height, channels, window } = args;
-    const image = await this.#running().encode(data, width, height, channels, window, onProgress);
+    const { data, width, height, channels, intensities } = args;
+    const image = await this.#running().encode(data, width, height, channels, intensities, onProgress);
     const imageId = this.#nextImageId++;
     this.#images.set(imageId, image);
     return { imageId, timings: image.timings as EncodeTimings, info: this.#info() };

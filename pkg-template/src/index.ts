@@ -32,15 +32,17 @@ export async function load(options: LoadOptions = {}): Promise<Model> {
     throw new UmedsamError("invalid-option", `device is ${JSON.stringify(device)}; use "auto", "cpu" or "webgpu"`);
   }
   if (signal?.aborted) throw abortedError("loading");
-  const weights = await readWeights(options.weights ?? defaultWeights(), {
-    onProgress,
-    signal,
-    // Where there is no secure context to hash in, the package's own file is trusted as its code is.
-    sha256: options.sha256 ?? (options.weights === undefined && globalThis.crypto?.subtle ? DEFAULT_WEIGHTS_SHA256 : undefined),
-  });
-  onProgress?.({ stage: "model", fraction: undefined });
+  // First, so that nothing is downloaded where no worker can run.
   const connection = new Connection(worker);
   try {
+    await connection.greet(signal);
+    const weights = await readWeights(options.weights ?? defaultWeights(), {
+      onProgress,
+      signal,
+      // Where there is no secure context to hash in, the package's own file is trusted as its code is.
+      sha256: options.sha256 ?? (options.weights === undefined && globalThis.crypto?.subtle ? DEFAULT_WEIGHTS_SHA256 : undefined),
+    });
+    onProgress?.({ stage: "model", fraction: undefined });
     // A worker resolves relative URLs against its own script.
     const url = wasmUrl === undefined ? {} : { wasmUrl: new URL(wasmUrl, globalThis.location?.href).href };
     const args = { weights, device, ...url };

@@ -1,21 +1,22 @@
 /** The classes that an application uses. */
 
 import { UmedsamError } from "./errors.js";
-import type { Result, SegmentOptionsMessage, WindowMessage } from "./protocol.js";
+import { copyPixels } from "./pixels.js";
+import type { Result, SegmentOptionsMessage } from "./protocol.js";
+import { typeName } from "./realms.js";
 import type { Connection } from "./transport.js";
 import type {
-  Box,
+  BoxLike,
   EncodeOptions,
   EncodeTimings,
   ImageInput,
   ModelInfo,
-  PixelArray,
   Prompt,
   SegmentOptions,
   Segmentation,
   UncertaintyOptions,
-  Window,
 } from "./types.js";
+import { windowMessage } from "./window.js";
 
 /** A loaded network. Calls may overlap: each waits for those before it. */
 export class Model {
@@ -39,13 +40,15 @@ export class Model {
    * @throws {UmedsamError} `invalid-image`, `invalid-window`, `device-lost` (call again), `disposed`, `aborted`.
    */
   async encode(input: ImageInput, options: EncodeOptions = {}): Promise<EncodedImage> {
-    const { data, width, height, channels } = pixels(input);
+    const { data, width, height, channels } = copyPixels(input);
+    const intensities = { window: windowMessage(input.window), inverted: input.invert === true };
     const result = await this.#connection.call(
       "encode",
-      { data, width, height, channels, window: windowMessage(input.window) },
+      { data, width, height, channels, intensities },
       {
         what: "encoding the image",
         signal: options.signal,
+        transfer: [data.buffer as ArrayBuffer],
         onProgress: (fraction) => options.onProgress?.({ stage: "encode", fraction }),
         // Nobody holds an image whose encode was aborted while it ran.
         onDropped: ({ imageId }) => this.#connection.forget("disposeImage", { imageId }),
@@ -107,7 +110,7 @@ export class EncodedImage {
    */
   async segment(prompts: readonly Prompt[], options: SegmentOptions = {}): Promise<Segmentation[]> {
     if (this.#disposed) throw new UmedsamError("disposed", "the image was disposed of; encode it again");
-    const boxes = Float64Array.from(prompts.flatMap(({ box }) => checkedBox(box)));
+    const boxes = boxesOf(prompts);
     const { maps = ALL_MAPS, ...uncertainty } = options.uncertainty ?? {};
     const { results, timings, info } = await this.#connection.call(
       "segment",
@@ -144,34 +147,18 @@ function optionsMessage(
   };
 }
 
-function checkedBox(box: Box): number[] {
-  if (!Array.isArray(box) || box.length !== 4 || box.some((coordinate) => typeof coordinate !== "number")) {
-    throw new UmedsamError("invalid-box", `${JSON.stringify(box)}; use { box: [x0, y0, x1, y1] }`);
+function boxesOf(prompts: readonly Prompt[]): Float64Array {
+  if (!Array.isArray(prompts)) {
+    throw new UmedsamError("invalid-box", `prompts is ${typeName(prompts)}; use an array: [{ box: [x0, y0, x1, y1] }]`);
   }
-  return [...box];
+  return Float64Array.from(prompts.flatMap((prompt: Prompt | null | undefined) => checkedBox(prompt?.box)));
 }
 
-function pixels(input: ImageInput): { data: PixelArray; width: number; height: number; channels: number } {
-  const { data } = input;
-  if (typeof ImageData !== "undefined" && data instanceof ImageData) {
-    return { data: data.data, width: data.width, height: data.height, channels: 4 };
+function checkedBox(box: BoxLike | undefined): number[] {
+  const corners = Array.isArray(box) || (ArrayBuffer.isView(box) && typeName(box) !== "DataView") ? Array.from(box as ArrayLike<unknown>) : [];
+  if (corners.length !== 4 || corners.some((corner) => typeof corner !== "number")) {
+    const given = ArrayBuffer.isView(box) ? `${typeName(box)}(${corners.join(", ")})` : (JSON.stringify(box) ?? String(box));
+    throw new UmedsamError("invalid-box", `${given}; use { box: [x0, y0, x1, y1] }`);
   }
-  const { width, height } = input;
-  if (!ArrayBuffer.isView(data) || width === undefined || height === undefined) {
-    throw new UmedsamError("invalid-image", "use { data: ImageData } or { data: typed array, width, height }");
-  }
-  const values = data as PixelArray;
-  return { data: values, width, height, channels: input.channels ?? values.length / (width * height) };
-}
-
-function windowMessage(window: Window = "auto"): WindowMessage {
-  if (window === "auto" || window === "min-max") return { kind: window };
-  if (typeof window === "object" && window !== null) {
-    if ("percentiles" in window) return { kind: "percentiles", low: window.percentiles[0], high: window.percentiles[1] };
-    if ("center" in window) return { kind: "level", center: window.center, width: window.width };
-  }
-  throw new UmedsamError(
-    "invalid-window",
-    `${JSON.stringify(window)}; use "auto", "min-max", { center, width } or { percentiles: [low, high] }`,
-  );
+  return corners as number[];
 }

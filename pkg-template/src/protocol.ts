@@ -19,10 +19,18 @@ export type WindowMessage =
   | { readonly kind: "level"; readonly center: number; readonly width: number }
   | { readonly kind: "percentiles"; readonly low: number; readonly high: number };
 
+/** What an image's values mean, as the wasm library reads it. */
+export interface IntensitiesMessage {
+  readonly window: WindowMessage;
+  readonly inverted: boolean;
+}
+
 export interface Methods {
+  /** Answered as soon as the worker's script runs. */
+  hello: { args: null; result: null };
   load: { args: { weights: ArrayBuffer; device: DeviceRequest; wasmUrl?: string }; result: { info: ModelInfo } };
   encode: {
-    args: { data: PixelArray; width: number; height: number; channels: number; window: WindowMessage };
+    args: { data: PixelArray; width: number; height: number; channels: number; intensities: IntensitiesMessage };
     result: { imageId: number; timings: EncodeTimings; info: ModelInfo };
   };
   segment: {

@@ -1,5 +1,6 @@
 /** Ways to reach an engine, and the queue in front of it. */
 
+import { watched } from "./callbacks.js";
 import { type ErrorMessage, UmedsamError, abortedError, toUmedsamError } from "./errors.js";
 import type { Args, Method, RequestMessage, ResponseMessage, Result } from "./protocol.js";
 
@@ -13,6 +14,9 @@ interface Transport {
   close(): void;
 }
 
+/** Workers that run an engine: a second one on the same worker would take the first one's answers. */
+const inUse = new WeakSet<Worker>();
+
 /** Sends requests to a worker. */
 class WorkerTransport implements Transport {
   readonly #worker: Worker;
@@ -24,12 +28,16 @@ class WorkerTransport implements Transport {
   #failure: UmedsamError | undefined;
 
   constructor(worker: Worker) {
+    if (inUse.has(worker)) {
+      throw new UmedsamError("worker-failed", "this worker already runs a model; give each load a worker of its own");
+    }
+    inUse.add(worker);
     this.#worker = worker;
     worker.onmessage = ({ data }: MessageEvent<ResponseMessage>) => this.#receive(data);
     worker.onmessageerror = () => this.#fail("a message of the worker could not be read");
     worker.onerror = (event) => {
       event.preventDefault();
-      this.#fail(event.message || "its script could not be loaded");
+      this.#fail(event.message || `its script could not be loaded or run. ${WORKER_ADVICE}`);
     };
   }
 
@@ -66,7 +74,7 @@ class WorkerTransport implements Transport {
 
   #fail(reason: string): void {
     this.#worker.terminate();
-    this.#reject({ code: "worker-failed", message: `the worker failed: ${reason}; load the model again` });
+    this.#reject({ code: "worker-failed", message: `the worker failed: ${reason}` });
   }
 
   #reject({ code, message }: ErrorMessage): void {
@@ -103,6 +111,49 @@ export interface CallOptions<M extends Method> {
   readonly transfer?: Transferable[] | undefined;
 }
 
+/** How long a worker's script may take to load. */
+const WORKER_DEADLINE_MS = 10_000;
+const WORKER_ADVICE =
+  "Give load() a worker of your own as worker: () => new Worker(URL of umedsam/worker, { type: \"module\" }), or worker: false to run on this thread";
+
+/** The package's worker. Bundlers find its script by the first expression. */
+function makeWorker(): Worker {
+  try {
+    return new Worker(new URL("./worker.js", import.meta.url), { type: "module", name: "umedsam" });
+  } catch (cause) {
+    // Scripts of another origin, such as a CDN's, run in a worker that imports them.
+    const script = new URL("./worker.js", import.meta.url).href;
+    if (new URL(script).origin === globalThis.location?.origin) throw notMade(cause);
+    const blob = URL.createObjectURL(new Blob([`import ${JSON.stringify(script)};`], { type: "text/javascript" }));
+    try {
+      return new Worker(blob, { type: "module", name: "umedsam" });
+    } catch (cause) {
+      throw notMade(cause);
+    } finally {
+      // The worker has begun to fetch it by then.
+      setTimeout(() => URL.revokeObjectURL(blob), WORKER_DEADLINE_MS);
+    }
+  }
+}
+
+function givenWorker(make: () => Worker): Worker {
+  let worker: Worker;
+  try {
+    worker = make();
+  } catch (cause) {
+    throw notMade(cause);
+  }
+  if (typeof worker?.postMessage !== "function") {
+    throw new UmedsamError("worker-failed", `worker() gave ${String(worker)}, not a Worker`);
+  }
+  return worker;
+}
+
+function notMade(cause: unknown): UmedsamError {
+  const reason = cause instanceof Error ? cause.message : String(cause);
+  return new UmedsamError("worker-failed", `the worker could not be made: ${reason}. ${WORKER_ADVICE}`, { cause });
+}
+
 /** One call at a time, in the order they were made; a call can be aborted while it waits. */
 export class Connection {
   readonly #transport: Transport;
@@ -113,8 +164,22 @@ export class Connection {
     if (worker === false) {
       this.#transport = new InlineTransport();
     } else {
-      const make = () => new Worker(new URL("./worker.js", import.meta.url), { type: "module", name: "umedsam" });
-      this.#transport = new WorkerTransport(worker === true ? make() : worker());
+      this.#transport = new WorkerTransport(worker === true ? makeWorker() : givenWorker(worker));
+    }
+  }
+
+  /** Waits until the worker's script runs, for some seconds. */
+  async greet(signal: AbortSignal | undefined): Promise<void> {
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const silence = new Promise<never>((_, reject) => {
+      const seconds = WORKER_DEADLINE_MS / 1000;
+      const message = `the worker does not answer within ${seconds} s: it does not run this package's worker.js. ${WORKER_ADVICE}`;
+      timer = setTimeout(() => reject(new UmedsamError("worker-failed", message)), WORKER_DEADLINE_MS);
+    });
+    try {
+      await Promise.race([this.call("hello", null, { what: "loading", signal }), silence]);
+    } finally {
+      clearTimeout(timer);
     }
   }
 
@@ -123,13 +188,22 @@ export class Connection {
     const run = async (): Promise<Result<M>> => {
       if (signal?.aborted) throw abortedError(what);
       if (this.#closed !== undefined) throw this.#closed;
+      const { callback, check } = watched(onProgress);
+      let result: Result<M>;
       try {
-        return await this.#transport.send(method, args, onProgress, transfer);
+        result = await this.#transport.send(method, args, callback, transfer);
       } catch (cause) {
         const error = toUmedsamError(cause);
         if (error.code === "crashed") this.#closed = error;
         throw error;
       }
+      try {
+        check();
+      } catch (error) {
+        onDropped?.(result);
+        throw error;
+      }
+      return result;
     };
     const result = this.#last.then(run, run);
     this.#last = result.catch(() => {});

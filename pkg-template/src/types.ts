@@ -1,6 +1,9 @@
 /** A box `[x0, y0, x1, y1]` in pixels of the image: x to the right, y down, from the outer corner of the first pixel. */
 export type Box = readonly [x0: number, y0: number, x1: number, y1: number];
 
+/** Four numbers in an array of any type, as a box. */
+export type BoxLike = Box | Float32Array | Float64Array | Int16Array | Uint16Array | Int32Array | Uint32Array;
+
 /**
  * Which device runs the network.
  * - `"auto"`: WebGPU on a real adapter that passes a known-answer check, else the CPU.
@@ -94,11 +97,21 @@ export interface LoadOptions {
 }
 
 /** Pixel values, row by row, channels of a pixel side by side. */
-export type PixelArray = Uint8Array | Uint8ClampedArray | Uint16Array | Int16Array | Float32Array;
+export type PixelArray =
+  | Uint8Array
+  | Uint8ClampedArray
+  | Int8Array
+  | Uint16Array
+  | Int16Array
+  | Uint32Array
+  | Int32Array
+  | Float32Array
+  | Float64Array;
 
 /**
  * How intensities become 8 bits. Values outside the range are clipped; NaN becomes the lower end.
- * - `"auto"` (default): 8-bit images as they are, other types by the 0.5–99.5 percentiles of their non-zero values.
+ * - `"auto"` (default): 8-bit images as they are, other types by the 0.5–99.5 percentiles of their non-zero values, without padding: a lowest value
+ *   that more than 0.5 % of the pixels have, far below the others (by more than 15 % of their range), as around a CT's field of view.
  * - `"min-max"`: from the smallest to the largest finite value.
  * - `{ center, width }`: as in DICOM, in the image's units (Hounsfield units for CT).
  * - `{ percentiles: [low, high] }`: of the finite non-zero values, 0–100.
@@ -110,16 +123,21 @@ export type Window =
   | { readonly percentiles: readonly [low: number, high: number] };
 
 export interface ImageInput {
-  /** An `ImageData`, or `width · height · channels` values. */
+  /** An `ImageData`, or `width · height · channels` values. They are copied when `encode` is called, and may change afterwards. */
   readonly data: ImageData | PixelArray;
   /** In pixels; an `ImageData` brings its own. */
   readonly width?: number;
   /** In pixels; an `ImageData` brings its own. */
   readonly height?: number;
-  /** 1 (grey), 3 (RGB) or 4 (RGBA, alpha ignored); by default what fits the length. */
-  readonly channels?: 1 | 3 | 4;
+  /**
+   * 1 (grey), 2 (grey, alpha), 3 (RGB) or 4 (RGBA); by default what fits the length. Colours of 8 and 16 unsigned bits are composited over black, so that
+   * what is hidden is not seen; the alpha of other types is left out.
+   */
+  readonly channels?: 1 | 2 | 3 | 4;
   /** How intensities become 8 bits; default `"auto"`. */
   readonly window?: Window;
+  /** High values are dark, as in DICOM's MONOCHROME1: the image is inverted after the window. Default `false`. */
+  readonly invert?: boolean;
 }
 
 export interface EncodeOptions {
@@ -130,7 +148,7 @@ export interface EncodeOptions {
 
 /** One prompt: what to segment. */
 export interface Prompt {
-  readonly box: Box;
+  readonly box: BoxLike;
 }
 
 /** Name of an uncertainty map. */

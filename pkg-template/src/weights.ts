@@ -1,6 +1,8 @@
 /** Reads weights from wherever they are. */
 
+import { watched } from "./callbacks.js";
 import { UmedsamError, abortedError } from "./errors.js";
+import { typeName } from "./realms.js";
 import type { Progress, WeightsSource } from "./types.js";
 
 export interface ReadOptions {
@@ -17,16 +19,27 @@ export async function readWeights(source: WeightsSource, options: ReadOptions): 
 }
 
 async function readSource(source: WeightsSource, options: ReadOptions): Promise<ArrayBuffer> {
-  if (typeof source === "string" || source instanceof URL) {
-    return readResponse(await request(source, options.signal), String(source), options);
+  switch (typeName(source)) {
+    case "string":
+    case "URL":
+      return readResponse(await request(String(source), options.signal), String(source), options);
+    case "Response":
+      return readResponse(source as Response, (source as Response).url || "the response", options);
+    case "Blob":
+    case "File":
+      return (source as Blob).arrayBuffer();
+    case "ArrayBuffer":
+    case "SharedArrayBuffer":
+      return copyBytes(new Uint8Array(source as ArrayBuffer));
   }
-  if (source instanceof Response) return readResponse(source, source.url || "the response", options);
-  if (source instanceof Blob) return source.arrayBuffer();
-  if (source instanceof ArrayBuffer) return source.slice(0);
-  if (ArrayBuffer.isView(source)) {
-    return new Uint8Array(source.buffer, source.byteOffset, source.byteLength).slice().buffer;
-  }
-  throw new UmedsamError("invalid-option", `weights is ${typeof source}; use a URL, Response, Blob, ArrayBuffer or typed array`);
+  if (ArrayBuffer.isView(source)) return copyBytes(new Uint8Array(source.buffer, source.byteOffset, source.byteLength));
+  throw new UmedsamError("invalid-option", `weights is ${typeName(source)}; use a URL, Response, Blob, ArrayBuffer or typed array`);
+}
+
+function copyBytes(bytes: Uint8Array): ArrayBuffer {
+  const copy = new Uint8Array(bytes.byteLength);
+  copy.set(bytes);
+  return copy.buffer;
 }
 
 async function request(url: string | URL, signal: AbortSignal | undefined): Promise<Response> {
@@ -50,8 +63,9 @@ async function readResponse(response: Response, name: string, options: ReadOptio
   const total = Number.isFinite(length) && !response.headers.has("content-encoding") ? length : undefined;
   const chunks: Uint8Array[] = [];
   let loaded = 0;
+  const { callback, hasFailed, check } = watched((progress: Progress) => options.onProgress?.(progress));
   const report = () => {
-    options.onProgress?.({
+    callback({
       stage: "weights",
       fraction: total === undefined ? undefined : Math.min(1, loaded / total),
       loadedBytes: loaded,
@@ -59,19 +73,25 @@ async function readResponse(response: Response, name: string, options: ReadOptio
     });
   };
   report();
+  check();
+  const reader = response.body?.getReader();
   try {
-    const reader = response.body?.getReader();
     for (;;) {
       const part = await reader?.read();
       if (part === undefined || part.done) break;
       chunks.push(part.value);
       loaded += part.value.byteLength;
       report();
+      if (hasFailed()) {
+        await reader?.cancel();
+        break;
+      }
     }
   } catch (cause) {
     if (options.signal?.aborted) throw abortedError("loading the weights");
     throw new UmedsamError("fetch-failed", `the download of ${name} broke off: ${(cause as Error).message}`, { cause });
   }
+  check();
   if (total !== undefined && loaded < total) {
     throw new UmedsamError("fetch-failed", `the download of ${name} ended after ${loaded} of ${total} bytes; load it again`);
   }

@@ -3,5 +3,5 @@
 mod file;
 mod npz;
 
-pub use file::{ImageFile, OwnedPixels, read_image};
+pub use file::{ImageFile, read_image};
 pub use npz::{CaseBoxes, ChallengeCase, read_npz};

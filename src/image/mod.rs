@@ -3,17 +3,14 @@
 //! Source: the preprocessing and postprocessing of the CVPR 2024 "Segment Anything in Medical Images on Laptop" baseline.
 
 mod boxes;
-mod buffer;
 mod flip;
 mod postprocess;
 mod preprocess;
 mod resize;
-mod window;
 
 pub use boxes::BoundingBox;
-pub use buffer::{ImageView, Pixels};
 pub use flip::Flip;
 pub use postprocess::upsample_logits;
 pub use preprocess::{Geometry, Preprocessed, preprocess};
-pub use resize::{Image8, resize_area};
-pub use window::Window;
+pub use resize::resize_area;
+pub use umedsam_picture::{Image8, ImageView, Pixels, Window};

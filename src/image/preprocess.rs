@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use super::buffer::ImageView;
+use umedsam_picture::{Image8, ImageView, Window};
+
 use super::flip::Flip;
-use super::resize::{Image8, resize_area};
-use super::window::Window;
+use super::resize::resize_area;
 use crate::error::Result;
 
 /// Where an image lies in the network's square input: at its top left, scaled so that its longer side fills it.

@@ -3,18 +3,7 @@
 //! Our own because the network was trained on this filter and no crate has it: box filters of other libraries sample at pixel
 //! centres, this one weighs pixels by the area they cover, and enlarges with its own bilinear weights.
 
-/// An 8-bit image, row by row, channels of a pixel side by side.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Image8 {
-    /// Width in pixels.
-    pub width: usize,
-    /// Height in pixels.
-    pub height: usize,
-    /// 1 (grey) or 3 (RGB).
-    pub channels: usize,
-    /// `height · width · channels` values.
-    pub data: Vec<u8>,
-}
+use umedsam_picture::Image8;
 
 /// One source pixel's share in one destination pixel.
 struct Tap {

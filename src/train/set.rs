@@ -6,7 +6,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use rayon::prelude::*;
 
 use super::sample::{labels_of, scaled_labels};
-use crate::data::{CaseBoxes, ChallengeCase, OwnedPixels, read_image, read_npz};
+use crate::data::{CaseBoxes, ChallengeCase, read_image, read_npz};
 use crate::error::{Error, Result};
 use crate::eval::{CasePath, Failure, find_cases, find_files};
 use crate::image::{Geometry, ImageView, Pixels, Window, preprocess};
@@ -94,13 +94,9 @@ pub(super) fn read(path: &Path) -> Result<ChallengeCase> {
     if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("npz")) {
         return read_npz(path);
     }
-    let image = read_image(path)?;
-    let imgs = match image.pixels {
-        OwnedPixels::U8(values) => values,
-        OwnedPixels::U16(values) => values.into_iter().map(|value| (value >> 8) as u8).collect(),
-    };
+    let image = Window::Auto.apply(&read_image(path)?.view()?)?;
     Ok(ChallengeCase {
-        imgs,
+        imgs: image.data,
         depth: 1,
         height: image.height,
         width: image.width,

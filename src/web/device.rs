@@ -1,6 +1,9 @@
 //! Which device runs the network.
 
+use std::future::{Future, poll_fn};
+use std::pin::pin;
 use std::sync::{Arc, OnceLock};
+use std::task::Poll;
 
 use burn::tensor::Device;
 use burn_wgpu::{WgpuSetup, wgpu};
@@ -85,7 +88,10 @@ impl OpenDevice {
             power_preference: wgpu::PowerPreference::HighPerformance,
             ..Default::default()
         };
-        let adapter = instance.request_adapter(&options).await.map_err(|error| error.to_string())?;
+        let adapter = within(GPU_DEADLINE_MS, instance.request_adapter(&options))
+            .await
+            .ok_or_else(|| no_answer("the request for an adapter"))?
+            .map_err(|error| error.to_string())?;
         let info = adapter.get_info();
         let emulated = info.device_type == wgpu::DeviceType::Cpu;
         let name = match info.name.trim() {
@@ -95,14 +101,15 @@ impl OpenDevice {
         if emulated && request == DeviceRequest::Auto {
             return Err(format!("the only adapter ({name}) is emulated on the CPU"));
         }
-        let (device, queue) = adapter
-            .request_device(&wgpu::DeviceDescriptor {
-                required_features: adapter.features().difference(wgpu::Features::MAPPABLE_PRIMARY_BUFFERS),
-                required_limits: adapter.limits(),
-                memory_hints: wgpu::MemoryHints::MemoryUsage,
-                ..Default::default()
-            })
+        let descriptor = wgpu::DeviceDescriptor {
+            required_features: adapter.features().difference(wgpu::Features::MAPPABLE_PRIMARY_BUFFERS),
+            required_limits: adapter.limits(),
+            memory_hints: wgpu::MemoryHints::MemoryUsage,
+            ..Default::default()
+        };
+        let (device, queue) = within(GPU_DEADLINE_MS, adapter.request_device(&descriptor))
             .await
+            .ok_or_else(|| no_answer("the request for a device"))?
             .map_err(|error| error.to_string())?;
 
         let setup = WgpuSetup { instance, adapter, device, queue, backend: wgpu::Backend::BrowserWebGpu };
@@ -111,7 +118,10 @@ impl OpenDevice {
         // After init, because init installs handlers of its own, of which one panics.
         let gpu = Gpu::watch(gpu_device);
 
-        let error = known_answer_error(&device).await.map_err(|error| error.to_string())?;
+        let error = within(KNOWN_ANSWER_DEADLINE_MS, known_answer_error(&device))
+            .await
+            .ok_or_else(|| no_answer("the first computation"))?
+            .map_err(|error| error.to_string())?;
         if let Some(problem) = gpu.problem() {
             return Err(problem.to_string());
         }
@@ -184,6 +194,25 @@ impl Gpu {
             (None, None) => None,
         }
     }
+}
+
+/// How long a request for an adapter or a device may take, in milliseconds: some drivers never answer.
+const GPU_DEADLINE_MS: i32 = 5_000;
+/// How long the known answer may take, in milliseconds; shaders are compiled for it.
+const KNOWN_ANSWER_DEADLINE_MS: i32 = 30_000;
+
+/// What a future gives before a deadline, or `None`.
+async fn within<T>(milliseconds: i32, future: impl Future<Output = T>) -> Option<T> {
+    let (mut future, mut deadline) = (pin!(future), pin!(super::sleep(milliseconds)));
+    poll_fn(|context| match future.as_mut().poll(context) {
+        Poll::Ready(value) => Poll::Ready(Some(value)),
+        Poll::Pending => deadline.as_mut().poll(context).map(|()| None),
+    })
+    .await
+}
+
+fn no_answer(what: &str) -> String {
+    format!("{what} had no answer in time, as with some drivers")
 }
 
 /// How long after a failed read a lost device is told at the latest, in milliseconds.

@@ -6,12 +6,13 @@ use std::rc::Rc;
 use async_lock::{Mutex, MutexGuard};
 use js_sys::{Float64Array, Function};
 use serde::Serialize;
+use umedsam_picture::js::{Intensities, JsPixels};
 use wasm_bindgen::prelude::*;
 
 use super::device::{DeviceRequest, OpenDevice};
 use super::{now_ms, values};
 use crate::error::{Error, Result};
-use crate::image::{Preprocessed, Window};
+use crate::image::Preprocessed;
 use crate::segment::{EncodedImage, SegmentOptions, Segmentation, Segmenter};
 use crate::uncertainty::{Calibration, UncertaintyOptions};
 use crate::weights::Metadata;
@@ -209,24 +210,24 @@ impl Model {
         })
     }
 
-    /// Encodes an image: a typed array of `height · width · channels` values. `progress` is called with 0–1.
+    /// Encodes an image: a typed array of `height · width · channels` values. `intensities` is an [`Intensities`] or undefined; `progress` is called with 0–1.
     pub async fn encode(
         &self,
         data: JsValue,
         width: f64,
         height: f64,
         channels: f64,
-        window: JsValue,
+        intensities: JsValue,
         progress: Option<Function>,
     ) -> std::result::Result<Image, JsValue> {
         let shared = self.0.clone();
         let encoded = async {
-            let window: Window = values::from_js(window, Error::InvalidWindow)?;
+            let Intensities { window, inverted } = values::from_js(intensities, Error::InvalidWindow)?;
             let running = shared.running().await?;
             let start = now_ms();
             let preprocessed = {
-                let pixels = values::JsPixels::copy_from(&data)?;
-                running.segmenter.preprocess(&pixels.view(width, height, channels)?, window)?
+                let pixels = JsPixels::copy_from(&data)?;
+                running.segmenter.preprocess(&pixels.view(width, height, channels)?.inverted(inverted), window)?
             };
             let preprocess_ms = now_ms() - start;
             let start = now_ms();

@@ -1,12 +1,14 @@
 //! JavaScript values to ours and back.
 
-use js_sys::{Float32Array, Float64Array, Int16Array, Object, Reflect, Uint8Array, Uint8ClampedArray, Uint16Array};
+use js_sys::{
+    Float32Array, Float64Array, Int8Array, Int16Array, Int32Array, Object, Reflect, Uint8Array, Uint16Array,
+    Uint32Array,
+};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use wasm_bindgen::prelude::*;
 
 use crate::error::{Error, Result};
-use crate::image::{ImageView, Pixels};
 use crate::segment::{SegmentOptions, Segmentation};
 
 /// A JavaScript `Error` with our code.
@@ -49,53 +51,6 @@ pub fn segment_options(value: JsValue) -> Result<SegmentOptions> {
     let uncertainty = Reflect::get(&value, &"uncertainty".into()).unwrap_or(JsValue::UNDEFINED);
     check(&uncertainty, &["samples", "jitter", "multimask", "flips", "seed"])?;
     from_js::<SegmentOptions>(value, Error::InvalidOption)?.checked()
-}
-
-/// Pixels copied out of a typed array.
-pub enum JsPixels {
-    U8(Vec<u8>),
-    U16(Vec<u16>),
-    I16(Vec<i16>),
-    F32(Vec<f32>),
-}
-
-impl JsPixels {
-    pub fn copy_from(data: &JsValue) -> Result<Self> {
-        if let Some(array) = data.dyn_ref::<Uint8Array>() {
-            Ok(Self::U8(array.to_vec()))
-        } else if let Some(array) = data.dyn_ref::<Uint8ClampedArray>() {
-            Ok(Self::U8(array.to_vec()))
-        } else if let Some(array) = data.dyn_ref::<Uint16Array>() {
-            Ok(Self::U16(array.to_vec()))
-        } else if let Some(array) = data.dyn_ref::<Int16Array>() {
-            Ok(Self::I16(array.to_vec()))
-        } else if let Some(array) = data.dyn_ref::<Float32Array>() {
-            Ok(Self::F32(array.to_vec()))
-        } else {
-            let name = data.dyn_ref::<Object>().map_or_else(
-                || data.js_typeof().as_string().unwrap_or_default(),
-                |object| String::from(object.constructor().name()),
-            );
-            Err(Error::InvalidImage(format!(
-                "data is {name}; use Uint8Array, Uint8ClampedArray, Uint16Array, Int16Array or Float32Array"
-            )))
-        }
-    }
-
-    pub fn view(&self, width: f64, height: f64, channels: f64) -> Result<ImageView<'_>> {
-        let whole = |name: &str, value: f64| match value.fract() == 0.0 && (0.0..=f64::from(u32::MAX)).contains(&value)
-        {
-            true => Ok(value as usize),
-            false => Err(Error::InvalidImage(format!("{name} is {value}; use a whole number"))),
-        };
-        let pixels = match self {
-            Self::U8(values) => Pixels::U8(values),
-            Self::U16(values) => Pixels::U16(values),
-            Self::I16(values) => Pixels::I16(values),
-            Self::F32(values) => Pixels::F32(values),
-        };
-        ImageView::new(pixels, whole("width", width)?, whole("height", height)?, whole("channels", channels)?)
-    }
 }
 
 /// Boxes as four numbers each, one after the other.

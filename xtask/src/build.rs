@@ -34,6 +34,8 @@ impl Profile {
 
 /// The module for engines that know relaxed SIMD.
 pub const RELAXED: &str = "umedsam_relaxed_bg.wasm";
+/// The module of the image decoders.
+pub const PICTURE: &str = "umedsam_picture_bg.wasm";
 /// The module for all engines.
 pub const FIXED_WIDTH: &str = "umedsam_bg.wasm";
 
@@ -54,21 +56,7 @@ pub fn wasm(profile: Profile) -> Result<PathBuf> {
     tools::wasm_target()?;
     let bindgen = tools::wasm_bindgen()?;
     say(format!("Building the wasm module, profile {} (15 to 25 minutes the first time)", profile.name()));
-    // Of both crate types cargo would build without link-time optimisation.
-    run(cargo().args([
-        "rustc",
-        "--package",
-        "umedsam",
-        "--lib",
-        "--crate-type",
-        "cdylib",
-        "--no-default-features",
-        "--target",
-        "wasm32-unknown-unknown",
-        "--profile",
-        profile.name(),
-    ]))?;
-    let module = target().join("wasm32-unknown-unknown").join(profile.folder()).join("umedsam.wasm");
+    let module = compile("umedsam", &[], profile)?;
     let folder = target().join("wasm-bindgen").join(profile.name());
     if is_newer(&folder.join(FIXED_WIDTH), &module) {
         return Ok(folder);
@@ -85,15 +73,7 @@ pub fn wasm(profile: Profile) -> Result<PathBuf> {
     whole.emit_wasm_file(&relaxed)?;
     if profile == Profile::Dist {
         say("Optimising the wasm module (some minutes)");
-        let unoptimised = partial.join("unoptimised.wasm");
-        std::fs::rename(&relaxed, &unoptimised)?;
-        run(command(tools::npm()?.join(".bin/wasm-opt"))
-            .args(["-O3", "--strip-debug", "--strip-producers"])
-            .args(WASM_FEATURES)
-            .arg(&unoptimised)
-            .arg("-o")
-            .arg(&relaxed))?;
-        std::fs::remove_file(unoptimised)?;
+        optimise(&relaxed, "-O3")?;
     }
     say("Deriving the module without relaxed SIMD");
     std::fs::write(&fixed_width, fixed_width::without_relaxed_simd(&std::fs::read(&relaxed)?)?)?;
@@ -102,9 +82,54 @@ pub fn wasm(profile: Profile) -> Result<PathBuf> {
     Ok(folder)
 }
 
+/// Compiles a crate of the workspace to a wasm module, and returns its path.
+fn compile(package: &str, features: &[&str], profile: Profile) -> Result<PathBuf> {
+    // Of both crate types cargo would build without link-time optimisation.
+    run(cargo()
+        .args(["rustc", "--package", package, "--lib", "--crate-type", "cdylib", "--no-default-features"])
+        .args(["--features", &features.join(",")])
+        .args(["--target", "wasm32-unknown-unknown", "--profile", profile.name()]))?;
+    let file = format!("{}.wasm", package.replace('-', "_"));
+    Ok(target().join("wasm32-unknown-unknown").join(profile.folder()).join(file))
+}
+
+fn optimise(module: &Path, level: &str) -> Result<()> {
+    let unoptimised = module.with_extension("unoptimised");
+    std::fs::rename(module, &unoptimised)?;
+    run(command(tools::npm()?.join(".bin/wasm-opt"))
+        .args([level, "--strip-debug", "--strip-producers"])
+        .args(WASM_FEATURES)
+        .arg(&unoptimised)
+        .arg("-o")
+        .arg(module))?;
+    std::fs::remove_file(unoptimised)?;
+    Ok(())
+}
+
+/// Builds the wasm module of the image decoders with its glue into a folder, and returns that folder.
+fn picture(profile: Profile) -> Result<PathBuf> {
+    say(format!("Building the image decoders, profile {}", profile.name()));
+    let module = compile("umedsam-picture", &["web"], profile)?;
+    let folder = target().join("wasm-bindgen").join(format!("picture-{}", profile.name()));
+    if is_newer(&folder.join(PICTURE), &module) {
+        return Ok(folder);
+    }
+    let partial = folder.with_extension("partial");
+    std::fs::remove_dir_all(&partial).ok();
+    let bindgen = tools::wasm_bindgen()?.join("wasm-bindgen");
+    run(command(bindgen).args(["--target", "web", "--out-dir"]).arg(&partial).arg(&module))?;
+    if profile == Profile::Dist {
+        optimise(&partial.join(PICTURE), "-O2")?;
+    }
+    std::fs::remove_dir_all(&folder).ok();
+    std::fs::rename(partial, &folder)?;
+    Ok(folder)
+}
+
 /// Fills the package template: compiles its TypeScript beside the wasm module. Returns the package's folder.
 pub fn package(profile: Profile) -> Result<PathBuf> {
     let wasm = wasm(profile)?;
+    let picture = picture(profile)?;
     let folder = target().join("package").join(profile.name());
     std::fs::remove_dir_all(&folder).ok();
     copy_folder(&root().join("pkg-template"), &folder)?;
@@ -114,6 +139,7 @@ pub fn package(profile: Profile) -> Result<PathBuf> {
 
     say("Compiling the package's TypeScript");
     copy_folder(&wasm, &folder.join("src/wasm"))?;
+    copy_folder(&picture, &folder.join("src/picture"))?;
     let weights = weights::own();
     std::fs::create_dir_all(folder.join("weights"))?;
     std::fs::copy(&weights, folder.join("weights").join(weights.file_name().context("a file")?))?;
@@ -123,7 +149,9 @@ pub fn package(profile: Profile) -> Result<PathBuf> {
     std::fs::write(&hash, source.replace("\"\"", &format!("\"{}\"", weights::sha256(&weights)?)))?;
     run(command(tools::npm()?.join(".bin/tsc")).arg("--project").arg(&folder))?;
     std::fs::rename(folder.join("src/wasm"), folder.join("dist/wasm"))?;
+    std::fs::rename(folder.join("src/picture"), folder.join("dist/picture"))?;
     std::fs::remove_file(folder.join("dist/wasm/umedsam_bg.wasm.d.ts")).ok();
+    std::fs::remove_file(folder.join("dist/picture/umedsam_picture_bg.wasm.d.ts")).ok();
     std::fs::remove_dir_all(folder.join("src"))?;
     std::fs::remove_file(folder.join("tsconfig.json"))?;
     Ok(folder)

@@ -13,13 +13,14 @@ use umedsam::image::{Image8, Window};
 use umedsam::segment::{MaskSource, SegmentOptions, Segmentation, Segmenter, Zoom};
 use umedsam::uncertainty::UncertaintyOptions;
 use umedsam::{Error, Result};
+use umedsam_picture::Picture;
 
 #[derive(Args)]
 pub struct Arguments {
     /// The weight file; by default umedsam's own weights, which are part of this program
     #[arg(long)]
     weights: Option<PathBuf>,
-    /// The image: .png, .jpg, or a 2D challenge .npz
+    /// The image: PNG, JPEG, WebP, TIFF, BMP, GIF (first frame), or a 2D challenge .npz; upright by its Exif orientation, transparent parts over black
     #[arg(long)]
     image: PathBuf,
     /// A box x0,y0,x1,y1 in pixels; may be repeated, and replaces the boxes of a .npz
@@ -28,6 +29,9 @@ pub struct Arguments {
     /// How intensities become 8 bits: auto, min-max, percentiles:LOW,HIGH or level:CENTER,WIDTH
     #[arg(long, value_parser = parse_window, default_value = "auto", allow_hyphen_values = true)]
     window: Window,
+    /// High values are dark, as in DICOM's MONOCHROME1
+    #[arg(long)]
+    invert: bool,
     /// How the uncertainty is found: none (a single pass), default, or samples=K,jitter=PIXELS,multimask=SHARE,flips=BOOL,seed=N
     #[arg(long, default_value = "default")]
     uncertainty: UncertaintyOptions,
@@ -109,7 +113,8 @@ fn parse_window(text: &str) -> std::result::Result<Window, String> {
 
 pub fn run(arguments: &Arguments) -> Result<()> {
     let file = read_image(&arguments.image)?;
-    let view = file.view()?;
+    let view = file.view()?.inverted(arguments.invert);
+    let Picture { width, height, channels, .. } = file.picture;
     let options = SegmentOptions {
         uncertainty: arguments.uncertainty,
         alpha: arguments.alpha,
@@ -151,15 +156,15 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let mut results = Vec::new();
     for (index, segmentation) in segmentations.iter().enumerate() {
         let name = |kind: &str| format!("{kind}_{index}.png");
-        write_mask(&segmentation.mask, file.width, &folder.join(name("mask")))?;
-        write_probability(segmentation, file.width, &folder.join(name("probability")))?;
+        write_mask(&segmentation.mask, width, &folder.join(name("mask")))?;
+        write_probability(segmentation, width, &folder.join(name("probability")))?;
         write_uncertainty(segmentation, &grey, &folder.join(name("uncertainty")))?;
         let mut files = json!({
             "mask": name("mask"), "probability": name("probability"), "uncertainty": name("uncertainty"),
         });
         for (kind, mask) in [("outer", &segmentation.outer), ("inner", &segmentation.inner)] {
             if let Some(mask) = mask {
-                write_mask(mask, file.width, &folder.join(name(kind)))?;
+                write_mask(mask, width, &folder.join(name(kind)))?;
                 files[kind] = name(kind).into();
             }
         }
@@ -186,9 +191,10 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         );
     }
     let report = json!({
-        "image": { "path": arguments.image, "width": file.width, "height": file.height, "channels": file.channels },
+        "image": { "path": arguments.image, "width": width, "height": height, "channels": channels },
         "weights": segmenter.metadata(),
         "window": arguments.window,
+        "invert": arguments.invert,
         "options": options,
         "results": results,
         "timings_ms": {

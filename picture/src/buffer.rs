@@ -12,12 +12,20 @@ const MAX_PIXELS: usize = 1 << 27;
 pub enum Pixels<'a> {
     /// 8-bit unsigned.
     U8(&'a [u8]),
+    /// 8-bit signed.
+    I8(&'a [i8]),
     /// 16-bit unsigned.
     U16(&'a [u16]),
     /// 16-bit signed, such as Hounsfield units.
     I16(&'a [i16]),
+    /// 32-bit unsigned.
+    U32(&'a [u32]),
+    /// 32-bit signed.
+    I32(&'a [i32]),
     /// 32-bit float.
     F32(&'a [f32]),
+    /// 64-bit float.
+    F64(&'a [f64]),
 }
 
 impl Pixels<'_> {
@@ -25,9 +33,13 @@ impl Pixels<'_> {
     pub fn len(&self) -> usize {
         match self {
             Self::U8(values) => values.len(),
+            Self::I8(values) => values.len(),
             Self::U16(values) => values.len(),
             Self::I16(values) => values.len(),
+            Self::U32(values) => values.len(),
+            Self::I32(values) => values.len(),
             Self::F32(values) => values.len(),
+            Self::F64(values) => values.len(),
         }
     }
 
@@ -37,29 +49,32 @@ impl Pixels<'_> {
     }
 }
 
-/// A checked image: `height · width · channels` values with 1 (grey), 3 (RGB) or 4 (RGBA, alpha ignored) channels.
+/// A checked image: `height · width · channels` values with 1 (grey), 2 (grey, alpha), 3 (RGB) or 4 (RGBA) channels. Colours are composited over black where values are
+/// unsigned integers of 8 or 16 bits; the alpha of other types is left out.
 #[derive(Debug, Clone, Copy)]
 pub struct ImageView<'a> {
     pixels: Pixels<'a>,
     width: usize,
     height: usize,
     channels: usize,
+    inverted: bool,
 }
 
 impl<'a> ImageView<'a> {
     /// Checks a buffer against its size.
     ///
     /// # Errors
-    /// [`Error::InvalidImage`] if a side is 0 or over 32,768 pixels, the image has over 2²⁷ pixels, the channels are not 1, 3
-    /// or 4, or the length does not fit.
+    /// [`Error::InvalidImage`] if a side is 0 or over 32,768 pixels, the image has over 2²⁷ pixels, the channels are not 1 to 4, or the length does not fit.
     pub fn new(pixels: Pixels<'a>, width: usize, height: usize, channels: usize) -> Result<Self> {
         if width == 0 || height == 0 || width > MAX_SIDE || height > MAX_SIDE || width * height > MAX_PIXELS {
             return Err(Error::InvalidImage(format!(
                 "{width}×{height} pixels; each side must be 1–{MAX_SIDE} and the product at most {MAX_PIXELS}"
             )));
         }
-        if ![1, 3, 4].contains(&channels) {
-            return Err(Error::InvalidImage(format!("{channels} channels; use 1 (grey), 3 (RGB) or 4 (RGBA)")));
+        if !(1..=4).contains(&channels) {
+            return Err(Error::InvalidImage(format!(
+                "{channels} channels; use 1 (grey), 2 (grey and alpha), 3 (RGB) or 4 (RGBA)"
+            )));
         }
         let expected = width * height * channels;
         if pixels.len() != expected {
@@ -68,7 +83,17 @@ impl<'a> ImageView<'a> {
                 pixels.len()
             )));
         }
-        Ok(Self { pixels, width, height, channels })
+        Ok(Self { pixels, width, height, channels, inverted: false })
+    }
+
+    /// The same image, of which high values are dark if `inverted`, as in DICOM's MONOCHROME1.
+    pub fn inverted(self, inverted: bool) -> Self {
+        Self { inverted, ..self }
+    }
+
+    /// Whether high values are dark.
+    pub fn is_inverted(&self) -> bool {
+        self.inverted
     }
 
     /// The values.
@@ -86,7 +111,7 @@ impl<'a> ImageView<'a> {
         self.height
     }
 
-    /// 1, 3 or 4.
+    /// 1 to 4.
     pub fn channels(&self) -> usize {
         self.channels
     }

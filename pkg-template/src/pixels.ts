@@ -1,0 +1,61 @@
+/** What a caller gives as an image, as what is sent to the network. */
+
+import { UmedsamError } from "./errors.js";
+import { typeName } from "./realms.js";
+import type { ImageInput, PixelArray } from "./types.js";
+
+const ARRAYS = [
+  "Uint8Array",
+  "Uint8ClampedArray",
+  "Int8Array",
+  "Uint16Array",
+  "Int16Array",
+  "Uint32Array",
+  "Int32Array",
+  "Float32Array",
+  "Float64Array",
+];
+const USE = "use { data: ImageData } or { data: typed array, width, height }";
+
+export interface OwnPixels {
+  readonly data: PixelArray;
+  readonly width: number;
+  readonly height: number;
+  readonly channels: number;
+}
+
+/**
+ * Copies an image's values, and only those of the view, so that the caller may change or transfer them at once. The copy's buffer belongs to nobody else.
+ *
+ * @throws {UmedsamError} `invalid-image` that says what was given.
+ */
+export function copyPixels(input: ImageInput): OwnPixels {
+  if (typeof input !== "object" || input === null) {
+    throw new UmedsamError("invalid-image", `the image is ${input === null ? "null" : typeof input}; ${USE}`);
+  }
+  const { data } = input;
+  const kind = typeName(data);
+  // An iframe's ImageData is no instance of this realm's class.
+  if (kind === "ImageData") {
+    const image = data as ImageData;
+    return { data: copy(image.data as PixelArray), width: image.width, height: image.height, channels: 4 };
+  }
+  if (!ARRAYS.includes(kind)) throw new UmedsamError("invalid-image", `data is ${kind}; ${USE}`);
+  const { width, height } = input;
+  if (typeof width !== "number" || typeof height !== "number") {
+    throw new UmedsamError("invalid-image", `width is ${String(width)} and height ${String(height)}; ${USE}`);
+  }
+  const values = data as PixelArray;
+  const own = copy(values);
+  return { data: own, width, height, channels: input.channels ?? own.length / (width * height) };
+}
+
+function copy(values: PixelArray): PixelArray {
+  const { buffer } = values;
+  const isDetached = "detached" in buffer ? buffer.detached === true : values.length === 0 && buffer.byteLength === 0;
+  if (isDetached) {
+    throw new UmedsamError("invalid-image", "the buffer of data is detached: it was transferred elsewhere; encode before, or a copy");
+  }
+  // `slice` copies shared memory to memory of its own, too.
+  return values.slice();
+}
