@@ -50,3 +50,13 @@ pub fn windowed(
     };
     Ok(Uint8Array::from(rgba.as_slice()))
 }
+
+/// A PNG file of RGBA pixels.
+#[wasm_bindgen(js_name = encodePng)]
+pub fn png(rgba: &[u8], width: u32, height: u32) -> Result<Vec<u8>, JsError> {
+    let mut bytes = Vec::new();
+    let encoder = image::codecs::png::PngEncoder::new(&mut bytes);
+    image::ImageEncoder::write_image(encoder, rgba, width, height, image::ExtendedColorType::Rgba8)
+        .map_err(|error| JsError::new(&error.to_string()))?;
+    Ok(bytes)
+}

@@ -71,6 +71,7 @@ export class Engine {
         return null;
       },
       memoryBytes: async () => memoryBytes(),
+      requests: async () => performance.getEntriesByType("resource").map(({ name }) => name),
       destroyGpuForTest: async () => {
         this.#running().destroyGpuForTest();
         return null;

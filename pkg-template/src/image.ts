@@ -10,7 +10,7 @@
  */
 
 import { UmedsamError } from "./errors.js";
-import init, { readPicture, windowedPixels } from "./picture/umedsam_picture.js";
+import init, { encodePng, readPicture, windowedPixels } from "./picture/umedsam_picture.js";
 import { copyPixels } from "./pixels.js";
 import { typeName } from "./realms.js";
 import type { ImageInput } from "./types.js";
@@ -58,6 +58,17 @@ export async function windowedImage(image: ImageInput): Promise<ImageData> {
   await start();
   const pixels = explained(() => windowedPixels(data, width, height, channels, intensities));
   return new ImageData(new Uint8ClampedArray(pixels.buffer as ArrayBuffer), width, height);
+}
+
+/**
+ * Encodes a picture as PNG without a canvas, so that no browser changes its pixels.
+ *
+ * @throws {UmedsamError} `invalid-image`, `fetch-failed`.
+ */
+export async function pngOf({ data, width, height }: ImageData): Promise<Blob> {
+  await start();
+  const bytes = explained(() => encodePng(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), width, height));
+  return new Blob([bytes as Uint8Array<ArrayBuffer>], { type: "image/png" });
 }
 
 async function bytesOf(file: Blob | ArrayBuffer | ArrayBufferView | Response): Promise<Uint8Array> {

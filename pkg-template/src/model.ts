@@ -65,6 +65,11 @@ export class Model {
     return this.#connection.call("memoryBytes", null, { what: "asking for the memory" });
   }
 
+  /** Addresses that the network's thread has fetched so far, its worker's by default: a page does not see what its workers fetch. */
+  requests(): Promise<string[]> {
+    return this.#connection.call("requests", null, { what: "asking for the requests" });
+  }
+
   /** Frees the network, its images and its worker at once. Calls under way and later ones fail with code `disposed`. */
   dispose(): void {
     this.#connection.close();

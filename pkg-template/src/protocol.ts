@@ -40,6 +40,7 @@ export interface Methods {
   disposeImage: { args: { imageId: number }; result: null };
   disposeModel: { args: null; result: null };
   memoryBytes: { args: null; result: number };
+  requests: { args: null; result: string[] };
   destroyGpuForTest: { args: null; result: null };
 }
 

@@ -1,9 +1,6 @@
 //! JavaScript values to ours and back.
 
-use js_sys::{
-    Float32Array, Float64Array, Int8Array, Int16Array, Int32Array, Object, Reflect, Uint8Array, Uint16Array,
-    Uint32Array,
-};
+use js_sys::{Float32Array, Float64Array, Object, Reflect, Uint8Array};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use wasm_bindgen::prelude::*;

@@ -1,10 +1,12 @@
 /** Wires the page together. */
 
+import { type ReadImage, readImage, windowedImage } from "../umedsam/image.js";
 import {
   type Box,
   type DeviceRequest,
   type EncodedImage,
   type Model,
+  type Progress,
   type Segmentation,
   type UncertaintyMap,
   UmedsamError,
@@ -12,11 +14,14 @@ import {
 } from "../umedsam/index.js";
 import { type Entry, boxItem } from "./boxes.js";
 import { milliseconds } from "./dom.js";
-import { contourPicture, heatPicture, maskPicture, savePng, toCanvas, unionPicture } from "./overlay.js";
+import { droppedFile } from "./drop.js";
+import { chosenWindow, resetWindow } from "./intensities.js";
+import { contourPicture, heatPicture, maskPicture, over, savePng, unionPicture } from "./overlay.js";
 import { page } from "./page.js";
 import { type Sample, fetchSample, loadSamples } from "./samples.js";
-import { drawLegend, hideError, showError, showGuarantee, showModel, showProgress, shownMap, stopWatching, watchRequests } from "./status.js";
-import { Viewer } from "./viewer.js";
+import { showRequests, stopWatching, watchRequests } from "./requests.js";
+import { drawLegend, hideError, showError, showGuarantee, showModel, showProgress, shownMap } from "./status.js";
+import { Viewer, ZOOM_STEP } from "./viewer.js";
 
 /** Okabe and Ito's colours, told apart by colour-blind people too. */
 const COLORS = ["#56b4e9", "#e69f00", "#009e73", "#cc79a7", "#f0e442", "#d55e00"];
@@ -39,8 +44,12 @@ class App {
   });
   #model: Promise<Model> | undefined;
   #image: EncodedImage | undefined;
-  /** Counts opened images, so that a slower earlier one does not replace a later one. */
-  #opened = 0;
+  /** The image as it was read. */
+  #input: ReadImage | undefined;
+  /** What the network sees of it, at its own size. */
+  #picture: ImageData | undefined;
+  /** Counts opened images, windows and changes of the device, so that what is slower and earlier does not replace what is later. */
+  #generation = 0;
   #name = OTHER_IMAGE;
   #entries: Entry[] = [];
   #selected: number | undefined;
@@ -72,17 +81,26 @@ class App {
       page.file.value = "";
       if (file !== undefined) this.#guard(() => this.#openFile(file));
     });
-    page.viewer.addEventListener("dragover", (event) => {
+    // Anywhere: a file that the page does not take would replace the page.
+    window.addEventListener("dragover", (event) => {
       event.preventDefault();
       page.dropHint.hidden = false;
     });
-    page.viewer.addEventListener("dragleave", () => (page.dropHint.hidden = true));
-    page.viewer.addEventListener("drop", (event) => {
+    window.addEventListener("dragleave", (event) => {
+      if (event.relatedTarget === null) page.dropHint.hidden = true;
+    });
+    window.addEventListener("drop", (event) => {
       event.preventDefault();
       page.dropHint.hidden = true;
-      const file = event.dataTransfer?.files[0];
-      if (file !== undefined) this.#guard(() => this.#openFile(file));
+      this.#guard(() => this.#openFile(droppedFile(event.dataTransfer)));
     });
+    page.zoomButtons.addEventListener("pointerdown", (event) => event.stopPropagation());
+    page.zoomIn.addEventListener("click", () => this.#viewer.enlarge(ZOOM_STEP));
+    page.zoomOut.addEventListener("click", () => this.#viewer.enlarge(1 / ZOOM_STEP));
+    page.zoomFit.addEventListener("click", () => this.#viewer.fit());
+    for (const input of [page.windowKind, page.windowCenter, page.windowWidth, page.invert]) {
+      input.addEventListener("change", () => this.#guard(() => this.#changeWindow()));
+    }
     page.addBox.addEventListener("click", () => this.#addBox(this.#viewer.centredBox()));
     for (const input of [page.maskOn, page.maskOpacity, page.heatOn, page.heatOpacity, page.outerOn, page.innerOn]) {
       input.addEventListener("input", () => this.#paint());
@@ -95,27 +113,36 @@ class App {
     page.alpha.addEventListener("change", () => this.#guard(() => this.#segment(this.#entries)));
     page.deviceChoice.addEventListener("change", () => this.#guard(() => this.#changeDevice()));
     page.saveImage.addEventListener("click", () =>
-      this.#guard(() => savePng(this.#viewer.imageLayer, `${this.#name}.png`)),
+      this.#guard(async () => {
+        if (this.#picture !== undefined) await savePng(this.#picture, `${this.#name}.png`);
+      }),
     );
     page.saveMask.addEventListener("click", () =>
       this.#guard(() => {
         const picture = unionPicture(this.#results(), this.#viewer.width, this.#viewer.height);
-        return savePng(toCanvas(picture), `${this.#name}-mask.png`);
+        return savePng(picture, `${this.#name}-mask.png`);
       }),
     );
     page.saveHeat.addEventListener("click", () =>
       this.#guard(async () => {
         const picture = heatPicture(this.#results(), shownMap(), page.heatOpacity.valueAsNumber);
-        if (picture === undefined) return;
-        await savePng(toCanvas(picture, this.#viewer.imageLayer), `${this.#name}-${shownMap()}-uncertainty.png`);
+        if (picture === undefined || this.#picture === undefined) return;
+        await savePng(over(picture, this.#picture), `${this.#name}-${shownMap()}-uncertainty.png`);
       }),
     );
   }
 
-  /** Shows what goes wrong instead of losing it. */
+  /** Shows what goes wrong instead of losing it, unless something later was begun meanwhile. */
   #guard(action: () => Promise<void>): void {
     hideError();
-    action().catch(showError);
+    const result = Promise.resolve().then(action);
+    // Actions count themselves before they wait for anything.
+    queueMicrotask(() => {
+      const generation = this.#generation;
+      result.catch((error: unknown) => {
+        if (generation === this.#generation) showError(error);
+      });
+    });
   }
 
   #loadModel(): Promise<Model> {
@@ -126,27 +153,35 @@ class App {
     const loading = load({
       ...(WEIGHTS === null ? {} : { weights: new URL(WEIGHTS, location.href) }),
       device: page.deviceChoice.value as DeviceRequest,
-      onProgress: showProgress,
+      onProgress: (progress) => {
+        if (this.#model === loading) showProgress(progress);
+      },
     });
     this.#model = loading;
     loading.then(
-      (model) => {
+      async (model) => {
+        if (this.#model !== loading) return;
         page.loadTime.textContent = milliseconds(performance.now() - start);
         showModel(model);
-        watchRequests();
+        await watchRequests(model);
       },
       () => {
-        this.#model = undefined;
+        if (this.#model === loading) this.#model = undefined;
       },
     );
     return loading;
   }
 
+  /** The last choice wins: what was begun for another device is disposed of when it is there. */
   async #changeDevice(): Promise<void> {
+    this.#generation++;
     const previous = this.#model;
     this.#model = undefined;
     this.#image = undefined;
-    (await previous?.catch(() => undefined))?.dispose();
+    previous?.then(
+      (model) => model.dispose(),
+      () => {},
+    );
     await this.#encode();
   }
 
@@ -159,21 +194,24 @@ class App {
   }
 
   async #open(blob: Blob, name: string, boxes: readonly Box[], credit: string): Promise<void> {
-    const opened = ++this.#opened;
-    let bitmap: ImageBitmap;
+    const generation = ++this.#generation;
+    let input: ReadImage;
+    let picture: ImageData;
     try {
-      bitmap = await createImageBitmap(blob);
-    } catch {
+      input = await readImage(blob);
+      picture = await windowedImage(input);
+    } catch (error) {
       const file = blob instanceof File ? blob.name : name;
-      throw new Error(`${file} is not an image this browser can read; choose a PNG or JPEG file`);
+      throw error instanceof UmedsamError ? new UmedsamError(error.code, `${file}: ${error.message}`) : error;
     }
-    if (opened !== this.#opened) return;
+    if (generation !== this.#generation) return;
     this.#image?.dispose();
     this.#image = undefined;
     this.#name = name;
-    this.#viewer.setImage(bitmap);
-    bitmap.close();
-    page.credit.textContent = credit;
+    this.#input = input;
+    resetWindow(input);
+    this.#show(picture, true);
+    page.credit.textContent = `${credit} · ${picture.width}×${picture.height} px`;
     this.#entries = [];
     this.#selected = undefined;
     for (const box of boxes) this.#newEntry(box);
@@ -181,16 +219,43 @@ class App {
     await this.#encode();
   }
 
+  #show(picture: ImageData, isOther: boolean): void {
+    this.#picture = picture;
+    this.#viewer.setImage(picture, isOther);
+  }
+
+  /** Shows and encodes the same image through another window. */
+  async #changeWindow(): Promise<void> {
+    const input = this.#input;
+    page.windowLevel.hidden = page.windowKind.value !== "level";
+    const intensities = chosenWindow();
+    if (input === undefined || intensities === undefined) return;
+    const generation = ++this.#generation;
+    const picture = await windowedImage({ ...input, ...intensities });
+    if (generation !== this.#generation) return;
+    this.#image?.dispose();
+    this.#image = undefined;
+    this.#show(picture, false);
+    await this.#encode();
+  }
+
   /** Encodes the shown image and segments its boxes. */
   async #encode(): Promise<void> {
-    const opened = this.#opened;
+    const input = this.#input;
+    const intensities = chosenWindow();
+    if (input === undefined || intensities === undefined) return;
+    const generation = this.#generation;
+    const isCurrent = () => generation === this.#generation;
     page.encodeTime.textContent = "…";
     try {
       const model = await this.#loadModel();
-      if (opened !== this.#opened) return;
+      if (!isCurrent()) return;
       showProgress({ stage: "encode", fraction: 0 });
-      const image = await model.encode({ data: this.#viewer.pixels() }, { onProgress: showProgress });
-      if (opened !== this.#opened) {
+      const onProgress = (progress: Progress) => {
+        if (isCurrent()) showProgress(progress);
+      };
+      const image = await model.encode({ ...input, ...intensities }, { onProgress });
+      if (!isCurrent()) {
         image.dispose();
         return;
       }
@@ -198,8 +263,11 @@ class App {
       const { preprocessMs, encodeMs } = image.timings;
       page.encodeTime.textContent = milliseconds(preprocessMs + encodeMs);
       showModel(model);
+    } catch (error) {
+      if (isCurrent()) throw error;
+      return;
     } finally {
-      if (opened === this.#opened) page.progress.hidden = true;
+      if (isCurrent()) page.progress.hidden = true;
     }
     this.#render();
     await this.#segment(this.#entries);
@@ -242,7 +310,9 @@ class App {
     }
     showGuarantee(this.#results());
     const model = await this.#model;
-    if (model !== undefined) page.memory.textContent = `${((await model.memoryBytes()) / 2 ** 20).toFixed(0)} MiB of WebAssembly, at most`;
+    if (model === undefined || image !== this.#image) return;
+    await showRequests(model);
+    page.memory.textContent = `${((await model.memoryBytes()) / 2 ** 20).toFixed(0)} MiB of WebAssembly, at most`;
   }
 
   #showTime({ timings }: Segmentation, isFinal: boolean): void {

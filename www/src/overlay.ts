@@ -1,5 +1,6 @@
 /** Pictures of masks and uncertainty. */
 
+import { pngOf } from "../umedsam/image.js";
 import { type Segmentation, type UncertaintyMap, colorize } from "../umedsam/index.js";
 
 /** What the page says of each map, and the value of its last colour, in bits. */
@@ -83,30 +84,26 @@ export function unionPicture(results: readonly Segmentation[], width: number, he
   return picture;
 }
 
-export async function savePng(canvas: HTMLCanvasElement | OffscreenCanvas, name: string): Promise<void> {
-  const blob =
-    canvas instanceof HTMLCanvasElement
-      ? await new Promise<Blob | null>((resolve) => canvas.toBlob(resolve, "image/png"))
-      : await canvas.convertToBlob({ type: "image/png" });
-  if (blob === null) throw new Error("the picture could not be encoded");
+/** A picture over an opaque one of the same size. */
+export function over(picture: ImageData, background: ImageData): ImageData {
+  const result = new ImageData(background.data.slice(), background.width, background.height);
+  for (let value = 0; value < picture.data.length; value += 4) {
+    const opacity = (picture.data[value + 3] ?? 0) / 255;
+    for (let channel = value; channel < value + 3; channel++) {
+      result.data[channel] = (picture.data[channel] ?? 0) * opacity + (background.data[channel] ?? 0) * (1 - opacity);
+    }
+  }
+  return result;
+}
+
+/** Hands a picture to the browser's downloads. No canvas is read back, which some browsers falsify. */
+export async function savePng(picture: ImageData, name: string): Promise<void> {
   const link = document.createElement("a");
-  link.href = URL.createObjectURL(blob);
+  link.href = URL.createObjectURL(await pngOf(picture));
   link.download = name;
   link.click();
   // The download reads the blob after this task.
   setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
-}
-
-export function toCanvas(picture: ImageData, background?: CanvasImageSource): OffscreenCanvas {
-  const canvas = new OffscreenCanvas(picture.width, picture.height);
-  const context = canvas.getContext("2d");
-  if (context === null) throw new Error("this browser has no 2D canvas");
-  context.putImageData(picture, 0, 0);
-  if (background !== undefined) {
-    context.globalCompositeOperation = "destination-over";
-    context.drawImage(background, 0, 0);
-  }
-  return canvas;
 }
 
 function channels(color: string): [number, number, number] {

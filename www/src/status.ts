@@ -50,31 +50,6 @@ export function showModel({ info }: Model): void {
     info.calibration === null ? "none: probabilities are the network's own" : `learned on ${info.calibration.cases} images`;
 }
 
-let requestObserver: PerformanceObserver | undefined;
-
-export function stopWatching(): void {
-  requestObserver?.disconnect();
-}
-
-/** Counts requests from now on; everything the page needs is here. */
-export function watchRequests(): void {
-  const since = performance.now();
-  let count = 0;
-  const show = () => {
-    const requests = count === 1 ? "1 request" : `${count} requests`;
-    page.requests.textContent = `${count === 0 ? "nothing: " : ""}${requests} since the model was loaded`;
-    page.privacy.classList.toggle("broken", count > 0);
-    page.privacy.textContent = count === 0 ? "Nothing was sent: the image stays on this machine" : `${requests} after the start`;
-  };
-  requestObserver?.disconnect();
-  requestObserver = new PerformanceObserver((list) => {
-    count += list.getEntries().filter(({ startTime }) => startTime >= since).length;
-    show();
-  });
-  requestObserver.observe({ type: "resource" });
-  show();
-}
-
 export function showError(error: unknown): void {
   page.progress.hidden = true;
   page.error.hidden = false;

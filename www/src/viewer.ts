@@ -2,6 +2,7 @@
 
 import type { Box, Crop } from "../umedsam/index.js";
 import { context2d, element } from "./dom.js";
+import { type Layout, View } from "./view.js";
 
 export interface EditableBox {
   readonly id: number;
@@ -26,7 +27,8 @@ export interface ViewerEvents {
 type Drag =
   | { kind: "draw"; start: Point; current: Point }
   | { kind: "move"; target: EditableBox; from: Box; start: Point }
-  | { kind: "resize"; target: EditableBox; anchor: Point };
+  | { kind: "resize"; target: EditableBox; from: Box; anchor: Point }
+  | { kind: "pan" };
 
 interface Point {
   readonly x: number;
@@ -35,6 +37,10 @@ interface Point {
 
 /** How near to a corner a pointer grabs it, in CSS pixels; a finger is wider. */
 const GRAB = { mouse: 9, touch: 22 };
+/** A press of a button or key enlarges by this factor. */
+export const ZOOM_STEP = 1.5;
+/** Proportions of the widest and the tallest frame; images beyond lie within it. */
+const FRAMES = [2.5, 0.75] as const;
 /** Boxes drawn smaller than this, in CSS pixels, are clicks. */
 const SMALLEST = 5;
 
@@ -48,16 +54,23 @@ export class Viewer {
   #selected: number | undefined;
   #drag: Drag | undefined;
   #enabled = false;
+  readonly #view = new View();
+  /** Pointers that are down, in the frame: one draws, two zoom and move. */
+  readonly #pointers = new Map<number, Point>();
 
   constructor(events: ViewerEvents) {
     this.#events = events;
     this.#root.addEventListener("pointerdown", (event) => this.#pointerDown(event));
     this.#root.addEventListener("pointermove", (event) => this.#pointerMove(event));
     this.#root.addEventListener("pointerup", (event) => this.#pointerUp(event));
-    this.#root.addEventListener("pointercancel", () => this.#cancelDrag());
+    this.#root.addEventListener("pointercancel", (event) => {
+      this.#pointers.delete(event.pointerId);
+      this.#cancelDrag();
+    });
+    this.#root.addEventListener("wheel", (event) => this.#wheel(event), { passive: false });
     this.#root.addEventListener("pointerleave", () => this.#events.pointed(undefined));
     this.#root.addEventListener("keydown", (event) => this.#keyDown(event));
-    new ResizeObserver(() => this.#drawBoxes()).observe(this.#root);
+    new ResizeObserver(() => this.#show()).observe(this.#root);
   }
 
   get width(): number {
@@ -68,24 +81,44 @@ export class Viewer {
     return this.#image.height;
   }
 
-  get imageLayer(): HTMLCanvasElement {
-    return this.#image;
-  }
-
   /** Shows an image and forgets the map of the one before. */
-  setImage(image: ImageBitmap): void {
-    for (const canvas of [this.#image, this.#map]) {
-      canvas.width = image.width;
-      canvas.height = image.height;
+  setImage(picture: ImageData, isOther: boolean): void {
+    if (isOther) {
+      for (const canvas of [this.#image, this.#map]) {
+        canvas.width = picture.width;
+        canvas.height = picture.height;
+      }
+      const [widest, tallest] = FRAMES;
+      this.#root.style.aspectRatio = String(Math.min(widest, Math.max(tallest, picture.width / picture.height)));
+      this.#view.reset();
+      this.#drag = undefined;
     }
     // Small images are enlarged smoothly, as radiology viewers do.
-    context2d(this.#image).drawImage(image, 0, 0);
-    this.#root.style.aspectRatio = `${image.width} / ${image.height}`;
-    this.#drag = undefined;
+    context2d(this.#image).putImageData(picture, 0, 0);
+    this.#show();
   }
 
-  pixels(): ImageData {
-    return context2d(this.#image).getImageData(0, 0, this.width, this.height);
+  /** Enlarges around the middle of the frame. */
+  enlarge(factor: number): void {
+    const { clientWidth, clientHeight } = this.#root;
+    this.#enlarge(factor, { x: clientWidth / 2, y: clientHeight / 2 });
+  }
+
+  /** Shows the whole image. */
+  fit(): void {
+    this.#view.reset();
+    this.#show();
+  }
+
+  #enlarge(factor: number, point: Point): void {
+    if (this.width === 0) return;
+    this.#view.enlarge(factor, point, this.#root, this.width, this.height);
+    this.#show();
+  }
+
+  #show(): void {
+    for (const canvas of [this.#image, this.#map]) canvas.style.transform = this.#view.transform;
+    this.#drawBoxes();
   }
 
   /** Paints over the image; pictures later in the list lie above. */
@@ -108,24 +141,26 @@ export class Viewer {
     this.#drawBoxes();
   }
 
-  /** CSS pixels per image pixel, and where the image's corner is: the image is letterboxed in its frame. */
-  #layout(): { scale: number; left: number; top: number } {
-    const { clientWidth, clientHeight } = this.#root;
-    const scale = Math.min(clientWidth / this.width, clientHeight / this.height);
-    return {
-      scale,
-      left: (clientWidth - this.width * scale) / 2,
-      top: (clientHeight - this.height * scale) / 2,
-    };
+  #layout(): Layout {
+    return this.#view.layout(this.#root, this.width, this.height);
+  }
+
+  #inFrame(event: MouseEvent): Point {
+    const frame = this.#root.getBoundingClientRect();
+    return { x: event.clientX - frame.left - this.#root.clientLeft, y: event.clientY - frame.top - this.#root.clientTop };
   }
 
   #toImage(event: PointerEvent): Point {
     const { scale, left, top } = this.#layout();
-    const frame = this.#root.getBoundingClientRect();
-    return {
-      x: (event.clientX - frame.left - this.#root.clientLeft - left) / scale,
-      y: (event.clientY - frame.top - this.#root.clientTop - top) / scale,
-    };
+    const { x, y } = this.#inFrame(event);
+    return { x: (x - left) / scale, y: (y - top) / scale };
+  }
+
+  #wheel(event: WheelEvent): void {
+    event.preventDefault();
+    // Lines and pages of mice, pixels of touch pads; browsers tell a pinch as a wheel with Ctrl.
+    const pixels = event.deltaY * [1, 24, 240][event.deltaMode]!;
+    this.#enlarge(Math.exp(-pixels * (event.ctrlKey ? 0.01 : 0.002)), this.#inFrame(event));
   }
 
   #clamp({ x, y }: Point): Point {
@@ -133,16 +168,48 @@ export class Viewer {
   }
 
   #pointerDown(event: PointerEvent): void {
+    this.#pointers.set(event.pointerId, this.#inFrame(event));
+    this.#root.setPointerCapture(event.pointerId);
+    if (this.#pointers.size > 1 || event.button === 1) {
+      // A second finger zooms; what the first one began is not drawn.
+      event.preventDefault();
+      this.#revert();
+      this.#drag = { kind: "pan" };
+      this.#drawBoxes();
+      return;
+    }
     if (!this.#enabled || event.button !== 0) return;
     const point = this.#toImage(event);
-    this.#root.setPointerCapture(event.pointerId);
     this.#drag = this.#grab(point, event.pointerType) ?? {
       kind: "draw",
       start: this.#clamp(point),
       current: this.#clamp(point),
     };
-    if (this.#drag.kind !== "draw") this.#events.selected(this.#drag.target.id);
+    if (this.#drag.kind === "move" || this.#drag.kind === "resize") this.#events.selected(this.#drag.target.id);
     this.#drawBoxes();
+  }
+
+  /** Puts a box back that a finger was dragging when the second one came. */
+  #revert(): void {
+    const drag = this.#drag;
+    if (drag?.kind !== "move" && drag?.kind !== "resize") return;
+    drag.target.box = drag.from;
+    this.#events.changed(drag.target, true);
+  }
+
+  /** Two fingers: the middle between them moves the image, their distance enlarges it. One pointer moves it. */
+  #pan(event: PointerEvent): void {
+    const before = [...this.#pointers.values()];
+    this.#pointers.set(event.pointerId, this.#inFrame(event));
+    const after = [...this.#pointers.values()];
+    const middle = (points: readonly Point[]) => ({
+      x: points.reduce((sum, { x }) => sum + x, 0) / points.length,
+      y: points.reduce((sum, { y }) => sum + y, 0) / points.length,
+    });
+    const spread = ([a, b]: readonly Point[]) => (a === undefined || b === undefined ? 1 : Math.max(1, Math.hypot(a.x - b.x, a.y - b.y)));
+    const [from, to] = [middle(before), middle(after)];
+    this.#view.move(to.x - from.x, to.y - from.y, this.#root);
+    this.#enlarge(spread(after) / spread(before), to);
   }
 
   #grab(point: Point, pointerType: string): Drag | undefined {
@@ -157,7 +224,7 @@ export class Viewer {
         [{ x: x0, y: y1 }, { x: x1, y: y0 }],
         [{ x: x1, y: y1 }, { x: x0, y: y0 }],
       ] as const) {
-        if (Math.hypot(corner.x - point.x, corner.y - point.y) <= reach) return { kind: "resize", target, anchor };
+        if (Math.hypot(corner.x - point.x, corner.y - point.y) <= reach) return { kind: "resize", target, from: target.box, anchor };
       }
     }
     for (const target of order) {
@@ -174,6 +241,10 @@ export class Viewer {
     this.#events.pointed(within ? { x: Math.floor(point.x), y: Math.floor(point.y) } : undefined);
     const drag = this.#drag;
     if (drag === undefined) return;
+    if (drag.kind === "pan") {
+      if (this.#pointers.has(event.pointerId)) this.#pan(event);
+      return;
+    }
     if (drag.kind === "draw") {
       drag.current = this.#clamp(point);
     } else if (drag.kind === "resize") {
@@ -187,10 +258,13 @@ export class Viewer {
   }
 
   #pointerUp(event: PointerEvent): void {
-    const drag = this.#drag;
-    this.#drag = undefined;
-    if (drag === undefined) return;
+    this.#pointers.delete(event.pointerId);
     this.#root.releasePointerCapture(event.pointerId);
+    const drag = this.#drag;
+    // Until the last finger is up nothing is drawn.
+    if (drag === undefined || (drag.kind === "pan" && this.#pointers.size > 0)) return;
+    this.#drag = undefined;
+    if (drag.kind === "pan") return;
     if (drag.kind === "draw") {
       const box = between(drag.start, drag.current);
       const smallest = SMALLEST / this.#layout().scale;
@@ -211,6 +285,10 @@ export class Viewer {
 
   #keyDown(event: KeyboardEvent): void {
     if (!this.#enabled || event.ctrlKey || event.metaKey) return;
+    if (this.#viewKey(event)) {
+      event.preventDefault();
+      return;
+    }
     const target = this.#boxes.find(({ id }) => id === this.#selected);
     if (event.key === "n" || event.key === "N") {
       this.#events.drawn(this.centredBox());
@@ -234,10 +312,27 @@ export class Viewer {
     this.#drawBoxes();
   }
 
-  /** A box of half the image's sides in its middle. */
+  /** Keys that change what is seen; returns whether this was one. */
+  #viewKey(event: KeyboardEvent): boolean {
+    if (event.key === "+" || event.key === "=") this.enlarge(ZOOM_STEP);
+    else if (event.key === "-") this.enlarge(1 / ZOOM_STEP);
+    else if (event.key === "0") this.fit();
+    else if (event.altKey && event.key in ARROWS) {
+      const [dx, dy] = ARROWS[event.key as keyof typeof ARROWS];
+      this.#view.move((-dx * this.#root.clientWidth) / 8, (-dy * this.#root.clientHeight) / 8, this.#root);
+      this.#show();
+    } else return false;
+    return true;
+  }
+
+  /** A box of half the sides of what is seen in its middle. */
   centredBox(): Box {
-    const { width, height } = this;
-    return [width / 4, height / 4, (3 * width) / 4, (3 * height) / 4];
+    const { scale, left, top } = this.#layout();
+    const { clientWidth, clientHeight } = this.#root;
+    const from = this.#clamp({ x: -left / scale, y: -top / scale });
+    const to = this.#clamp({ x: (clientWidth - left) / scale, y: (clientHeight - top) / scale });
+    const [width, height] = [to.x - from.x, to.y - from.y];
+    return [from.x + width / 4, from.y + height / 4, to.x - width / 4, to.y - height / 4];
   }
 
   #shifted([x0, y0, x1, y1]: Box, dx: number, dy: number): Box {
