@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use umedsam_picture::{OwnedPixels, Picture, read_picture};
+use umedsam_picture::{Picture, read_picture};
 
-use super::npz::{CaseBoxes, ChallengeCase, read_npz};
+use super::npz::read_npz_image;
 use crate::error::{Error, Result};
 use crate::image::ImageView;
 
@@ -27,22 +27,17 @@ impl ImageFile {
     }
 }
 
-/// Reads a picture as [`read_picture`] does, or a 2D challenge case, told apart by what is in the file.
+/// Reads a picture as [`read_picture`] does, or a 2D challenge case, told apart by what is in the file. Boxes are read where they are wanted.
 ///
 /// # Errors
 /// [`Error::File`] if it cannot be read or decoded.
-pub fn read_image(path: &Path) -> Result<ImageFile> {
+pub fn read_image(path: &Path, wants_boxes: bool) -> Result<ImageFile> {
     let bytes = std::fs::read(path).map_err(|error| Error::file(path, error))?;
     let is_named_npz = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("npz"));
-    if !is_named_npz && !bytes.starts_with(b"PK\x03\x04") {
-        let picture = read_picture(&bytes).map_err(|error| Error::file(path, error))?;
-        return Ok(ImageFile { picture, boxes: Vec::new() });
+    if is_named_npz || bytes.starts_with(b"PK\x03\x04") {
+        drop(bytes);
+        return read_npz_image(path, wants_boxes);
     }
-    drop(bytes);
-    let ChallengeCase { imgs, depth, width, height, channels, boxes, .. } = read_npz(path)?;
-    let CaseBoxes::Image(boxes) = boxes else {
-        let message = format!("imgs is a 3D volume of {depth} slices; only 2D cases are supported here");
-        return Err(Error::file(path, message));
-    };
-    Ok(ImageFile { picture: Picture { pixels: OwnedPixels::U8(imgs), width, height, channels }, boxes })
+    let picture = read_picture(&bytes).map_err(|error| Error::file(path, error))?;
+    Ok(ImageFile { picture, boxes: Vec::new() })
 }

@@ -1,5 +1,6 @@
 //! Image files and the challenge's `.npz` files (native only).
 
+mod array;
 mod file;
 mod npz;
 

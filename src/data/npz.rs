@@ -3,14 +3,14 @@
 //! Source: CVPR 2024 "Segment Anything in Medical Images on Laptop": `imgs` H×W(×3) or D×H×W(×3) uint8,
 //! `boxes` N×4 or N×6, `gts` labels, `spacing` z, y, x.
 
-use std::fs::File;
-use std::io::Read;
 use std::path::Path;
 
-use npyz::npz::NpzArchive;
-use npyz::{DType, NpyFile, Order, TypeChar};
+use umedsam_picture::{OwnedPixels, Picture};
 
-use crate::error::{Error, Result};
+use super::array::{Archive, Array, Values};
+use super::file::ImageFile;
+use crate::error::Result;
+use crate::image::{ImageView, Pixels, Window};
 
 /// One case of the challenge: an image, or a volume of slices.
 #[derive(Debug, Clone, PartialEq)]
@@ -64,106 +64,192 @@ impl ChallengeCase {
     }
 }
 
-/// Reads a case. Three dimensions ending in 3 are an RGB image unless the file's name begins with `3D`.
+/// How the axes of `imgs` are meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Layout {
+    is_volume: bool,
+    depth: usize,
+    height: usize,
+    width: usize,
+    channels: usize,
+    /// Whether channels are the first axis.
+    channels_first: bool,
+}
+
+impl Layout {
+    /// By shape, by the columns of `boxes` if there are any, and by the file's name, which says `3D` at its beginning of volumes.
+    fn of(shape: &[usize], box_columns: Option<usize>, is_named_volume: bool) -> Option<Self> {
+        let image = |height, width, channels, channels_first| Self {
+            is_volume: false,
+            depth: 1,
+            height,
+            width,
+            channels,
+            channels_first,
+        };
+        let volume = |depth, height, width, channels| Self {
+            is_volume: true,
+            depth,
+            height,
+            width,
+            channels,
+            channels_first: false,
+        };
+        let is_volume = is_named_volume || box_columns == Some(6);
+        Some(match *shape {
+            _ if shape.contains(&0) => return None,
+            [height, width] => image(height, width, 1, false),
+            [height, width, channels @ (1 | 3 | 4)] if !is_volume => image(height, width, channels, false),
+            [channels @ (1 | 3 | 4), height, width] if !is_volume => image(height, width, channels, true),
+            [depth, height, width] => volume(depth, height, width, 1),
+            [1, height, width, channels @ (1 | 3 | 4)] if !is_volume => image(height, width, channels, false),
+            [depth, height, width, channels @ (1 | 3 | 4)] => volume(depth, height, width, channels),
+            _ => return None,
+        })
+    }
+}
+
+/// `imgs` with its layout, channels last.
+fn imgs(archive: &mut Archive, path: &Path, box_columns: Option<usize>) -> Result<(Array, Layout)> {
+    let Some(imgs) = archive.array("imgs")? else { return archive.fail("has no array imgs") };
+    let is_named_volume = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("3D"));
+    let Some(layout) = Layout::of(&imgs.shape, box_columns, is_named_volume) else {
+        let message = format!("{}; H×W, H×W×(1, 3, 4), (1, 3, 4)×H×W or D×H×W(×3) is expected", imgs.describe());
+        return archive.fail(message);
+    };
+    let imgs = if layout.channels_first { imgs.with_axes(&[1, 2, 0]) } else { imgs };
+    Ok((imgs, layout))
+}
+
+/// Boxes of `columns` numbers: N×`columns`, one row of them, or an empty array of any shape.
+fn boxes<const N: usize>(archive: &Archive, boxes: Option<&Array>) -> Result<Vec<[f64; N]>> {
+    let Some(boxes) = boxes else { return Ok(Vec::new()) };
+    let values = boxes.to_numbers();
+    match boxes.shape[..] {
+        _ if values.is_empty() => Ok(Vec::new()),
+        [columns] | [_, columns] if columns == N => Ok(values.as_chunks().0.to_vec()),
+        _ => archive.fail(format!("{}; N×{N} is expected", boxes.describe())),
+    }
+}
+
+/// RGBA slices over black as RGB.
+fn without_alpha(imgs: Vec<u8>, layout: &Layout) -> Result<(Vec<u8>, usize)> {
+    if layout.channels != 4 {
+        return Ok((imgs, layout.channels));
+    }
+    let slices = imgs.chunks_exact(layout.height * layout.width * 4);
+    let slices = slices.map(|slice| {
+        let view = ImageView::new(Pixels::U8(slice), layout.width, layout.height, 4)?;
+        Ok(Window::Auto.apply(&view)?.data)
+    });
+    Ok((slices.collect::<Result<Vec<_>>>()?.concat(), 3))
+}
+
+/// Reads a case: `imgs` H×W, H×W×(1, 3, 4), (1, 3, 4)×H×W or, where the name begins with `3D` or boxes have six numbers, D×H×W(×3), of
+/// any type whose values are integers in 0–255, in C or Fortran order.
 ///
 /// # Errors
-/// [`Error::File`] if the file is not a readable `.npz`, lacks `imgs`, or its arrays do not fit each other.
+/// [`Error::File`] if the file is not a readable `.npz`, lacks `imgs`, or its arrays do not fit each other; the message has the array's shape and type.
 pub fn read_npz(path: &Path) -> Result<ChallengeCase> {
-    let fail = |message: String| Error::file(path, message);
-    let mut archive = NpzArchive::open(path).map_err(|error| fail(format!("not a readable .npz ({error})")))?;
-    let imgs = read_array(&mut archive, "imgs").map_err(fail)?.ok_or_else(|| fail("has no array imgs".into()))?;
-    let is_named_volume = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("3D"));
-    let (is_volume, depth, height, width, channels) = match imgs.shape[..] {
-        [height, width] => (false, 1, height, width, 1),
-        [height, width, 3] if !is_named_volume => (false, 1, height, width, 3),
-        [depth, height, width] => (true, depth, height, width, 1),
-        [depth, height, width, 3] => (true, depth, height, width, 3),
-        _ => return Err(fail(format!("imgs has shape {:?}; H×W(×3) or D×H×W(×3) is expected", imgs.shape))),
-    };
-    let bytes = imgs.to_u8().ok_or_else(|| fail("imgs must be integers in 0–255".into()))?;
-
-    let boxes = read_array(&mut archive, "boxes").map_err(fail)?;
-    let columns = if is_volume { 6 } else { 4 };
-    if let Some(boxes) = boxes.as_ref().filter(|boxes| boxes.shape.len() != 2 || boxes.shape[1] != columns) {
-        return Err(fail(format!("boxes has shape {:?}; N×{columns} is expected", boxes.shape)));
-    }
-    let corners = boxes.map_or_else(Vec::new, |boxes| boxes.values);
+    let mut archive = Archive::open(path)?;
+    let box_array = archive.array("boxes")?;
+    let columns = box_array.as_ref().filter(|boxes| !boxes.to_numbers().is_empty());
+    let columns = columns.and_then(|boxes| boxes.shape.last().copied());
+    let (imgs, layout) = imgs(&mut archive, path, columns)?;
+    let Layout { is_volume, depth, height, width, .. } = layout;
     let boxes = match is_volume {
-        true => CaseBoxes::Volume(corners.as_chunks().0.to_vec()),
-        false => CaseBoxes::Image(corners.as_chunks().0.to_vec()),
+        true => CaseBoxes::Volume(boxes(&archive, box_array.as_ref())?),
+        false => CaseBoxes::Image(boxes(&archive, box_array.as_ref())?),
     };
-    let gts = match read_array(&mut archive, "gts").map_err(fail)? {
-        Some(gts) if gts.values.len() == depth * height * width && gts.shape.ends_with(&[height, width]) => {
-            Some(gts.to_u8().ok_or_else(|| fail("gts must be integers in 0–255".into()))?)
+    let described = imgs.describe();
+    let bytes = match imgs.to_bytes() {
+        Ok(bytes) => bytes,
+        Err(value) => {
+            return archive.fail(format!("{described} with the value {value}; integers in 0–255 are expected"));
         }
-        Some(gts) => return Err(fail(format!("gts has shape {:?}, imgs is {depth}×{height}×{width}", gts.shape))),
+    };
+    let (imgs, channels) = without_alpha(bytes, &layout)?;
+    let gts = match archive.array("gts")? {
+        Some(gts) => Some(labels(&archive, gts, &layout)?),
         None => None,
     };
-    let spacing = match read_array(&mut archive, "spacing").map_err(fail)? {
-        Some(spacing) if is_volume => match spacing.values[..] {
+    let spacing = match archive.array("spacing")? {
+        Some(spacing) if is_volume => match spacing.to_numbers()[..] {
             [z, y, x] if [z, y, x].iter().all(|step| *step > 0.0 && step.is_finite()) => [z, y, x],
-            _ => return Err(fail(format!("spacing is {:?}; three positive numbers are expected", spacing.values))),
+            ref other => return archive.fail(format!("spacing is {other:?}; three positive numbers are expected")),
         },
         _ => [1.0; 3],
     };
-    Ok(ChallengeCase { imgs: bytes, depth, height, width, channels, boxes, gts, spacing })
+    Ok(ChallengeCase { imgs, depth, height, width, channels, boxes, gts, spacing })
 }
 
-/// An array of numbers; every type the format uses fits in f64.
-struct Array {
-    shape: Vec<usize>,
-    values: Vec<f64>,
-}
-
-impl Array {
-    fn to_u8(&self) -> Option<Vec<u8>> {
-        let is_byte = |value: &f64| value.fract() == 0.0 && (0.0..=255.0).contains(value);
-        self.values.iter().all(is_byte).then(|| self.values.iter().map(|&value| value as u8).collect())
+/// Labels of the image's shape but for axes of length 1.
+fn labels(archive: &Archive, gts: Array, layout: &Layout) -> Result<Vec<u8>> {
+    let Layout { depth, height, width, .. } = *layout;
+    let sides = |shape: &[usize]| shape.iter().copied().filter(|&side| side != 1).collect::<Vec<_>>();
+    let described = gts.describe();
+    if sides(&gts.shape) != sides(&[depth, height, width]) {
+        return archive.fail(format!("{described}, imgs is {depth}×{height}×{width}"));
+    }
+    match gts.to_bytes() {
+        Ok(labels) => Ok(labels),
+        Err(value) => archive.fail(format!("{described} with the value {value}; labels 0–255 are expected")),
     }
 }
 
-fn read_array(
-    archive: &mut NpzArchive<std::io::BufReader<File>>,
-    name: &str,
-) -> std::result::Result<Option<Array>, String> {
-    match archive.by_name(name) {
-        Ok(Some(npy)) => to_array(npy).map(Some).map_err(|message| format!("array {name}: {message}")),
-        Ok(None) => Ok(None),
-        Err(error) => Err(format!("array {name}: {error}")),
+/// Reads the image of a 2D case, with values of any type, and its boxes if they are wanted; nothing else needs to be readable.
+///
+/// # Errors
+/// As [`read_npz`].
+pub fn read_npz_image(path: &Path, wants_boxes: bool) -> Result<ImageFile> {
+    let mut archive = Archive::open(path)?;
+    let box_array = if wants_boxes { archive.array("boxes")? } else { archive.array("boxes").unwrap_or_default() };
+    let columns = box_array.as_ref().filter(|boxes| !boxes.to_numbers().is_empty());
+    let columns = columns.and_then(|boxes| boxes.shape.last().copied());
+    let (imgs, layout) = imgs(&mut archive, path, columns)?;
+    let Layout { is_volume, depth, height, width, channels, .. } = layout;
+    if is_volume {
+        return archive.fail(format!("imgs is a 3D volume of {depth} slices; only 2D cases are supported here"));
     }
-}
-
-fn to_array<R: Read>(npy: NpyFile<R>) -> std::result::Result<Array, String> {
-    if npy.order() != Order::C {
-        return Err("Fortran order is not supported".into());
-    }
-    let shape: Vec<usize> = npy.shape().iter().map(|&side| side as usize).collect();
-    let DType::Plain(dtype) = npy.dtype() else { return Err("structured arrays are not supported".into()) };
-    macro_rules! values {
-        ($type:ty) => {
-            npy.into_vec::<$type>().map(|values| values.into_iter().map(|value| value as f64).collect())
-        };
-    }
-    let values: std::io::Result<Vec<f64>> = match (dtype.type_char(), dtype.size_field()) {
-        (TypeChar::Uint, 1) => values!(u8),
-        (TypeChar::Uint, 2) => values!(u16),
-        (TypeChar::Uint, 4) => values!(u32),
-        (TypeChar::Uint, 8) => values!(u64),
-        (TypeChar::Int, 1) => values!(i8),
-        (TypeChar::Int, 2) => values!(i16),
-        (TypeChar::Int, 4) => values!(i32),
-        (TypeChar::Int, 8) => values!(i64),
-        (TypeChar::Float, 4) => values!(f32),
-        (TypeChar::Float, 8) => values!(f64),
-        _ => return Err(format!("type {dtype} is not supported")),
+    let boxes = if wants_boxes { boxes(&archive, box_array.as_ref())? } else { Vec::new() };
+    let numbers = matches!(imgs.values, Values::Numbers(_)).then(|| imgs.to_numbers());
+    let picture = |pixels, channels| Picture { pixels, width, height, channels };
+    let picture = match (imgs.to_bytes(), numbers) {
+        (Ok(bytes), _) => {
+            let (bytes, channels) = without_alpha(bytes, &layout)?;
+            picture(OwnedPixels::U8(bytes), channels)
+        }
+        (Err(_), numbers) => {
+            let values = numbers.unwrap_or_default().into_iter().map(|value| value as f32).collect();
+            picture(OwnedPixels::F32(values), channels)
+        }
     };
-    let values = values.map_err(|error| error.to_string())?;
-    Ok(Array { shape, values })
+    Ok(ImageFile { picture, boxes })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn axes_mean_what_people_mean() {
+        let layout = |shape: &[usize], columns, named| {
+            let layout = Layout::of(shape, columns, named)?;
+            let Layout { is_volume, depth, height, width, channels, channels_first } = layout;
+            Some((is_volume, [depth, height, width, channels], channels_first))
+        };
+        assert_eq!(layout(&[9, 8], None, false), Some((false, [1, 9, 8, 1], false)));
+        assert_eq!(layout(&[9, 8, 4], Some(4), false), Some((false, [1, 9, 8, 4], false)));
+        assert_eq!(layout(&[3, 9, 8], None, false), Some((false, [1, 9, 8, 3], true)));
+        assert_eq!(layout(&[3, 9, 8], Some(6), false), Some((true, [3, 9, 8, 1], false)));
+        assert_eq!(layout(&[1, 9, 8], Some(4), false), Some((false, [1, 9, 8, 1], true)));
+        assert_eq!(layout(&[1, 9, 8], None, true), Some((true, [1, 9, 8, 1], false)));
+        assert_eq!(layout(&[20, 9, 8], None, false), Some((true, [20, 9, 8, 1], false)));
+        assert_eq!(layout(&[20, 9, 8, 3], None, false), Some((true, [20, 9, 8, 3], false)));
+        assert_eq!(layout(&[9], None, false), None);
+        assert_eq!(layout(&[9, 0], None, false), None);
+        assert_eq!(layout(&[9, 8, 5, 2], None, false), None);
+    }
 
     #[test]
     fn kept_boxes_keep_their_labels() {

@@ -94,7 +94,7 @@ pub(super) fn read(path: &Path) -> Result<ChallengeCase> {
     if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("npz")) {
         return read_npz(path);
     }
-    let image = Window::Auto.apply(&read_image(path)?.view()?)?;
+    let image = Window::Auto.apply(&read_image(path, false)?.view()?)?;
     Ok(ChallengeCase {
         imgs: image.data,
         depth: 1,

@@ -56,6 +56,7 @@ fn check(report: &Value) -> Result<()> {
             }),
         )?;
     }
+    check_habits(&report["habits"])?;
     expect(&report["webgpu"], json!("webgpu"))?;
     let fixed_width = &report["fixed_width"];
     ensure!(is_module(fixed_width, "umedsam_bg"), "{fixed_width}");
@@ -68,4 +69,43 @@ fn check(report: &Value) -> Result<()> {
             "device": "invalid-option", "aborted": "aborted", "number": "invalid-option", "wasm": "fetch-failed",
         }),
     )
+}
+
+/// Whatever is given as an image has the same mask, and what cannot be used is said in words.
+fn check_habits(habits: &Value) -> Result<()> {
+    let buffers = &habits["buffers"];
+    let expected = buffers["expected"].as_f64().context("an area")?;
+    for given in [
+        "changed", "slice", "realm", "realm_picture", "shared", "float64", "int32", "uint32", "inverted", "typed_box",
+    ] {
+        let area = buffers[given].as_f64().with_context(|| format!("{given}: {}", buffers[given]))?;
+        ensure!((area / expected - 1.0).abs() < 0.02, "{given}: the disc has {area} pixels, not {expected}");
+    }
+    ensure!(buffers["volume_is_whole"] == json!(true), "the caller's buffer was taken away");
+    ensure!(buffers["zoom"] == json!([true, 30000]), "{}", buffers["zoom"]);
+    let fails = |found: &Value, code: &str, part: &str| -> Result<()> {
+        ensure!(found[0] == code && found[1].as_str().is_some_and(|text| text.contains(part)), "{found} is not {code}: {part}");
+        Ok(())
+    };
+    fails(&buffers["detached"], "invalid-image", "detached")?;
+    fails(&buffers["nothing"], "invalid-image", "null")?;
+    fails(&buffers["bigint"], "invalid-image", "BigInt64Array")?;
+    fails(&buffers["no_array"], "invalid-box", "array")?;
+    fails(&buffers["no_box"], "invalid-box", "box")?;
+    fails(&buffers["bad_zoom"], "invalid-option", "maybe")?;
+    ensure!(habits["callbacks"] == json!({ "load": true, "encode": true, "afterwards": true }), "{}", habits["callbacks"]);
+    ensure!(habits["files"]["same"] == json!(true), "a picture changes on its way through a file");
+    fails(&habits["files"]["cut"], "invalid-image", "cut off")?;
+    fails(&habits["files"]["pdf"], "invalid-image", "a PDF")?;
+    fails(&habits["files"]["number"], "invalid-image", "number")?;
+    ensure!(habits["requests"] == json!(true), "the worker's requests are not told");
+    let workers = &habits["workers"];
+    fails(&workers["blocked"], "worker-failed", "worker: () =>")?;
+    fails(&workers["silent"], "worker-failed", "worker.js")?;
+    fails(&workers["broken"], "worker-failed", "worker")?;
+    fails(&workers["second"], "worker-failed", "worker of its own")?;
+    ensure!(workers["works"] == json!(true) && workers["downloads"] == json!(0), "{workers}");
+    let [alone, after] = ["alone", "after"].map(|when| habits["aborted"][when].as_f64().unwrap_or(f64::NAN));
+    ensure!(after <= 1.1 * alone, "after aborted loads there are {after} bytes, after one load {alone}");
+    Ok(())
 }

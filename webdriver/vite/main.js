@@ -1,4 +1,5 @@
 import { UmedsamError, load } from "umedsam";
+import { habits } from "./habits.js";
 import fixedWidthModule from "umedsam/umedsam_bg.wasm?url";
 
 const WIDTH = 200;
@@ -32,7 +33,7 @@ async function fixedWidth() {
 }
 
 async function run() {
-  const report = {};
+  const report = { habits: await habits() };
   for (const worker of [true, false]) {
     const progress = new Set();
     const options = { device: "cpu", worker };

@@ -55,8 +55,18 @@ fn keep_freed_memory() {
     }
 }
 
+/// Ends the program quietly where nobody reads its output any more, as in `umedsam info | head -1`.
+fn end_with_the_pipe() {
+    #[cfg(unix)]
+    // SAFETY: the default handling replaces Rust's, which ignores the signal; no other thread runs yet.
+    unsafe {
+        libc::signal(libc::SIGPIPE, libc::SIG_DFL);
+    }
+}
+
 fn main() -> ExitCode {
     keep_freed_memory();
+    end_with_the_pipe();
     let result = match Cli::parse().command {
         Command::Convert(arguments) => convert::run(&arguments),
         Command::Info(arguments) => info::run(&arguments),

@@ -112,7 +112,7 @@ fn parse_window(text: &str) -> std::result::Result<Window, String> {
 }
 
 pub fn run(arguments: &Arguments) -> Result<()> {
-    let file = read_image(&arguments.image)?;
+    let file = read_image(&arguments.image, arguments.boxes.is_empty())?;
     let view = file.view()?.inverted(arguments.invert);
     let Picture { width, height, channels, .. } = file.picture;
     let options = SegmentOptions {
@@ -191,7 +191,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         );
     }
     let report = json!({
-        "image": { "path": arguments.image, "width": width, "height": height, "channels": channels },
+        "image": { "path": name_of(&arguments.image), "width": width, "height": height, "channels": channels },
         "weights": segmenter.metadata(),
         "window": arguments.window,
         "invert": arguments.invert,
@@ -203,6 +203,19 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     });
     let path = folder.join("result.json");
     std::fs::write(&path, format!("{report:#}\n")).map_err(|error| Error::file(&path, error))
+}
+
+/// A path as JSON has it: bytes that are no UTF-8 as `%XX`, and `%` itself as `%25` in such a name.
+fn name_of(path: &Path) -> String {
+    if let Some(text) = path.to_str() {
+        return text.into();
+    }
+    let mut name = String::new();
+    for chunk in path.as_os_str().as_encoded_bytes().utf8_chunks() {
+        name.push_str(&chunk.valid().replace('%', "%25"));
+        chunk.invalid().iter().for_each(|byte| name.push_str(&format!("%{byte:02X}")));
+    }
+    name
 }
 
 fn elapsed_ms(start: Instant) -> f64 {

@@ -1,0 +1,175 @@
+/** What callers do with buffers, realms, callbacks and workers. */
+
+import { UmedsamError, load } from "umedsam";
+import { pngOf, readImage, windowedImage } from "umedsam/image";
+import UmedsamWorker from "umedsam/worker?worker";
+
+const [WIDTH, HEIGHT] = [200, 150];
+const BOX = [55, 30, 145, 120];
+
+function disc(make = (length, value) => Int16Array.from({ length }, value)) {
+  return make(WIDTH * HEIGHT, (_, index) => {
+    const [x, y] = [index % WIDTH, Math.floor(index / WIDTH)];
+    return Math.hypot(x - 100, y - 75) < 40 ? 300 : -700 + ((x * 7 + y * 13) % 50);
+  });
+}
+
+async function failure(promise) {
+  try {
+    await promise;
+    return ["no error", ""];
+  } catch (error) {
+    return error instanceof UmedsamError ? [error.code, error.message] : ["other", String(error)];
+  }
+}
+
+/** The area of the disc's mask. */
+async function area(model, data, options = {}, box = BOX) {
+  const image = await model.encode({ data, width: WIDTH, height: HEIGHT, window: { center: -200, width: 1200 }, ...options });
+  const [result] = await image.segment([{ box }], { uncertainty: { samples: 0 }, zoom: "off" });
+  image.dispose();
+  return result.area;
+}
+
+async function buffers(model) {
+  const expected = await area(model, disc());
+  const later = disc();
+  const changed = area(model, later);
+  later.fill(0);
+  const volume = new Int16Array(1 << 25);
+  const slice = volume.subarray(1 << 20, (1 << 20) + WIDTH * HEIGHT);
+  slice.set(disc());
+  const before = await area(model, slice);
+  const frame = document.createElement("iframe");
+  document.body.append(frame);
+  const other = frame.contentWindow;
+  const picture = await windowedImage({ data: disc(), width: WIDTH, height: HEIGHT, window: { center: -200, width: 1200 } });
+  const otherPicture = new other.ImageData(new other.Uint8ClampedArray(picture.data), WIDTH, HEIGHT);
+  const memory = new WebAssembly.Memory({ initial: 4, maximum: 4, shared: true });
+  const shared = new Int16Array(memory.buffer, 0, WIDTH * HEIGHT);
+  shared.set(disc());
+  const gone = disc();
+  structuredClone(gone.buffer, { transfer: [gone.buffer] });
+  const report = {
+    expected,
+    changed: await changed,
+    slice: before,
+    volume_is_whole: volume.length === 1 << 25,
+    realm: await area(model, other.Int16Array.from(disc())),
+    realm_picture: await area(model, otherPicture, { window: "auto", width: undefined, height: undefined }),
+    shared: await area(model, shared),
+    float64: await area(model, Float64Array.from(disc())),
+    int32: await area(model, Int32Array.from(disc())),
+    uint32: await area(model, Uint32Array.from(disc(), (value) => value + 1000), { window: { center: 800, width: 1200 } }),
+    inverted: await area(model, disc().map((value) => -value), { window: { center: 200, width: 1200 }, invert: true }),
+    typed_box: await area(model, disc(), {}, Float32Array.from(BOX)),
+    detached: await failure(area(model, gone)),
+    nothing: await failure(model.encode(null)),
+    bigint: await failure(model.encode({ data: new BigInt64Array(4), width: 2, height: 2 })),
+  };
+  frame.remove();
+  const image = await model.encode({ data: disc(), width: WIDTH, height: HEIGHT });
+  report.no_array = await failure(image.segment({ box: BOX }));
+  report.no_box = await failure(image.segment([{}]));
+  const [small] = await image.segment([{ box: [90, 65, 110, 80] }], { zoom: "on", uncertainty: { samples: 0 } });
+  report.zoom = [small.zoom !== null && small.zoom.width < WIDTH, small.mask.length];
+  report.bad_zoom = await failure(image.segment([{ box: BOX }], { zoom: "maybe" }));
+  image.dispose();
+  return report;
+}
+
+async function callbacks(model) {
+  const own = new Error("the caller's");
+  const fail = () => {
+    throw own;
+  };
+  const caught = async (promise) => {
+    try {
+      await promise;
+      return false;
+    } catch (error) {
+      return error === own;
+    }
+  };
+  return {
+    load: await caught(load({ device: "cpu", onProgress: fail })),
+    encode: await caught(model.encode({ data: disc(), width: WIDTH, height: HEIGHT }, { onProgress: fail })),
+    afterwards: (await area(model, disc())) > 0,
+  };
+}
+
+/** How many requests for weights there were. */
+function weightsRequests() {
+  return performance.getEntriesByType("resource").filter(({ name }) => name.includes("safetensors")).length;
+}
+
+async function workers() {
+  const before = weightsRequests();
+  const blocked = await failure(
+    load({
+      worker: () => {
+        throw new DOMException("cross-origin", "SecurityError");
+      },
+    }),
+  );
+  const silent = await failure(load({ worker: () => new Worker(new URL("./silent.js", import.meta.url), { type: "module" }) }));
+  const broken = await failure(load({ worker: () => new Worker("/no-such-worker.js", { type: "module" }) }));
+  const downloads = weightsRequests() - before;
+  const one = new UmedsamWorker();
+  const first = load({ worker: () => one, device: "cpu" });
+  const second = await failure(load({ worker: () => one, device: "cpu" }));
+  const model = await first;
+  const works = (await area(model, disc())) > 0;
+  model.dispose();
+  return { blocked, silent, broken, downloads, second, works };
+}
+
+/** Peak memory after loads that were aborted, beside that of one load alone. */
+async function aborted() {
+  const memory = async (model) => {
+    const bytes = await model.memoryBytes();
+    model.dispose();
+    return bytes;
+  };
+  const alone = await memory(await load({ device: "cpu", worker: false }));
+  // While weights download, when the network is set up, and a moment later, when the load may have ended.
+  const moments = [
+    ["weights", (stop) => stop.abort()],
+    ["model", (stop) => stop.abort()],
+    ["model", (stop) => setTimeout(() => stop.abort(), 0)],
+  ];
+  for (const [when, end] of moments) {
+    const stop = new AbortController();
+    const loading = load({ device: "cpu", worker: false, signal: stop.signal, onProgress: ({ stage }) => stage === when && end(stop) });
+    await loading.then(
+      (model) => model.dispose(),
+      () => {},
+    );
+  }
+  return { alone, after: await memory(await load({ device: "cpu", worker: false })) };
+}
+
+async function files() {
+  const picture = new ImageData(Uint8ClampedArray.from({ length: 4 * 6 * 5 }, (_, index) => (index % 4 === 3 ? 255 : index * 2)), 6, 5);
+  const png = await pngOf(picture);
+  const { data, width, height, channels } = await readImage(png);
+  const colours = picture.data.filter((_, index) => index % 4 !== 3);
+  const bytes = new Uint8Array(await png.arrayBuffer());
+  return {
+    same: width === 6 && height === 5 && channels === 3 && data.every((value, index) => value === colours[index]),
+    cut: await failure(readImage(bytes.subarray(0, bytes.length - 20))),
+    pdf: await failure(readImage(new Blob(["%PDF-1.7"]))),
+    number: await failure(readImage(7)),
+  };
+}
+
+export async function habits() {
+  const model = await load({ device: "cpu" });
+  const report = { buffers: await buffers(model), callbacks: await callbacks(model), files: await files() };
+  report.requests = (await model.requests()).some((name) => name.endsWith(".wasm"));
+  model.dispose();
+  // With threads of this page's own, in which nothing else has loaded a network yet.
+  report.aborted = await aborted();
+  report.workers = await workers();
+  return report;
+}

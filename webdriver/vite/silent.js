@@ -1,0 +1,2 @@
+// A worker that runs no engine.
+self.onmessage = () => {};
