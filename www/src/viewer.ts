@@ -237,8 +237,11 @@ export class Viewer {
 
   #pointerMove(event: PointerEvent): void {
     const point = this.#toImage(event);
-    const within = point.x >= 0 && point.y >= 0 && point.x < this.width && point.y < this.height;
-    this.#events.pointed(within ? { x: Math.floor(point.x), y: Math.floor(point.y) } : undefined);
+    // A pointer stands on whole CSS pixels, which a side of a thin image may be narrower than.
+    const reach = 1 / this.#layout().scale;
+    const within = point.x >= -reach && point.y >= -reach && point.x < this.width + reach && point.y < this.height + reach;
+    const pixel = (value: number, size: number) => Math.min(size - 1, Math.max(0, Math.floor(value)));
+    this.#events.pointed(within ? { x: pixel(point.x, this.width), y: pixel(point.y, this.height) } : undefined);
     const drag = this.#drag;
     if (drag === undefined) return;
     if (drag.kind === "pan") {

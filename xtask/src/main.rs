@@ -206,7 +206,8 @@ fn page_test(profile: Profile, arguments: &[&str]) -> Result<()> {
     let official = weights::path("f16");
     std::fs::copy(&official, site.join("weights").join(official.file_name().context("a file")?))?;
     say("Page tests: the real page with the real weights in headless Chromium");
-    webdriver_test(&site, "page", arguments)
+    webdriver_test(&site, "page", arguments)?;
+    webdriver_test(&site, "inputs", &[])
 }
 
 fn measure() -> Result<()> {
