@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use umedsam::data::{read_image, read_npz};
 use umedsam::image::{Image8, ImageView, Pixels, Window};
 use umedsam::metrics::dsc;
-use umedsam_picture::read_picture;
+use umedsam_picture::{OwnedPixels, read_picture};
 
 const SIZE: [usize; 2] = [240, 160];
 
@@ -49,9 +49,13 @@ fn files_give_the_samples_that_people_mean() {
     assert!((mean(&upright) - mean(&plain)).abs() < 2.0);
     let [hidden, flattened] = ["hidden-white.png", "hidden-white-flattened.png"].map(|name| seen(&folder.join(name)));
     assert!(hidden.data.iter().step_by(hidden.channels).eq(flattened.data.iter().step_by(flattened.channels)));
-    let deep = seen(&folder.join("grey-16.png"));
-    let levels: std::collections::BTreeSet<u8> = deep.data.iter().copied().collect();
+    let deep = read_image(&folder.join("grey-16.png"), false).unwrap();
+    let OwnedPixels::U16(stored) = &deep.picture.pixels else { panic!("its 16 bits are lost") };
+    let levels: std::collections::BTreeSet<u16> = stored.iter().copied().collect();
     assert_eq!(levels.len() as u64, cases["grey-16.png"]["levels"].as_u64().unwrap());
+    // numpy.percentile of the non-zero values, 0.5 and 99.5: 3 and 1184.
+    let expected = stored.iter().map(|&value| ((f64::from(value).clamp(3.0, 1184.0) - 3.0) / 1181.0 * 255.0) as u8);
+    assert!(seen(&folder.join("grey-16.png")).data.into_iter().eq(expected));
     assert!(read_npz(&folder.join("bool-gts.npz")).unwrap().gts.unwrap().contains(&1));
 }
 

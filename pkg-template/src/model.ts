@@ -117,14 +117,33 @@ export class EncodedImage {
     if (this.#disposed) throw new UmedsamError("disposed", "the image was disposed of; encode it again");
     const boxes = boxesOf(prompts);
     const { maps = ALL_MAPS, ...uncertainty } = options.uncertainty ?? {};
-    const { results, timings, info } = await this.#connection.call(
-      "segment",
-      { imageId: this.#id, boxes, options: optionsMessage(uncertainty, options), maps },
-      { what: "segmenting", signal: options.signal },
-    );
-    this.#onInfo(info);
-    const { width, height } = this;
-    return results.map((result) => ({ ...result, width, height, timings }));
+    const perCall = boxesPerCall(this, boxes.length / 4, maps.length);
+    const message = optionsMessage(uncertainty, options);
+    const segmentations: Segmentation[] = [];
+    const timings = { segmentMs: 0, reencodeMs: 0 };
+    // An empty call too, so that its options are checked.
+    for (let begin = 0; begin === 0 || begin < boxes.length; begin += 4 * perCall) {
+      const { results, info, ...call } = await this.#connection.call(
+        "segment",
+        { imageId: this.#id, boxes: boxes.slice(begin, begin + 4 * perCall), options: message, maps },
+        { what: "segmenting", signal: options.signal },
+      );
+      this.#onInfo(info);
+      timings.segmentMs += call.timings.segmentMs;
+      timings.reencodeMs += call.timings.reencodeMs;
+      segmentations.push(...results.map((result) => ({ ...result, width: this.width, height: this.height, timings })));
+    }
+    return segmentations;
+  }
+
+  /**
+   * Segments what is in each box, one after the other: for images and numbers of boxes whose results would not fit in memory together.
+   *
+   * @throws {UmedsamError} As {@link EncodedImage.segment}.
+   */
+  async *segmentEach(prompts: readonly Prompt[], options: SegmentOptions = {}): AsyncGenerator<Segmentation, void, undefined> {
+    boxesOf(prompts);
+    for (const prompt of prompts) yield* await this.segment([prompt], options);
   }
 
   /** Frees the embedding. Later calls fail with code `disposed`. */
@@ -133,6 +152,37 @@ export class EncodedImage {
     this.#disposed = true;
     this.#connection.forget("disposeImage", { imageId: this.#id });
   }
+}
+
+/** The most bytes that masks and maps of one call take. */
+const MAX_RESULT_BYTES = 2 ** 31;
+/** The most bytes that one box takes in the wasm instance, which has 4 GiB in all. */
+const MAX_BOX_BYTES = 1.5 * 2 ** 30;
+/** Boxes are handed over in portions of about this size. */
+const PORTION_BYTES = 2 ** 28;
+/** Mask, outer, inner; probability; a map. */
+const [BYTES, FLOAT, MAPS] = [3, 4, 3];
+
+/** How many boxes go to the network at once. */
+function boxesPerCall({ width, height }: { width: number; height: number }, boxes: number, maps: number): number {
+  const pixels = width * height;
+  const gigabytes = (bytes: number) => `${(bytes / 1e9).toFixed(1)} GB`;
+  const inside = pixels * (BYTES + FLOAT + FLOAT * MAPS);
+  if (inside > MAX_BOX_BYTES) {
+    throw new UmedsamError(
+      "invalid-image",
+      `a result of ${width}×${height} pixels takes ${gigabytes(inside)}, more than the ${gigabytes(MAX_BOX_BYTES)} that fit; encode a smaller image`,
+    );
+  }
+  const each = pixels * (BYTES + FLOAT + FLOAT * maps);
+  if (each * boxes > MAX_RESULT_BYTES) {
+    throw new UmedsamError(
+      "invalid-option",
+      `the results of ${boxes} boxes of ${width}×${height} pixels take ${gigabytes(each * boxes)}, more than the ` +
+        `${gigabytes(MAX_RESULT_BYTES)} that one call gives; give fewer boxes, ask for fewer maps (uncertainty.maps), or use segmentEach()`,
+    );
+  }
+  return Math.max(1, Math.floor(PORTION_BYTES / inside));
 }
 
 const ALL_MAPS = ["total", "aleatoric", "epistemic"] as const;

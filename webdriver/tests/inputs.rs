@@ -166,8 +166,12 @@ async fn drops_are_opened_or_explained_and_the_last_device_wins() -> Result<()> 
         let picture = std::fs::read(temporary("dropped.png", 80, 60)?)?;
         let bytes = format!("data.items.add(new File([new Uint8Array({picture:?})], 'dropped.png'))");
         page.script(&drop(&bytes)).await?;
-        page.wait_for("the dropped file", "return document.getElementById('credit').textContent.startsWith('dropped')", 20)
-            .await?;
+        page.wait_for(
+            "the dropped file",
+            "return document.getElementById('credit').textContent.startsWith('dropped')",
+            20,
+        )
+        .await?;
 
         // Twice in a second, during a load: the last choice wins, and no error stays.
         for device in ["webgpu", "cpu", "auto", "cpu"] {

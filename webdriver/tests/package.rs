@@ -75,16 +75,19 @@ fn check(report: &Value) -> Result<()> {
 fn check_habits(habits: &Value) -> Result<()> {
     let buffers = &habits["buffers"];
     let expected = buffers["expected"].as_f64().context("an area")?;
-    for given in [
-        "changed", "slice", "realm", "realm_picture", "shared", "float64", "int32", "uint32", "inverted", "typed_box",
-    ] {
+    for given in
+        ["changed", "slice", "realm", "realm_picture", "shared", "float64", "int32", "uint32", "inverted", "typed_box"]
+    {
         let area = buffers[given].as_f64().with_context(|| format!("{given}: {}", buffers[given]))?;
         ensure!((area / expected - 1.0).abs() < 0.02, "{given}: the disc has {area} pixels, not {expected}");
     }
     ensure!(buffers["volume_is_whole"] == json!(true), "the caller's buffer was taken away");
     ensure!(buffers["zoom"] == json!([true, 30000]), "{}", buffers["zoom"]);
     let fails = |found: &Value, code: &str, part: &str| -> Result<()> {
-        ensure!(found[0] == code && found[1].as_str().is_some_and(|text| text.contains(part)), "{found} is not {code}: {part}");
+        ensure!(
+            found[0] == code && found[1].as_str().is_some_and(|text| text.contains(part)),
+            "{found} is not {code}: {part}"
+        );
         Ok(())
     };
     fails(&buffers["detached"], "invalid-image", "detached")?;
@@ -93,7 +96,11 @@ fn check_habits(habits: &Value) -> Result<()> {
     fails(&buffers["no_array"], "invalid-box", "array")?;
     fails(&buffers["no_box"], "invalid-box", "box")?;
     fails(&buffers["bad_zoom"], "invalid-option", "maybe")?;
-    ensure!(habits["callbacks"] == json!({ "load": true, "encode": true, "afterwards": true }), "{}", habits["callbacks"]);
+    ensure!(
+        habits["callbacks"] == json!({ "load": true, "encode": true, "afterwards": true }),
+        "{}",
+        habits["callbacks"]
+    );
     ensure!(habits["files"]["same"] == json!(true), "a picture changes on its way through a file");
     fails(&habits["files"]["cut"], "invalid-image", "cut off")?;
     fails(&habits["files"]["pdf"], "invalid-image", "a PDF")?;

@@ -4,6 +4,7 @@ mod calibrate;
 mod convert;
 mod eval;
 mod info;
+mod pictures;
 mod segment;
 #[cfg(feature = "train")]
 mod student;
