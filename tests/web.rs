@@ -206,6 +206,28 @@ async fn overlapping_calls_are_not_mixed_up() {
 }
 
 #[wasm_bindgen_test]
+async fn a_gpu_that_never_answers_leaves_the_cpu() {
+    let navigator = Reflect::get(&js_sys::global(), &"navigator".into()).unwrap();
+    let silent = js_sys::Function::new_no_args(
+        "return { requestAdapter: () => new Promise(() => {}), getPreferredCanvasFormat: () => 'rgba8unorm' }",
+    );
+    let property = Object::new();
+    Reflect::set(&property, &"value".into(), &silent.call0(&JsValue::NULL).unwrap()).unwrap();
+    Reflect::set(&property, &"configurable".into(), &true.into()).unwrap();
+    Object::define_property(navigator.unchecked_ref::<Object>(), &"gpu".into(), &property);
+    let model = load("auto").await;
+    let named = Model::load(tiny_weights(), "webgpu".into()).await;
+    // What hides the browser's own is taken away again.
+    Reflect::delete_property(navigator.unchecked_ref::<Object>(), &"gpu".into()).unwrap();
+    let device = Reflect::get(&model.info(), &"device".into()).unwrap();
+    let text = |key: &str| Reflect::get(&device, &key.into()).unwrap().as_string().unwrap();
+    assert_eq!(text("kind"), "cpu");
+    assert!(text("reason").contains("no answer in time"), "{}", text("reason"));
+    assert_code(named, "device-unavailable", "no answer in time");
+    assert!(encode(&model).await.is_ok());
+}
+
+#[wasm_bindgen_test]
 async fn bad_images_are_typed_errors_and_change_nothing() {
     let model = load("cpu").await;
     let call = async |data: JsValue, width: f64, height: f64, channels: f64| {

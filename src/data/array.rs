@@ -60,9 +60,6 @@ impl Archive {
         match self.archive.by_name(name) {
             Ok(Some(npy)) => read(name, npy).map(Some).map_err(fail),
             Ok(None) => Ok(None),
-            Err(error) if error.to_string().contains('O') => Err(fail(format!(
-                "it seems to hold Python objects, which are not read ({error}); save it as numbers, as with array.astype(float)"
-            ))),
             Err(error) => Err(fail(error.to_string())),
         }
     }
@@ -173,7 +170,7 @@ fn read<R: Read>(name: &'static str, npy: NpyFile<R>) -> std::result::Result<Arr
         }
         (TypeChar::Float, 4) => numbers!(f32),
         (TypeChar::Float, 8) => numbers!(f64),
-        _ => return Err(format!("type {text} is not read; save it as integers or floats")),
+        _ => return Err(format!("shape {shape:?} of type {text} is not read; save it as integers or floats")),
     };
     let values = values.map_err(|error| format!("it is cut off or damaged ({error})"))?;
     let array = Array { name, shape, dtype: text, values };

@@ -142,19 +142,34 @@ impl Page {
         let from = self.window_position(from.0, from.1).await?;
         let to = self.window_position(to.0, to.1).await?;
         let middle = ((from.0 + to.0) / 2, (from.1 + to.1) / 2);
-        let touch = |kind: &str, points: Vec<(i64, i64)>| {
-            let points: Vec<Value> = points.iter().map(|(x, y)| json!({ "x": x, "y": y })).collect();
-            json!({ "type": kind, "touchPoints": points })
-        };
-        for event in [
-            touch("touchStart", vec![from]),
-            touch("touchMove", vec![middle]),
-            touch("touchMove", vec![to]),
-            touch("touchEnd", Vec::new()),
-        ] {
-            let command = DevTools { command: "Input.dispatchTouchEvent", parameters: event };
-            self.driver.handle().cmd(DriverCommand::ExtensionCommand(Box::new(command))).await?;
+        self.touch("touchStart", &[from]).await?;
+        self.touch("touchMove", &[middle]).await?;
+        self.touch("touchMove", &[to]).await?;
+        self.touch("touchEnd", &[]).await
+    }
+
+    /// Puts a finger on a place of the image, moves it a little, puts a second one beside it, and moves both apart.
+    pub async fn pinch(&self, place: (f64, f64)) -> Result<()> {
+        let (x, y) = self.window_position(place.0, place.1).await?;
+        self.touch("touchStart", &[(x, y)]).await?;
+        self.touch("touchMove", &[(x + 20, y + 20)]).await?;
+        self.touch("touchStart", &[(x + 20, y + 20), (x + 60, y + 20)]).await?;
+        for step in 1..5 {
+            self.touch("touchMove", &[(x + 20 - 10 * step, y + 20), (x + 60 + 10 * step, y + 20)]).await?;
         }
+        self.touch("touchEnd", &[(x - 20, y + 20)]).await?;
+        self.touch("touchMove", &[(x - 60, y + 60)]).await?;
+        self.touch("touchEnd", &[]).await
+    }
+
+    async fn touch(&self, kind: &str, points: &[(i64, i64)]) -> Result<()> {
+        let points: Vec<Value> =
+            points.iter().enumerate().map(|(id, (x, y))| json!({ "x": x, "y": y, "id": id })).collect();
+        let command = DevTools {
+            command: "Input.dispatchTouchEvent",
+            parameters: json!({ "type": kind, "touchPoints": points }),
+        };
+        self.driver.handle().cmd(DriverCommand::ExtensionCommand(Box::new(command))).await?;
         Ok(())
     }
 

@@ -137,6 +137,14 @@ async fn any_shape_can_be_pointed_at_and_boxed() -> Result<()> {
         ensure!(x.is_some_and(|x| (x - 1000.0).abs() <= 3.0), "{text}");
         ensure!(page.text("boxes").await?.contains("px"), "no box");
         page.screenshot("8-zoomed").await?;
+        page.click("zoom-fit").await?;
+        // Two fingers zoom, and neither draws.
+        let transform = "return document.getElementById('image-layer').style.transform";
+        let before = page.script(transform).await?;
+        page.pinch((2000.0, 400.0)).await?;
+        ensure!(page.script(transform).await? != before, "two fingers do not zoom");
+        let boxes = page.script("return document.querySelectorAll('#boxes li').length").await?;
+        ensure!(boxes == 1, "two fingers drew: there are {boxes} boxes");
         page.click("zoom-fit").await
     })
     .await
