@@ -151,7 +151,7 @@ function givenWorker(make: () => Worker): Worker {
 
 function notMade(cause: unknown): UmedsamError {
   const reason = cause instanceof Error ? cause.message : String(cause);
-  return new UmedsamError("worker-failed", `the worker could not be made: ${reason}. ${WORKER_ADVICE}`, { cause });
+  return new UmedsamError("worker-failed", `the worker could not be made: ${reason.replace(/\.+$/, "")}. ${WORKER_ADVICE}`, { cause });
 }
 
 /** One call at a time, in the order they were made; a call can be aborted while it waits. */

@@ -27,14 +27,19 @@ impl Page {
     /// Opens the page of `UMEDSAM_SITE` with a query such as `?device=cpu`.
     pub async fn open(query: &str, width: u32, height: u32) -> Result<Self> {
         let site = PathBuf::from(std::env::var("UMEDSAM_SITE").context("UMEDSAM_SITE is set by cargo xtask test")?);
-        let screenshots = PathBuf::from(std::env::var("UMEDSAM_SCREENSHOTS").unwrap_or_else(|_| "screenshots".into()));
-        std::fs::create_dir_all(&screenshots)?;
-        let downloads = std::env::temp_dir().join(format!("umedsam-downloads-{}", std::process::id()));
-        std::fs::create_dir_all(&downloads)?;
         let server = match std::env::var_os("UMEDSAM_ISOLATED") {
             Some(_) => Server::start_isolated(&site, 0)?,
             None => Server::start(&site, 0)?,
         };
+        Self::open_at(server, query, width, height).await
+    }
+
+    /// Opens a page of another server.
+    pub async fn open_at(server: Server, query: &str, width: u32, height: u32) -> Result<Self> {
+        let screenshots = PathBuf::from(std::env::var("UMEDSAM_SCREENSHOTS").unwrap_or_else(|_| "screenshots".into()));
+        std::fs::create_dir_all(&screenshots)?;
+        let downloads = std::env::temp_dir().join(format!("umedsam-downloads-{}", std::process::id()));
+        std::fs::create_dir_all(&downloads)?;
 
         let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         let program = std::env::var("CHROMEDRIVER").unwrap_or_else(|_| "chromedriver".into());

@@ -168,6 +168,8 @@ fn check_package(profile: Profile) -> Result<PathBuf> {
     std::fs::copy(weights::own(), page.join("public/weights.safetensors"))?;
     run(command("npx").args(["vite", "build", "--logLevel", "warn"]).current_dir(&page))?;
     webdriver_test(&page.join("dist"), "package", &["--ignored"])?;
+    say("Checking the package's files as they are, from another origin and under Trusted Types");
+    run(webdriver_command(&page, "origins", &["--ignored"])?.env("UMEDSAM_PACKAGE", &package))?;
     Ok(tarball)
 }
 

@@ -50,6 +50,31 @@ impl Server {
         Self::start_with(folder, port, &ISOLATION)
     }
 
+    /// As [`Server::start`], as a content delivery network: any page may load its files, and its own pages may load any.
+    ///
+    /// # Errors
+    /// If the port cannot be used.
+    pub fn start_open(folder: &Path, port: u16) -> Result<Self> {
+        const OPEN: [(&str, &str); 3] = [
+            ("access-control-allow-origin", "*"),
+            ("cross-origin-resource-policy", "cross-origin"),
+            ("content-security-policy", "default-src * blob: data: 'wasm-unsafe-eval'"),
+        ];
+        Self::start_with(folder, port, &OPEN)
+    }
+
+    /// As [`Server::start`], with a policy that demands Trusted Types.
+    ///
+    /// # Errors
+    /// If the port cannot be used.
+    pub fn start_with_trusted_types(folder: &Path, port: u16) -> Result<Self> {
+        const TRUSTED: [(&str, &str); 1] = [(
+            "content-security-policy",
+            "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; require-trusted-types-for 'script'",
+        )];
+        Self::start_with(folder, port, &TRUSTED)
+    }
+
     fn start_with(folder: &Path, port: u16, further: &'static [(&str, &str)]) -> Result<Self> {
         let requests = Arc::<Mutex<Vec<String>>>::default();
         let log = requests.clone();
