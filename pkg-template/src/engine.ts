@@ -12,8 +12,10 @@ const RELAXED_SIMD_MODULE = Uint8Array.of(
 );
 
 /** The faster module where the engine can run it. Bundlers find the files by these expressions. */
-function fastestModule(): URL {
-  return WebAssembly.validate(RELAXED_SIMD_MODULE)
+function fastestModule(folder: string | undefined): URL {
+  const isRelaxed = WebAssembly.validate(RELAXED_SIMD_MODULE);
+  if (folder !== undefined) return new URL(isRelaxed ? "umedsam_relaxed_bg.wasm" : "umedsam_bg.wasm", folder);
+  return isRelaxed
     ? new URL("./wasm/umedsam_relaxed_bg.wasm", import.meta.url)
     : new URL("./wasm/umedsam_bg.wasm", import.meta.url);
 }
@@ -21,8 +23,8 @@ function fastestModule(): URL {
 let instance: Promise<string> | undefined;
 
 /** Compiles and starts the wasm module once per thread, and returns where it is from; a failed start may be tried again. */
-function start(wasmUrl: string | undefined): Promise<string> {
-  const url = wasmUrl ?? fastestModule().href;
+function start(wasmUrl: string | undefined, wasmFolder: string | undefined): Promise<string> {
+  const url = wasmUrl ?? fastestModule(wasmFolder).href;
   instance ??= init({ module_or_path: url }).then(
     () => url,
     (cause: unknown) => {
@@ -89,8 +91,8 @@ export class Engine {
     return { ...(this.#running().info as Omit<ModelInfo, "wasmUrl">), wasmUrl: this.#wasmUrl };
   }
 
-  async #load({ weights, device, wasmUrl }: Args<"load">): Promise<Result<"load">> {
-    this.#wasmUrl = await start(wasmUrl);
+  async #load({ weights, device, wasmUrl, wasmFolder }: Args<"load">): Promise<Result<"load">> {
+    this.#wasmUrl = await start(wasmUrl, wasmFolder);
     const model = await oneByOne(async () => {
       this.#checkUse();
       return Model.load(new Uint8Array(weights), device);

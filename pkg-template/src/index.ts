@@ -33,10 +33,11 @@ export async function load(options: LoadOptions = {}): Promise<Model> {
   }
   if (signal?.aborted) throw abortedError("loading");
   // First, so that nothing is downloaded where no worker can run.
-  const connection = new Connection(worker);
+  const baseUrl = options.baseUrl === undefined ? undefined : folderUrl(options.baseUrl);
+  const connection = new Connection(worker, baseUrl);
   try {
     await connection.greet(signal);
-    const weights = await readWeights(options.weights ?? defaultWeights(), {
+    const weights = await readWeights(options.weights ?? defaultWeights(baseUrl), {
       onProgress,
       signal,
       // Where there is no secure context to hash in, the package's own file is trusted as its code is.
@@ -45,7 +46,8 @@ export async function load(options: LoadOptions = {}): Promise<Model> {
     onProgress?.({ stage: "model", fraction: undefined });
     // A worker resolves relative URLs against its own script.
     const url = wasmUrl === undefined ? {} : { wasmUrl: new URL(wasmUrl, globalThis.location?.href).href };
-    const args = { weights, device, ...url };
+    const folder = baseUrl === undefined ? {} : { wasmFolder: new URL("dist/wasm/", baseUrl).href };
+    const args = { weights, device, ...url, ...folder };
     const { info } = await connection.call("load", args, { what: "loading", signal, transfer: [weights] });
     onProgress?.({ stage: "model", fraction: 1 });
     return new Model(connection, info);
@@ -56,6 +58,17 @@ export async function load(options: LoadOptions = {}): Promise<Model> {
 }
 
 /** The weights in this package. Bundlers find the file by this expression. */
-function defaultWeights(): URL {
+function defaultWeights(baseUrl: URL | undefined): URL {
+  if (baseUrl !== undefined) return new URL("weights/umedsam-litemedsam-f16.safetensors", baseUrl);
   return new URL("../weights/umedsam-litemedsam-f16.safetensors", import.meta.url);
+}
+
+/** A folder's address, which ends in a slash. */
+function folderUrl(given: string | URL): URL {
+  const address = String(given);
+  try {
+    return new URL(address.endsWith("/") ? address : `${address}/`, globalThis.location?.href);
+  } catch (cause) {
+    throw new UmedsamError("invalid-option", `baseUrl is ${JSON.stringify(address)}; use the address of a folder`, { cause });
+  }
 }

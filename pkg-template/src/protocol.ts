@@ -28,7 +28,11 @@ export interface IntensitiesMessage {
 export interface Methods {
   /** Answered as soon as the worker's script runs. */
   hello: { args: null; result: null };
-  load: { args: { weights: ArrayBuffer; device: DeviceRequest; wasmUrl?: string }; result: { info: ModelInfo } };
+  load: {
+    /** `wasmFolder` is where both modules are, if not beside the engine's script. */
+    args: { weights: ArrayBuffer; device: DeviceRequest; wasmUrl?: string; wasmFolder?: string };
+    result: { info: ModelInfo };
+  };
   encode: {
     args: { data: PixelArray; width: number; height: number; channels: number; intensities: IntensitiesMessage };
     result: { imageId: number; timings: EncodeTimings; info: ModelInfo };

@@ -3,6 +3,7 @@
 import { watched } from "./callbacks.js";
 import { type ErrorMessage, UmedsamError, abortedError, toUmedsamError } from "./errors.js";
 import type { Args, Method, RequestMessage, ResponseMessage, Result } from "./protocol.js";
+import { WORKER_ADVICE, WORKER_DEADLINE_MS, givenWorker, makeWorker } from "./spawn.js";
 
 interface Transport {
   send<M extends Method>(
@@ -111,60 +112,17 @@ export interface CallOptions<M extends Method> {
   readonly transfer?: Transferable[] | undefined;
 }
 
-/** How long a worker's script may take to load. */
-const WORKER_DEADLINE_MS = 10_000;
-const WORKER_ADVICE =
-  "Give load() a worker of your own as worker: () => new Worker(URL of umedsam/worker, { type: \"module\" }), or worker: false to run on this thread";
-
-/** The package's worker. Bundlers find its script by the first expression. */
-function makeWorker(): Worker {
-  try {
-    return new Worker(new URL("./worker.js", import.meta.url), { type: "module", name: "umedsam" });
-  } catch (cause) {
-    // Scripts of another origin, such as a CDN's, run in a worker that imports them.
-    const script = new URL("./worker.js", import.meta.url).href;
-    if (new URL(script).origin === globalThis.location?.origin) throw notMade(cause);
-    const blob = URL.createObjectURL(new Blob([`import ${JSON.stringify(script)};`], { type: "text/javascript" }));
-    try {
-      return new Worker(blob, { type: "module", name: "umedsam" });
-    } catch (cause) {
-      throw notMade(cause);
-    } finally {
-      // The worker has begun to fetch it by then.
-      setTimeout(() => URL.revokeObjectURL(blob), WORKER_DEADLINE_MS);
-    }
-  }
-}
-
-function givenWorker(make: () => Worker): Worker {
-  let worker: Worker;
-  try {
-    worker = make();
-  } catch (cause) {
-    throw notMade(cause);
-  }
-  if (typeof worker?.postMessage !== "function") {
-    throw new UmedsamError("worker-failed", `worker() gave ${String(worker)}, not a Worker`);
-  }
-  return worker;
-}
-
-function notMade(cause: unknown): UmedsamError {
-  const reason = cause instanceof Error ? cause.message : String(cause);
-  return new UmedsamError("worker-failed", `the worker could not be made: ${reason.replace(/\.+$/, "")}. ${WORKER_ADVICE}`, { cause });
-}
-
 /** One call at a time, in the order they were made; a call can be aborted while it waits. */
 export class Connection {
   readonly #transport: Transport;
   #last: Promise<unknown> = Promise.resolve();
   #closed: UmedsamError | undefined;
 
-  constructor(worker: boolean | (() => Worker)) {
+  constructor(worker: boolean | (() => Worker), baseUrl: URL | undefined) {
     if (worker === false) {
       this.#transport = new InlineTransport();
     } else {
-      this.#transport = new WorkerTransport(worker === true ? makeWorker() : givenWorker(worker));
+      this.#transport = new WorkerTransport(worker === true ? makeWorker(baseUrl) : givenWorker(worker));
     }
   }
 

@@ -94,6 +94,11 @@ export interface LoadOptions {
    * or `umedsam_relaxed_bg.wasm`, which is faster and needs relaxed SIMD, as Chromium has it. A thread keeps the first module it loads.
    */
   readonly wasmUrl?: string | URL;
+  /**
+   * A folder with a copy of this package's files (`dist`, `weights`), for bundlers that do not find worker, wasm modules and weights by themselves, such as
+   * esbuild and Rollup: `cp -r node_modules/umedsam public/umedsam`, then `baseUrl: "/umedsam/"`.
+   */
+  readonly baseUrl?: string | URL;
 }
 
 /** Pixel values, row by row, channels of a pixel side by side. */

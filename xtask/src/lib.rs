@@ -3,6 +3,7 @@
 pub mod ablation;
 pub mod bench;
 pub mod build;
+pub mod builds;
 pub mod fixed_width;
 pub mod own;
 pub mod process;

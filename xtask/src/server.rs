@@ -58,7 +58,7 @@ impl Server {
         const OPEN: [(&str, &str); 3] = [
             ("access-control-allow-origin", "*"),
             ("cross-origin-resource-policy", "cross-origin"),
-            ("content-security-policy", "default-src * blob: data: 'wasm-unsafe-eval'"),
+            ("content-security-policy", "default-src * blob: data: 'unsafe-inline' 'wasm-unsafe-eval'"),
         ];
         Self::start_with(folder, port, &OPEN)
     }

@@ -1,0 +1,3 @@
+/** The package's worker as an entry of one's own. */
+
+import "umedsam/worker";

@@ -1,0 +1,5 @@
+/** The bundler finds worker, modules and weights by itself. */
+
+import { area, report } from "./main.js";
+
+report(area({}));
