@@ -3,17 +3,12 @@
 import { UmedsamError } from "./errors.js";
 import type { Args, Method, Result, SegmentationMessage } from "./protocol.js";
 import type { EncodeTimings, ModelInfo } from "./types.js";
+import { hasRelaxedSimd, obstacle } from "./support.js";
 import init, { type Image, Model, memoryBytes } from "./wasm/umedsam.js";
-
-/** The smallest module with an instruction of relaxed SIMD. */
-const RELAXED_SIMD_MODULE = Uint8Array.of(
-  ...[0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0],
-  ...[10, 15, 1, 13, 0, 65, 1, 253, 15, 65, 2, 253, 15, 253, 128, 2, 11],
-);
 
 /** The faster module where the engine can run it. Bundlers find the files by these expressions. */
 function fastestModule(folder: string | undefined): URL {
-  const isRelaxed = WebAssembly.validate(RELAXED_SIMD_MODULE);
+  const isRelaxed = hasRelaxedSimd();
   if (folder !== undefined) return new URL(isRelaxed ? "umedsam_relaxed_bg.wasm" : "umedsam_bg.wasm", folder);
   return isRelaxed
     ? new URL("./wasm/umedsam_relaxed_bg.wasm", import.meta.url)
@@ -23,17 +18,64 @@ function fastestModule(folder: string | undefined): URL {
 let instance: Promise<string> | undefined;
 
 /** Compiles and starts the wasm module once per thread, and returns where it is from; a failed start may be tried again. */
-function start(wasmUrl: string | undefined, wasmFolder: string | undefined): Promise<string> {
+function start(wasmUrl: string | undefined, wasmFolder: string | undefined, onProgress: (fraction: number) => void): Promise<string> {
+  const reason = obstacle();
+  if (reason !== undefined) return Promise.reject(new UmedsamError("device-unavailable", reason));
   const url = wasmUrl ?? fastestModule(wasmFolder).href;
-  instance ??= init({ module_or_path: url }).then(
-    () => url,
-    (cause: unknown) => {
-      instance = undefined;
-      const message = cause instanceof Error ? cause.message : String(cause);
-      throw new UmedsamError("fetch-failed", `${url} could not be loaded (${message}); give the module's place as wasmUrl`);
-    },
-  );
+  instance ??= instantiate(url, onProgress).catch((cause: unknown) => {
+    instance = undefined;
+    throw cause;
+  });
   return instance;
+}
+
+async function instantiate(url: string, onProgress: (fraction: number) => void): Promise<string> {
+  let response: Response;
+  try {
+    response = await fetch(url);
+  } catch (cause) {
+    throw notLoaded(url, cause);
+  }
+  if (!response.ok) throw notLoaded(url, `HTTP ${response.status}`);
+  try {
+    await init({ module_or_path: counted(response, onProgress) });
+  } catch (cause) {
+    const message = cause instanceof Error ? cause.message : String(cause);
+    if (/content.security.policy|unsafe-eval/i.test(message)) {
+      throw new UmedsamError(
+        "device-unavailable",
+        `the page's policy forbids compiling WebAssembly; allow script-src 'wasm-unsafe-eval' (${message})`,
+        { cause },
+      );
+    }
+    throw notLoaded(url, cause);
+  }
+  return url;
+}
+
+function notLoaded(url: string, cause: unknown): UmedsamError {
+  const message = cause instanceof Error ? cause.message : String(cause);
+  return new UmedsamError(
+    "fetch-failed",
+    `${url} could not be loaded (${message}); give the module's place as wasmUrl, or a copy of the package's files as baseUrl`,
+    { cause },
+  );
+}
+
+/** The same response, telling how much of it has come. */
+function counted(response: Response, onProgress: (fraction: number) => void): Response {
+  const total = Number(response.headers.get("content-length") ?? Number.NaN);
+  // A compressed body is longer than its content-length.
+  if (!(total > 0) || response.headers.has("content-encoding") || response.body === null) return response;
+  let loaded = 0;
+  const counter = new TransformStream<Uint8Array, Uint8Array>({
+    transform(chunk, controller) {
+      loaded += chunk.byteLength;
+      onProgress(Math.min(1, loaded / total));
+      controller.enqueue(chunk);
+    },
+  });
+  return new Response(response.body.pipeThrough(counter as never), { headers: { "content-type": "application/wasm" } });
 }
 
 let lastLoad: Promise<unknown> = Promise.resolve();
@@ -57,6 +99,10 @@ export class Engine {
   async handle<M extends Method>(method: M, args: Args<M>, onProgress: (fraction: number) => void): Promise<Result<M>> {
     const handlers: { [K in Method]: (args: Args<K>) => Promise<Result<K>> } = {
       hello: async () => null,
+      prepare: async ({ wasmUrl, wasmFolder }) => {
+        await start(wasmUrl, wasmFolder, onProgress);
+        return null;
+      },
       load: (args) => this.#load(args),
       encode: (args) => this.#encode(args, onProgress),
       segment: (args) => this.#segment(args),
@@ -92,7 +138,7 @@ export class Engine {
   }
 
   async #load({ weights, device, wasmUrl, wasmFolder }: Args<"load">): Promise<Result<"load">> {
-    this.#wasmUrl = await start(wasmUrl, wasmFolder);
+    this.#wasmUrl = await start(wasmUrl, wasmFolder, () => {});
     const model = await oneByOne(async () => {
       this.#checkUse();
       return Model.load(new Uint8Array(weights), device);

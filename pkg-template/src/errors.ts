@@ -43,7 +43,9 @@ export function toUmedsamError(cause: unknown): UmedsamError {
   return new UmedsamError("worker-failed", cause instanceof Error ? cause.message : String(cause), { cause });
 }
 
-/** The error of an aborted call. */
-export function abortedError(what: string): UmedsamError {
-  return new UmedsamError("aborted", `${what} was aborted`);
+/** The error of an aborted call: named as the platform's, with the signal's reason as its cause. */
+export function abortedError(what: string, signal: AbortSignal): UmedsamError {
+  const error = new UmedsamError("aborted", `${what} was aborted`, { cause: signal.reason });
+  error.name = "AbortError";
+  return error;
 }

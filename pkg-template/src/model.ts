@@ -16,6 +16,7 @@ import type {
   Segmentation,
   UncertaintyOptions,
 } from "./types.js";
+import { anything, between, callback, checkOptions, flag, listOf, number, oneOf, signal as abortSignal } from "./validate.js";
 import { windowMessage } from "./window.js";
 
 /** A loaded network. Calls may overlap: each waits for those before it. */
@@ -40,6 +41,7 @@ export class Model {
    * @throws {UmedsamError} `invalid-image`, `invalid-window`, `device-lost` (call again), `disposed`, `aborted`.
    */
   async encode(input: ImageInput, options: EncodeOptions = {}): Promise<EncodedImage> {
+    checkOptions("options", options, ENCODE_OPTIONS);
     const { data, width, height, channels } = copyPixels(input);
     const intensities = { window: windowMessage(input.window), inverted: input.invert === true };
     const result = await this.#connection.call(
@@ -116,6 +118,8 @@ export class EncodedImage {
   async segment(prompts: readonly Prompt[], options: SegmentOptions = {}): Promise<Segmentation[]> {
     if (this.#disposed) throw new UmedsamError("disposed", "the image was disposed of; encode it again");
     const boxes = boxesOf(prompts);
+    checkOptions("options", options, SEGMENT_OPTIONS);
+    checkOptions("uncertainty", options.uncertainty, UNCERTAINTY_OPTIONS);
     const { maps = ALL_MAPS, ...uncertainty } = options.uncertainty ?? {};
     const perCall = boxesPerCall(this, boxes.length / 4, maps.length);
     const message = optionsMessage(uncertainty, options);
@@ -187,6 +191,24 @@ function boxesPerCall({ width, height }: { width: number; height: number }, boxe
 
 const ALL_MAPS = ["total", "aleatoric", "epistemic"] as const;
 
+const ENCODE_OPTIONS = { onProgress: callback, signal: abortSignal };
+const SEGMENT_OPTIONS = {
+  uncertainty: anything,
+  alpha: between(0, 1),
+  calibrated: flag,
+  mask: oneOf("network", "consensus"),
+  zoom: oneOf("auto", "on", "off"),
+  signal: abortSignal,
+};
+const UNCERTAINTY_OPTIONS = {
+  samples: number(0, 64, "whole"),
+  jitter: number(0, 20),
+  multimask: number(0, 1),
+  flips: flag,
+  seed: number(0, Number.MAX_SAFE_INTEGER, "whole"),
+  maps: listOf(oneOf(...ALL_MAPS)),
+};
+
 /** Leaves out what is undefined, which the library would take for a value. */
 function optionsMessage(
   uncertainty: Omit<UncertaintyOptions, "maps">,
@@ -206,7 +228,12 @@ function boxesOf(prompts: readonly Prompt[]): Float64Array {
   if (!Array.isArray(prompts)) {
     throw new UmedsamError("invalid-box", `prompts is ${typeName(prompts)}; use an array: [{ box: [x0, y0, x1, y1] }]`);
   }
-  return Float64Array.from(prompts.flatMap((prompt: Prompt | null | undefined) => checkedBox(prompt?.box)));
+  return Float64Array.from(
+    prompts.flatMap((prompt: Prompt) => {
+      checkOptions("prompt", prompt ?? null, { box: anything }, "invalid-box");
+      return checkedBox(prompt.box);
+    }),
+  );
 }
 
 function checkedBox(box: BoxLike | undefined): number[] {

@@ -3,6 +3,7 @@
 import { UmedsamError } from "./errors.js";
 import { typeName } from "./realms.js";
 import type { ImageInput, PixelArray } from "./types.js";
+import { anything, checkOptions, flag, number } from "./validate.js";
 
 const ARRAYS = [
   "Uint8Array",
@@ -16,6 +17,15 @@ const ARRAYS = [
   "Float64Array",
 ];
 const USE = "use { data: ImageData } or { data: typed array, width, height }";
+
+const IMAGE_KEYS = {
+  data: anything,
+  width: number(1, 32_768, "whole"),
+  height: number(1, 32_768, "whole"),
+  channels: (value: unknown) => ([1, 2, 3, 4].includes(value as number) ? undefined : "1 (grey), 2 (grey, alpha), 3 (RGB) or 4 (RGBA)"),
+  window: anything,
+  invert: flag,
+};
 
 export interface OwnPixels {
   readonly data: PixelArray;
@@ -33,6 +43,7 @@ export function copyPixels(input: ImageInput): OwnPixels {
   if (typeof input !== "object" || input === null) {
     throw new UmedsamError("invalid-image", `the image is ${input === null ? "null" : typeof input}; ${USE}`);
   }
+  checkOptions("image", input, IMAGE_KEYS, "invalid-image");
   const { data } = input;
   const kind = typeName(data);
   // An iframe's ImageData is no instance of this realm's class.

@@ -28,6 +28,8 @@ export interface IntensitiesMessage {
 export interface Methods {
   /** Answered as soon as the worker's script runs. */
   hello: { args: null; result: null };
+  /** Fetches and compiles the wasm module. */
+  prepare: { args: { wasmUrl?: string; wasmFolder?: string }; result: null };
   load: {
     /** `wasmFolder` is where both modules are, if not beside the engine's script. */
     args: { weights: ArrayBuffer; device: DeviceRequest; wasmUrl?: string; wasmFolder?: string };

@@ -144,7 +144,7 @@ export class Connection {
   call<M extends Method>(method: M, args: Args<M>, options: CallOptions<M>): Promise<Result<M>> {
     const { what, onDropped, onProgress = () => {}, signal, transfer = [] } = options;
     const run = async (): Promise<Result<M>> => {
-      if (signal?.aborted) throw abortedError(what);
+      if (signal?.aborted) throw abortedError(what, signal);
       if (this.#closed !== undefined) throw this.#closed;
       const { callback, check } = watched(onProgress);
       let result: Result<M>;
@@ -168,7 +168,7 @@ export class Connection {
     if (signal === undefined) return result;
     return new Promise((resolve, reject) => {
       const abort = () => {
-        reject(abortedError(what));
+        reject(abortedError(what, signal));
         if (onDropped !== undefined) result.then(onDropped, () => {});
       };
       if (signal.aborted) abort();

@@ -61,8 +61,11 @@ export interface CalibrationInfo {
 
 /** How far a load or an encode is. */
 export interface Progress {
-  /** `"weights"` while they download, `"model"` while the network is set up, `"encode"` while an image is encoded. */
-  readonly stage: "weights" | "model" | "encode";
+  /**
+   * `"module"` while the WebAssembly module and, side by side, `"weights"` while they download, `"model"` while the network is set up, `"encode"` while an image
+   * is encoded.
+   */
+  readonly stage: "module" | "weights" | "model" | "encode";
   /** 0–1; `undefined` where a server does not tell a length. */
   readonly fraction: number | undefined;
   /** Bytes so far, while weights download. */

@@ -46,7 +46,7 @@ async function request(url: string | URL, signal: AbortSignal | undefined): Prom
   try {
     return await fetch(url, signal === undefined ? {} : { signal });
   } catch (cause) {
-    if (signal?.aborted) throw abortedError("loading the weights");
+    if (signal?.aborted) throw abortedError("loading the weights", signal);
     throw new UmedsamError("fetch-failed", `the weights at ${url} could not be fetched: ${(cause as Error).message}`, { cause });
   }
 }
@@ -88,7 +88,7 @@ async function readResponse(response: Response, name: string, options: ReadOptio
       }
     }
   } catch (cause) {
-    if (options.signal?.aborted) throw abortedError("loading the weights");
+    if (options.signal?.aborted) throw abortedError("loading the weights", options.signal);
     throw new UmedsamError("fetch-failed", `the download of ${name} broke off: ${(cause as Error).message}`, { cause });
   }
   check();

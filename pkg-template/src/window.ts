@@ -3,6 +3,7 @@
 import { UmedsamError } from "./errors.js";
 import type { WindowMessage } from "./protocol.js";
 import type { Window } from "./types.js";
+import { show } from "./validate.js";
 
 /** @throws {UmedsamError} `invalid-window` */
 export function windowMessage(window: Window = "auto"): WindowMessage {
@@ -13,6 +14,6 @@ export function windowMessage(window: Window = "auto"): WindowMessage {
   }
   throw new UmedsamError(
     "invalid-window",
-    `${JSON.stringify(window)}; use "auto", "min-max", { center, width } or { percentiles: [low, high] }`,
+    `window is ${show(window)}; use "auto", "min-max", { center, width } or { percentiles: [low, high] }`,
   );
 }

@@ -40,7 +40,7 @@ fn check(report: &Value) -> Result<()> {
         ensure!((area / disc - 1.0).abs() < 0.05, "{thread}: the disc has {area} of {disc} pixels");
         expect(&run["sizes"], json!([30000, 30000, 30000]))?;
         expect(&run["types"], json!(["Uint8Array", "Float32Array", "Float32Array"]))?;
-        expect(&run["progress"], json!(["weights", "model", "encode"]))?;
+        expect(&run["progress"], json!(["encode", "model", "module", "weights"]))?;
         expect(&run["maps"], json!([["total", null], ["aleatoric", null], ["epistemic", 30000]]))?;
         expect(&run["few"], json!(["nearest", null, null]))?;
         expect(&run["default"], json!(["fitted", 30000, true, true]))?;
@@ -106,6 +106,11 @@ fn check_habits(habits: &Value) -> Result<()> {
     fails(&habits["files"]["pdf"], "invalid-image", "a PDF")?;
     fails(&habits["files"]["number"], "invalid-image", "number")?;
     ensure!(habits["requests"] == json!(true), "the worker's requests are not told");
+    ensure!(habits["options"] == json!([]), "wrong options are taken or not named: {}", habits["options"]);
+    let support = &habits["support"];
+    ensure!(support["supported"] == json!(true) && support["reason"].is_string(), "{support}");
+    let default = &habits["default_weights"];
+    ensure!(default["bytes"].as_u64() > Some(1_000_000) && default["url"] == json!(true), "{default}");
     let workers = &habits["workers"];
     fails(&workers["blocked"], "worker-failed", "worker: () =>")?;
     fails(&workers["silent"], "worker-failed", "worker.js")?;

@@ -1,6 +1,6 @@
 /** What callers do with buffers, realms, callbacks and workers. */
 
-import { UmedsamError, load } from "umedsam";
+import { UmedsamError, defaultWeightsInfo, isSupported, load } from "umedsam";
 import { pngOf, readImage, windowedImage } from "umedsam/image";
 import UmedsamWorker from "umedsam/worker?worker";
 
@@ -163,9 +163,91 @@ async function files() {
   };
 }
 
+/** Values that each option does not take: a typed error names the option. */
+const WRONG = {
+  segment: {
+    alpha: [null, "0.1", 0, 1, Number.NaN, {}],
+    calibrated: [null, "false", 0],
+    mask: [null, "outline", true, 1n],
+    zoom: [null, "close", false],
+    uncertainty: [null, false, "none", [], 8],
+    signal: [null, {}, "stop"],
+    uncertanty: [{}],
+  },
+  uncertainty: {
+    samples: [null, "8", -1, 65, 1.5, Number.NaN],
+    jitter: [null, "5", -1, 21],
+    multimask: [null, true, 2],
+    flips: [null, "yes", 1],
+    seed: [null, -1, 0.5, "a"],
+    maps: [null, "total", ["entropy"], [1]],
+    sample: [8],
+  },
+  encode: {
+    width: [null, "200", 0, 1.5, Number.NaN, -3],
+    height: [null, "150", 40_000],
+    channels: [null, 5, "1", 0],
+    invert: [null, "yes", 1],
+    window: [null, 7, "bright", {}, { center: 1 }, { center: "a", width: 3 }, { percentiles: [1] }],
+    chanels: [1],
+  },
+  encode_options: { onProgress: [null, "log"], signal: [null, 7], progress: [() => {}] },
+  load: {
+    device: [null, "abacus", 1],
+    worker: [null, "yes", 1],
+    onProgress: [null, "log"],
+    signal: [null, {}],
+    sha256: [null, "abc", 7],
+    wasmUrl: [null, 7, ""],
+    baseUrl: [null, 7, "http://["],
+    weights: [null, 7, true],
+    devise: ["cpu"],
+  },
+};
+
+async function options(model) {
+  const input = { data: disc(), width: WIDTH, height: HEIGHT };
+  const image = await model.encode(input);
+  const prompts = [{ box: BOX }];
+  const calls = {
+    segment: (option) => image.segment(prompts, option),
+    uncertainty: (option) => image.segment(prompts, { uncertainty: option }),
+    encode: (option) => model.encode({ ...input, ...option }),
+    encode_options: (option) => model.encode(input, option),
+    load: (option) => load(option),
+  };
+  const unexpected = [];
+  for (const [call, wrong] of Object.entries(WRONG)) {
+    for (const [key, values] of Object.entries(wrong)) {
+      for (const value of values) {
+        const [code, message] = await failure(calls[call]({ [key]: value }));
+        if (!code.startsWith("invalid-") || !(message.includes(key) || code === "invalid-window")) {
+          unexpected.push(`${call} ${key} ${String(value)}: ${code} ${message}`);
+        }
+      }
+    }
+  }
+  for (const nothing of [null, 7, "all", []]) {
+    for (const [name, call] of [
+      ["segment", () => image.segment(prompts, nothing)],
+      ["encode", () => model.encode(nothing)],
+      ["load", () => load(nothing)],
+      ["prompt", () => image.segment([nothing])],
+    ]) {
+      const [code] = await failure(call());
+      if (!code.startsWith("invalid-")) unexpected.push(`${name} ${String(nothing)}: ${code}`);
+    }
+  }
+  image.dispose();
+  return unexpected;
+}
+
 export async function habits() {
   const model = await load({ device: "cpu" });
   const report = { buffers: await buffers(model), callbacks: await callbacks(model), files: await files() };
+  report.options = await options(model);
+  report.support = await isSupported();
+  report.default_weights = { bytes: defaultWeightsInfo.bytes, url: defaultWeightsInfo.url.href.includes("safetensors") };
   report.requests = (await model.requests()).some((name) => name.endsWith(".wasm"));
   model.dispose();
   // With threads of this page's own, in which nothing else has loaded a network yet.

@@ -82,7 +82,7 @@ async function run() {
       default: [result.calibration, result.outer?.length ?? null, result.needsReview !== null, result.expectedDsc > 0.8],
       same_mask,
       info: model.info,
-      progress: [...progress],
+      progress: [...progress].sort(),
       memory,
       errors,
     };

@@ -146,7 +146,8 @@ pub fn package(profile: Profile) -> Result<PathBuf> {
     std::fs::copy(root().join("weights/MODEL_CARD.md"), folder.join("weights/MODEL_CARD.md"))?;
     let hash = folder.join("src/default-weights.ts");
     let source = std::fs::read_to_string(&hash)?;
-    std::fs::write(&hash, source.replace("\"\"", &format!("\"{}\"", weights::sha256(&weights)?)))?;
+    let source = source.replace("\"\"", &format!("\"{}\"", weights::sha256(&weights)?));
+    std::fs::write(&hash, source.replace("BYTES = 0", &format!("BYTES = {}", weights.metadata()?.len())))?;
     run(command(tools::npm()?.join(".bin/tsc")).arg("--project").arg(&folder))?;
     std::fs::rename(folder.join("src/wasm"), folder.join("dist/wasm"))?;
     std::fs::rename(folder.join("src/picture"), folder.join("dist/picture"))?;
