@@ -1,10 +1,11 @@
 /** Runs the wasm library on the thread it is imported on. */
 
 import { UmedsamError } from "./errors.js";
+import { type Life, life, renew } from "./life.js";
 import type { Args, Method, Result, SegmentationMessage } from "./protocol.js";
-import type { EncodeTimings, ModelInfo } from "./types.js";
 import { hasRelaxedSimd, obstacle } from "./support.js";
-import init, { type Image, Model, memoryBytes } from "./wasm/umedsam.js";
+import type { EncodeTimings, ModelInfo } from "./types.js";
+import init, { type Image, Model, crashForTest, memoryBytes } from "./wasm/umedsam.js";
 
 /** The faster module where the engine can run it. Bundlers find the files by these expressions. */
 function fastestModule(folder: string | undefined): URL {
@@ -22,6 +23,11 @@ function start(wasmUrl: string | undefined, wasmFolder: string | undefined, onPr
   const reason = obstacle();
   if (reason !== undefined) return Promise.reject(new UmedsamError("device-unavailable", reason));
   const url = wasmUrl ?? fastestModule(wasmFolder).href;
+  if (life().error !== undefined) {
+    // The module is compiled; only its instance is dead.
+    renew();
+    return instance ?? Promise.resolve(url);
+  }
   instance ??= instantiate(url, onProgress).catch((cause: unknown) => {
     instance = undefined;
     throw cause;
@@ -50,6 +56,7 @@ async function instantiate(url: string, onProgress: (fraction: number) => void):
     }
     throw notLoaded(url, cause);
   }
+  renew();
   return url;
 }
 
@@ -83,15 +90,21 @@ let lastLoad: Promise<unknown> = Promise.resolve();
 /** Networks are set up one after the other, so that one that nobody waits for any more is freed before the next takes memory. */
 function oneByOne<T>(load: () => Promise<T>): Promise<T> {
   const result = lastLoad.then(load);
-  lastLoad = result.catch(() => {});
+  // A load that a crash ended never answers.
+  lastLoad = Promise.race([result, life().crash]).catch(() => {});
   return result;
 }
+
+/** Methods that need the instance to live. */
+const USES_INSTANCE: readonly Method[] = ["load", "encode", "segment", "memoryBytes", "crashForTest", "destroyGpuForTest"];
 
 /** One model and its images. */
 export class Engine {
   #model: Model | undefined;
   #wasmUrl = "";
   #disposed = false;
+  /** The instance that the model lives in. */
+  #life: Life | undefined;
   readonly #images = new Map<number, Image>();
   #nextImageId = 1;
 
@@ -107,11 +120,13 @@ export class Engine {
       encode: (args) => this.#encode(args, onProgress),
       segment: (args) => this.#segment(args),
       disposeImage: async ({ imageId }) => {
-        this.#disposeImage(imageId);
+        if (this.#life?.error === undefined) this.#disposeImage(imageId);
         return null;
       },
       disposeModel: async () => {
         this.#disposed = true;
+        // What lived in a dead instance is gone with it.
+        if (this.#life?.error !== undefined) return null;
         for (const imageId of [...this.#images.keys()]) this.#disposeImage(imageId);
         this.#model?.dispose();
         this.#model?.free();
@@ -120,12 +135,19 @@ export class Engine {
       },
       memoryBytes: async () => memoryBytes(),
       requests: async () => performance.getEntriesByType("resource").map(({ name }) => name),
+      crashForTest: async () => {
+        await crashForTest();
+        return null;
+      },
       destroyGpuForTest: async () => {
         this.#running().destroyGpuForTest();
         return null;
       },
     };
-    return handlers[method](args);
+    if (!USES_INSTANCE.includes(method)) return handlers[method](args);
+    const current = this.#life ?? life();
+    if (current.error !== undefined && this.#life !== undefined) throw current.error;
+    return Promise.race([handlers[method](args), current.crash]);
   }
 
   #running(): Model {
@@ -148,6 +170,7 @@ export class Engine {
       model.free();
     }
     this.#checkUse();
+    this.#life = life();
     this.#model = model;
     return { info: this.#info() };
   }

@@ -77,6 +77,11 @@ export class Model {
     this.#connection.close();
   }
 
+  /** @internal Panics in the wasm instance. */
+  crashForTest(): Promise<null> {
+    return this.#connection.call("crashForTest", null, { what: "crashing" });
+  }
+
   /** @internal Destroys the GPU device as a driver reset would. */
   destroyGpuForTest(): Promise<null> {
     return this.#connection.call("destroyGpuForTest", null, { what: "destroying the GPU device" });

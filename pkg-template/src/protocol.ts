@@ -47,6 +47,7 @@ export interface Methods {
   disposeModel: { args: null; result: null };
   memoryBytes: { args: null; result: number };
   requests: { args: null; result: string[] };
+  crashForTest: { args: null; result: null };
   destroyGpuForTest: { args: null; result: null };
 }
 

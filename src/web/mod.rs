@@ -8,6 +8,7 @@ mod values;
 
 pub use model::{Image, Model};
 
+use std::cell::RefCell;
 use std::sync::Once;
 
 use wasm_bindgen::prelude::*;
@@ -38,10 +39,37 @@ unsafe extern "C" {
 fn start() {
     static STARTED: Once = Once::new();
     STARTED.call_once(|| {
-        console_error_panic_hook::set_once();
+        std::panic::set_hook(Box::new(|panic| {
+            console_error_panic_hook::hook(panic);
+            tell_crash(&panic.to_string());
+        }));
         // cubecl registers its operations through static constructors, which nothing calls in a wasm library.
         unsafe { __wasm_call_ctors() };
     });
+}
+
+thread_local! {
+    static ON_CRASH: RefCell<Option<js_sys::Function>> = const { RefCell::new(None) };
+}
+
+/// Sets what is called with a message when this instance panics, after which it cannot be used: a panic ends an asynchronous call without an answer.
+#[wasm_bindgen(js_name = onCrash)]
+pub fn on_crash(callback: js_sys::Function) {
+    ON_CRASH.with(|slot| slot.replace(Some(callback)));
+}
+
+fn tell_crash(message: &str) {
+    let callback = ON_CRASH.with(|slot| slot.try_borrow().ok().and_then(|callback| callback.clone()));
+    if let Some(callback) = callback {
+        let _ = callback.call1(&JsValue::UNDEFINED, &message.into());
+    }
+}
+
+/// Panics in an asynchronous call, for tests.
+#[wasm_bindgen(js_name = crashForTest)]
+pub async fn crash_for_test() {
+    sleep(0).await;
+    panic!("asked for by a test");
 }
 
 /// Bytes of this instance's linear memory; it never shrinks, so this is the peak.

@@ -117,6 +117,13 @@ fn check_habits(habits: &Value) -> Result<()> {
     fails(&workers["broken"], "worker-failed", "worker")?;
     fails(&workers["second"], "worker-failed", "worker of its own")?;
     ensure!(workers["works"] == json!(true) && workers["downloads"] == json!(0), "{workers}");
+    for thread in ["worker", "inline"] {
+        let crash = &habits["crashes"][thread];
+        for call in ["crash", "waiting", "later"] {
+            fails(&crash[call], "crashed", "load the model again").with_context(|| format!("{thread}, {call}"))?;
+        }
+        ensure!(crash["again"] == json!(true), "{thread}: {crash}");
+    }
     let [alone, after] = ["alone", "after"].map(|when| habits["aborted"][when].as_f64().unwrap_or(f64::NAN));
     ensure!(after <= 1.1 * alone, "after aborted loads there are {after} bytes, after one load {alone}");
     Ok(())

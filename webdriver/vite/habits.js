@@ -242,6 +242,23 @@ async function options(model) {
   return unexpected;
 }
 
+/** A crash rejects the call and those that wait, and a new load works, on either thread. */
+async function crashes() {
+  const report = {};
+  for (const worker of [true, false]) {
+    const model = await load({ device: "cpu", worker });
+    const image = await model.encode({ data: disc(), width: WIDTH, height: HEIGHT });
+    const [crash, waiting] = await Promise.all([failure(model.crashForTest()), failure(image.segment([{ box: BOX }]))]);
+    const later = await failure(model.encode({ data: disc(), width: WIDTH, height: HEIGHT }));
+    image.dispose();
+    model.dispose();
+    const again = await load({ device: "cpu", worker });
+    report[worker ? "worker" : "inline"] = { crash, waiting, later, again: (await area(again, disc())) > 0 };
+    again.dispose();
+  }
+  return report;
+}
+
 export async function habits() {
   const model = await load({ device: "cpu" });
   const report = { buffers: await buffers(model), callbacks: await callbacks(model), files: await files() };
@@ -253,5 +270,6 @@ export async function habits() {
   // With threads of this page's own, in which nothing else has loaded a network yet.
   report.aborted = await aborted();
   report.workers = await workers();
+  report.crashes = await crashes();
   return report;
 }

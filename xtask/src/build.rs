@@ -65,7 +65,11 @@ pub fn wasm(profile: Profile) -> Result<PathBuf> {
     // Renamed when all of it is there: an interrupted build leaves nothing that looks finished.
     let partial = folder.with_extension("partial");
     std::fs::remove_dir_all(&partial).ok();
-    run(command(bindgen.join("wasm-bindgen")).args(["--target", "web", "--out-dir"]).arg(&partial).arg(&module))?;
+    // A crashed instance is replaced on the same thread.
+    run(command(bindgen.join("wasm-bindgen"))
+        .args(["--target", "web", "--experimental-reset-state-function", "--out-dir"])
+        .arg(&partial)
+        .arg(&module))?;
     say("Taking out of the wasm module what nothing calls");
     let (fixed_width, relaxed) = (partial.join(FIXED_WIDTH), partial.join(RELAXED));
     let mut whole = walrus::Module::from_file(&fixed_width)?;
