@@ -6,6 +6,7 @@ use burn::tensor::Device;
 use support::{root, shared};
 use umedsam::data::read_npz;
 use umedsam::eval::{DrawnBoxes, EmbeddingCache, MapKind, evaluate_case, find_cases};
+use umedsam::image::{ImageView, Pixels, Window};
 use umedsam::model::image_encoder::ImageEncoderConfig;
 use umedsam::segment::{SegmentOptions, Segmenter};
 use umedsam::uncertainty::UncertaintyOptions;
@@ -27,11 +28,24 @@ fn they_are_calibrated_and_say_how_they_were_made() {
     let metadata = segmenter.metadata();
     assert_eq!(metadata.architecture, "umedsam-student");
     assert!(matches!(metadata.config.image_encoder, ImageEncoderConfig::Student(_)));
-    assert!(bytes.len() <= 16_500_000, "{} bytes", bytes.len());
+    assert!(bytes.len() <= 16_000_000, "{} bytes", bytes.len());
     let calibration = metadata.calibration.as_ref().expect("they are calibrated");
     assert!(calibration.setting(&UncertaintyOptions::default(), false).is_some());
     assert!(calibration.setting(&UncertaintyOptions::single_pass(), false).is_some());
+    assert!(calibration.setting(&UncertaintyOptions::default(), true).is_some_and(|(setting, _)| setting.zoom));
     assert!(metadata.training.is_some(), "they say how they were made");
+}
+
+#[test]
+fn they_have_no_multimask_outputs_and_say_so() {
+    let (_, segmenter) = own();
+    let pixels: Vec<u8> = (0..64 * 64).map(|pixel| (pixel % 64 * 4) as u8).collect();
+    let view = ImageView::new(Pixels::U8(&pixels), 64, 64, 1).unwrap();
+    let mut image = segmenter.encode(&segmenter.preprocess(&view, Window::Auto).unwrap(), |_| ());
+    let uncertainty = UncertaintyOptions { multimask: 0.5, ..Default::default() };
+    let options = SegmentOptions { uncertainty, ..Default::default() };
+    let error = pollster::block_on(segmenter.segment(&mut image, &[[8.0, 8.0, 40.0, 40.0]], &options)).unwrap_err();
+    assert!(error.code() == "invalid-option" && error.to_string().contains("multimask is 0.5"), "{error}");
 }
 
 #[test]
@@ -41,7 +55,7 @@ fn they_hold_for_tight_and_for_loose_boxes() {
     let cache = EmbeddingCache::new(None, &bytes);
     let options = SegmentOptions { uncertainty: UncertaintyOptions::single_pass(), ..Default::default() };
     let drawn = |loosen| Some(DrawnBoxes { loosen, jitter: 0.0 });
-    let kinds = [("packed", None, 0.885), ("tight", drawn(0.0), 0.885), ("20 % loose", drawn(0.2), 0.81)];
+    let kinds = [("packed", None, 0.885), ("tight", drawn(0.0), 0.885), ("20 % loose", drawn(0.2), 0.79)];
     let cases: Vec<_> = find_cases(&data).unwrap().into_iter().step_by(EVERY).collect();
     let mut sums = [0.0; 3];
     for case in &cases {

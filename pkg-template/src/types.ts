@@ -210,9 +210,9 @@ export interface SegmentOptions {
   /**
    * Whether small boxes (longer side at most a quarter of the image's) are seen in a crop of their own, about four times as large as the box, which is
    * encoded when it is first needed.
-   * - `"auto"` (default): where the weights were calibrated for it.
+   * - `"off"` (default): never.
+   * - `"auto"`: where the weights were calibrated for it.
    * - `"on"`: whatever the weights.
-   * - `"off"`: never.
    */
   readonly zoom?: Zoom;
   /** Takes the call out of the queue, or drops its result, with an error of code `"aborted"`. */

@@ -41,7 +41,7 @@ impl Default for SegmentOptions {
             alpha: 0.1,
             calibrated: true,
             mask: MaskSource::Network,
-            zoom: Zoom::Auto,
+            zoom: Zoom::Off,
         }
     }
 }

@@ -14,11 +14,11 @@ use crate::image::{BoundingBox, Image8, Preprocessed};
 #[serde(rename_all = "lowercase")]
 pub enum Zoom {
     /// Small boxes, where the weights were calibrated for it.
-    #[default]
     Auto,
     /// Small boxes, whatever the weights.
     On,
     /// Never.
+    #[default]
     Off,
 }
 

@@ -32,7 +32,7 @@ pub struct Arguments {
     /// Kinds of ensembles to calibrate, as for eval; the first is the default
     #[arg(long, default_values = ["default", "none"])]
     uncertainty: Vec<UncertaintyOptions>,
-    /// Also calibrate small boxes in crops of their own, and look at them so from then on
+    /// Also calibrate small boxes in crops of their own, for --zoom auto
     #[arg(long)]
     zoom: bool,
     /// At most this many boxes of an image, so that images with many objects do not take most of the time

@@ -49,7 +49,7 @@ pub struct Arguments {
     #[arg(long, value_enum, default_value = "network")]
     mask: MaskArgument,
     /// Whether small boxes of images are looked at closer, in a crop around the box: auto where the weights were calibrated for it
-    #[arg(long, value_enum, default_value = "auto")]
+    #[arg(long, value_enum, default_value = "off")]
     zoom: ZoomArgument,
     /// Leave probabilities as the network gives them
     #[arg(long)]
