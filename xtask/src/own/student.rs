@@ -87,7 +87,7 @@ pub fn measure() -> Result<()> {
     text.push_str(&loose_boxes(&measuring, &compared)?);
     text.push_str("### Zoom: DSC of boxes by their share of the image, seen whole and closer\n\nThe longer side of the box as a share of the image's; the mean over boxes; a single pass without calibration.\n\n");
     text.push_str(&by_share(&measuring, &compared[2])?);
-    text.push_str("### `val`, as used: the default ensemble, calibrated, with zoom, all boxes\n\n");
+    text.push_str("### `val`, as used: the default ensemble, calibrated, all boxes\n\n");
     text.push_str(&as_used(&measuring.report(&compared[2], "val", "default", "")?));
     replace_in(&root().join("weights/MODEL_CARD-student.md"), MARKS, &text)
 }
