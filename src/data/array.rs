@@ -77,7 +77,7 @@ impl Array {
     }
 
     /// The values as bytes, or the first that is none.
-    pub fn to_bytes(self) -> std::result::Result<Vec<u8>, f64> {
+    pub fn into_bytes(self) -> std::result::Result<Vec<u8>, f64> {
         match self.values {
             Values::Bytes(values) => Ok(values),
             Values::Numbers(values) => {

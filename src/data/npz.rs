@@ -162,7 +162,7 @@ pub fn read_npz(path: &Path) -> Result<ChallengeCase> {
         false => CaseBoxes::Image(boxes(&archive, box_array.as_ref())?),
     };
     let described = imgs.describe();
-    let bytes = match imgs.to_bytes() {
+    let bytes = match imgs.into_bytes() {
         Ok(bytes) => bytes,
         Err(value) => {
             return archive.fail(format!("{described} with the value {value}; integers in 0–255 are expected"));
@@ -191,7 +191,7 @@ fn labels(archive: &Archive, gts: Array, layout: &Layout) -> Result<Vec<u8>> {
     if sides(&gts.shape) != sides(&[depth, height, width]) {
         return archive.fail(format!("{described}, imgs is {depth}×{height}×{width}"));
     }
-    match gts.to_bytes() {
+    match gts.into_bytes() {
         Ok(labels) => Ok(labels),
         Err(value) => archive.fail(format!("{described} with the value {value}; labels 0–255 are expected")),
     }
@@ -214,7 +214,7 @@ pub fn read_npz_image(path: &Path, wants_boxes: bool) -> Result<ImageFile> {
     let boxes = if wants_boxes { boxes(&archive, box_array.as_ref())? } else { Vec::new() };
     let numbers = matches!(imgs.values, Values::Numbers(_)).then(|| imgs.to_numbers());
     let picture = |pixels, channels| Picture { pixels, width, height, channels };
-    let picture = match (imgs.to_bytes(), numbers) {
+    let picture = match (imgs.into_bytes(), numbers) {
         (Ok(bytes), _) => {
             let (bytes, channels) = without_alpha(bytes, &layout)?;
             picture(OwnedPixels::U8(bytes), channels)
