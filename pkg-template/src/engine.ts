@@ -1,7 +1,7 @@
 /** Runs the wasm library on the thread it is imported on. */
 
 import { UmedsamError } from "./errors.js";
-import { type Life, life, renew } from "./life.js";
+import { type Life, life, renew, whileAlive } from "./life.js";
 import type { Args, Method, Result, SegmentationMessage } from "./protocol.js";
 import { hasRelaxedSimd, obstacle } from "./support.js";
 import type { EncodeTimings, ModelInfo } from "./types.js";
@@ -91,7 +91,10 @@ let lastLoad: Promise<unknown> = Promise.resolve();
 function oneByOne<T>(load: () => Promise<T>): Promise<T> {
   const result = lastLoad.then(load);
   // A load that a crash ended never answers.
-  lastLoad = Promise.race([result, life().crash]).catch(() => {});
+  lastLoad = whileAlive(life(), result).then(
+    () => {},
+    () => {},
+  );
   return result;
 }
 
@@ -147,7 +150,7 @@ export class Engine {
     if (!USES_INSTANCE.includes(method)) return handlers[method](args);
     const current = this.#life ?? life();
     if (current.error !== undefined && this.#life !== undefined) throw current.error;
-    return Promise.race([handlers[method](args), current.crash]);
+    return whileAlive(current, handlers[method](args));
   }
 
   #running(): Model {

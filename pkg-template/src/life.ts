@@ -7,36 +7,35 @@ import { __wbg_reset_state, onCrash } from "./wasm/umedsam.js";
 export interface Life {
   /** Why it ended, if it did. */
   error?: UmedsamError;
-  /** Rejects when it ends. */
-  readonly crash: Promise<never>;
+  /** What waits for it, told when it ends. */
+  readonly waiting: Set<(error: UmedsamError) => void>;
 }
 
-let end: (error: UmedsamError) => void = () => {};
-let current: Life = newLife();
+let current: Life = { waiting: new Set() };
 let isWatching = false;
-let hasLived = false;
-
-function newLife(): Life {
-  const crash = new Promise<never>((_, reject) => {
-    end = reject;
-  });
-  // Nobody may be waiting.
-  crash.catch(() => {});
-  return { crash };
-}
 
 /** The instance in use. */
 export function life(): Life {
   return current;
 }
 
+/**
+ * What some work gives, or the crash that ended it. Not a race against one promise for all work: such a promise, which mostly never settles, would keep every
+ * result for good.
+ */
+export function whileAlive<T>({ waiting }: Life, work: Promise<T>): Promise<T> {
+  return new Promise((resolve, reject) => {
+    waiting.add(reject);
+    work.then(resolve, reject).finally(() => waiting.delete(reject));
+  });
+}
+
 /** Begins to watch a new instance; after a crash it is made first. */
 export function renew(): void {
   if (current.error !== undefined) {
-    if (hasLived) restart();
-    current = newLife();
+    restart();
+    current = { waiting: new Set() };
   }
-  hasLived = true;
   onCrash(died);
   if (isWatching) return;
   isWatching = true;
@@ -71,5 +70,6 @@ function restart(): void {
 function died(message: string): void {
   if (current.error !== undefined) return;
   current.error = new UmedsamError("crashed", `the WebAssembly instance crashed (${message.split("\n")[0] ?? ""}); load the model again`);
-  end(current.error);
+  for (const tell of current.waiting) tell(current.error);
+  current.waiting.clear();
 }
