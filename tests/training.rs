@@ -580,7 +580,7 @@ fn the_teachers_masks_teach_what_has_no_labels() {
     let half_taught = losses(&settings.out);
     assert!(half_taught.iter().any(|loss| loss.embedding > 0.0) && half_taught.iter().all(|loss| loss.region > 0.0));
 
-    // Another decoder's masks are another run; another embedding's are refused.
+    // Another decoder's masks are another run.
     let other = folder.path().join("other.safetensors");
     std::fs::write(&other, tiny_student()).unwrap();
     let settings = distillation_settings(config, folder.path(), "run");
