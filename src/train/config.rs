@@ -33,8 +33,10 @@ pub struct TrainConfig {
     pub seed: u64,
     /// How much more often the images of small datasets come, 0–1: at 0 every image once a pass, at 1 every dataset equally often.
     pub balance: f64,
-    /// Boxes per step, each of another image, 1–64.
+    /// Images per step, 1–64.
     pub batch: usize,
+    /// Boxes of each image, 1–16, their structures drawn anew for each. An image is encoded once for all its boxes.
+    pub boxes_per_image: usize,
     /// Length in steps. At most one of `steps`, `epochs` and `minutes`; 1000 steps without any.
     pub steps: Option<usize>,
     /// Length in passes over the images.
@@ -74,6 +76,7 @@ impl Default for TrainConfig {
             seed: 0,
             balance: 0.0,
             batch: 4,
+            boxes_per_image: 1,
             steps: None,
             epochs: None,
             minutes: None,
@@ -148,13 +151,15 @@ pub struct ValidationConfig {
     pub images: usize,
     /// At most this many boxes of an image, evenly spread.
     pub boxes_per_image: usize,
+    /// Every box is used once more, the tight one with all sides moved outwards by this share of the box's own, 0–1.
+    pub loosen: Option<f64>,
     /// Steps between validations; there is one at the beginning and one at the end in any case.
     pub every: usize,
 }
 
 impl Default for ValidationConfig {
     fn default() -> Self {
-        Self { share: 0.1, images: 160, boxes_per_image: 2, every: 200 }
+        Self { share: 0.1, images: 160, boxes_per_image: 2, loosen: None, every: 200 }
     }
 }
 
@@ -370,6 +375,7 @@ impl TrainConfig {
         const BELOW_ONE: f64 = 0.999_999;
         let mut ranges = vec![
             ("batch", self.batch as f64, 1.0, 64.0),
+            ("boxes_per_image", self.boxes_per_image as f64, 1.0, 16.0),
             ("balance", self.balance, 0.0, 1.0),
             ("optimizer.weight_decay", f64::from(self.optimizer.weight_decay), 0.0, 1.0),
             ("optimizer.momentum", self.optimizer.momentum, 0.0, BELOW_ONE),
@@ -390,6 +396,7 @@ impl TrainConfig {
         ranges.extend(self.ema.map(|decay| ("ema", decay, 0.0, BELOW_ONE)));
         ranges.extend(self.sharp_min.map(|sharp_min| ("sharp_min.rho", sharp_min.rho, 0.0, 10.0)));
         ranges.extend(self.sharp_min.map(|sharp_min| ("sharp_min.begin", sharp_min.begin, 0.0, 1.0)));
+        ranges.extend(self.validation.loosen.map(|share| ("validation.loosen", share, 0.0, 1.0)));
         ranges.extend(self.augmentation.ranges());
         ranges
     }

@@ -12,9 +12,10 @@ use rayon::prelude::*;
 
 use super::augment::LabelledInput;
 use super::config::{Augmentation, Part, TrainConfig, ValidationConfig};
+use super::example::{Example, ExampleImage, Structure};
 use super::loss::signed_distance;
-use super::objective::{Example, ExampleImage, Goal};
-use super::sample::{labels_of, scaled_labels, target};
+use super::objective::Goal;
+use super::sample::{Target, labels_of, scaled_labels, target};
 use super::set::{Item, read};
 use super::teacher::Teacher;
 use crate::data::ChallengeCase;
@@ -37,6 +38,7 @@ pub struct Examples<'a> {
     teacher: Option<&'a Teacher>,
     seed: u64,
     balance: f64,
+    boxes_per_image: usize,
     with_distance: bool,
     recent: Recent,
 }
@@ -54,6 +56,7 @@ impl<'a> Examples<'a> {
             teacher: None,
             seed: config.seed,
             balance: config.balance,
+            boxes_per_image: config.boxes_per_image,
             with_distance: config.loss.boundary > 0.0,
             recent: Recent::default(),
         }
@@ -128,26 +131,29 @@ impl<'a> Examples<'a> {
         let teacher = self.teacher.filter(|_| is_taught);
         let embedding = teacher.map(|teacher| teacher.embed(&labelled.input)).transpose()?;
         let place = format!("{} slice {}", item.case.relative, item.slice);
-        let (name, target) = match (source, teacher.zip(embedding.as_ref())) {
-            (MaskOf::Nothing, _) => (place, None),
+        let (name, targets) = match (source, teacher.zip(embedding.as_ref())) {
+            (MaskOf::Nothing, _) => (place, Vec::new()),
             (MaskOf::Teacher, Some((teacher, embedding))) => {
                 let target = teacher.structure(embedding, &geometry, random)?;
                 let none = || Error::InvalidImage(format!("{place}: the teacher sees nothing in it"));
-                (format!("{place}, the teacher's mask"), Some(target.ok_or_else(none)?))
+                (format!("{place}, the teacher's mask"), vec![target.ok_or_else(none)?; self.boxes_per_image])
             }
             _ => {
                 // What was there may have been moved out of the image.
                 let labels = labels_of(&labelled.labels);
                 let none = || Error::InvalidImage(format!("{place}: the augmentation left no label"));
-                let label = labels.choose(random).ok_or_else(none)?;
-                (format!("{place} label {label}"), target(&labelled.labels, geometry.input_size, *label))
+                let mut chosen = || labels.choose(random).copied().ok_or_else(none);
+                let chosen = (0..self.boxes_per_image).map(|_| chosen()).collect::<Result<Vec<u8>>>()?;
+                let targets = chosen.iter().filter_map(|&label| target(&labelled.labels, geometry.input_size, label));
+                (format!("{place} label {}", separated(&chosen)), targets.collect())
             }
         };
-        let (mask, bounding_box) = target.map_or_else(Default::default, |target| {
+        let structure = |target: Target| {
             let bounding_box = target.prompt(&self.augmentation, &geometry, random);
-            (target.mask, bounding_box)
-        });
-        self.finish(name, &item.case.modality, labelled.input, mask, bounding_box, embedding)
+            self.structure(target.mask, bounding_box)
+        };
+        let structures = targets.into_iter().map(structure).collect();
+        self.finish(name, &item.case.modality, labelled.input, structures, embedding)
     }
 
     /// Whose mask is learned from an item.
@@ -186,9 +192,12 @@ impl<'a> Examples<'a> {
             let labels = item.labels.len().min(config.boxes_per_image);
             let examples = (0..labels).map(|place| item.labels[place * item.labels.len() / labels]).map(|label| {
                 let target = target(&labelled.labels, labelled.geometry.input_size, label).expect("the label is there");
-                let bounding_box = target.loosened_box(self.augmentation.box_shift, &labelled.geometry, &mut random);
+                let packed = target.loosened_box(self.augmentation.box_shift, &labelled.geometry, &mut random);
+                let loose = config.loosen.map(|share| target.enlarged_box([share as f32; 4], &labelled.geometry));
+                let boxes = std::iter::once(packed).chain(loose);
+                let structures = boxes.map(|corners| self.structure(target.mask.clone(), corners)).collect();
                 let name = format!("{} slice {} label {label}", item.case.relative, item.slice);
-                self.finish(name, &item.case.modality, labelled.input.clone(), target.mask, bounding_box, None)
+                self.finish(name, &item.case.modality, labelled.input.clone(), structures, None)
             });
             examples.collect()
         };
@@ -201,18 +210,20 @@ impl<'a> Examples<'a> {
         name: String,
         modality: &str,
         input: Vec<f32>,
-        mask: Vec<u8>,
-        bounding_box: InputBox,
+        structures: Vec<Structure>,
         teacher: Option<Tensor<4>>,
     ) -> Result<Example> {
         let image = match (self.part, self.augmentation.is_discrete()) {
             (Part::Decoder, true) => ExampleImage::Embedding(self.cache.embed(self.segmenter, &input)?),
-            (Part::Decoder, false) => ExampleImage::Embedding(self.segmenter.embed(input, &mut || ())),
+            (Part::Decoder, false) => ExampleImage::Embedding(self.segmenter.embed(input)),
             _ => ExampleImage::Input(input),
         };
-        let side = mask.len().isqrt();
-        let distance = self.with_distance.then(|| signed_distance(&mask, side));
-        Ok(Example { name, modality: modality.to_string(), image, mask, distance, bounding_box, teacher })
+        Ok(Example { name, modality: modality.to_string(), image, structures, teacher })
+    }
+
+    fn structure(&self, mask: Vec<u8>, bounding_box: InputBox) -> Structure {
+        let distance = self.with_distance.then(|| signed_distance(&mask, mask.len().isqrt()));
+        Structure { bounding_box, mask, distance }
     }
 
     fn labelled(&self, item: &Item) -> Result<LabelledInput> {
@@ -300,6 +311,10 @@ fn balanced(items: &[Item], balance: f64, random: &mut StdRng) -> Vec<usize> {
     // Where rounding lost the last.
     order.resize(items.len(), items.len() - 1);
     order
+}
+
+fn separated(labels: &[u8]) -> String {
+    labels.iter().map(u8::to_string).collect::<Vec<_>>().join(", ")
 }
 
 /// A seed of its own for every position.

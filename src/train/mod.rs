@@ -9,6 +9,7 @@ mod checkpoint;
 pub mod config;
 pub mod data;
 mod ema;
+pub mod example;
 pub mod log;
 pub mod loss;
 pub mod objective;
@@ -22,5 +23,5 @@ mod student;
 mod teacher;
 
 pub use checkpoint::Best;
-pub use run::{BEST, CHECKPOINT, Event, LOG, Outcome, TrainSettings, train};
+pub use run::{BEST, CHECKPOINT, Event, LAST, LOG, Outcome, TrainSettings, train};
 pub use student::{BeginStudent, begin_student};

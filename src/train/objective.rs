@@ -6,40 +6,11 @@ use burn::tensor::{Device, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
 use super::config::{Distillation, LossConfig, LossKind, Part};
+use super::example::{Example, ExampleImage, Structure};
 use super::loss::{UncertaintyAware, binary_cross_entropy, boundary, dice, iou_regression};
 use super::parallel;
 use crate::model::Umedsam;
 use crate::model::mask_decoder::MaskOutput;
-use crate::model::prompt_encoder::InputBox;
-
-/// One box of one image.
-#[derive(Debug, Clone)]
-pub struct Example {
-    /// File, slice and label, for people.
-    pub name: String,
-    /// The folder under the data folder.
-    pub modality: String,
-    /// The image.
-    pub image: ExampleImage,
-    /// 1 inside, 0 outside: `low_res_size · low_res_size` values.
-    pub mask: Vec<u8>,
-    /// Signed distance to the mask's edge, where the boundary loss needs it.
-    pub distance: Option<Vec<f32>>,
-    /// The prompt.
-    pub bounding_box: InputBox,
-    /// The teacher's embedding of the image, where there is a teacher.
-    pub teacher: Option<Tensor<4>>,
-}
-
-/// The image of an example.
-#[derive(Debug, Clone)]
-#[allow(clippy::large_enum_variant)]
-pub enum ExampleImage {
-    /// Its embedding, `[1, embedding_size, embedding_size, dim]`, where the encoder does not change.
-    Embedding(Tensor<4>),
-    /// The network's input, `input_size · input_size · 3` values.
-    Input(Vec<f32>),
-}
 
 /// A network with the σ of its loss.
 #[derive(Module, Debug)]
@@ -175,13 +146,14 @@ impl Trainee {
         }
     }
 
-    /// Low-res logits `[1, low_res_size, low_res_size]` and predicted IoU `[1]` of an example's box.
-    fn decode(&self, embedding: Tensor<4>, bounding_box: InputBox) -> (Tensor<3>, Tensor<1>) {
+    /// Low-res logits `[boxes, low_res_size, low_res_size]` and predicted IoU `[boxes]` of an example's boxes.
+    fn decode(&self, embedding: Tensor<4>, structures: &[Structure]) -> (Tensor<3>, Tensor<1>) {
         let prompt_encoder = &self.network.prompt_encoder;
+        let prompts: Vec<_> = structures.iter().map(|structure| structure.bounding_box.into()).collect();
         let prediction = self.network.mask_decoder.forward(
             embedding,
             self.dense_pe.val(),
-            prompt_encoder.embed_sparse(&[bounding_box.into()]),
+            prompt_encoder.embed_sparse(&prompts),
             prompt_encoder.no_mask(),
             MaskOutput::Single,
         );
@@ -203,24 +175,25 @@ impl Trainee {
         losses
     }
 
-    /// Low-res logits `[batch, low_res_size, low_res_size]` of a batch, and their loss without the embeddings'.
+    /// Low-res logits `[boxes, low_res_size, low_res_size]` of a batch's boxes, and their loss without the embeddings'.
     pub fn predict(&self, batch: &[Example], config: &LossConfig) -> (Tensor<3>, Losses) {
         self.mask_loss(batch, batch.iter().map(|example| self.embed(example)).collect(), config)
     }
 
     fn mask_loss(&self, batch: &[Example], embeddings: Vec<Tensor<4>>, config: &LossConfig) -> (Tensor<3>, Losses) {
         let decoded =
-            embeddings.into_iter().zip(batch).map(|(embedding, example)| self.decode(embedding, example.bounding_box));
+            embeddings.into_iter().zip(batch).map(|(embedding, example)| self.decode(embedding, &example.structures));
         let (logits, ious): (Vec<_>, Vec<_>) = decoded.unzip();
         let (logits, ious) = (Tensor::cat(logits, 0), Tensor::cat(ious, 0));
         let [count, height, width] = logits.dims();
+        let structures = || batch.iter().flat_map(|example| &example.structures);
         let masks: Vec<f32> =
-            batch.iter().flat_map(|example| example.mask.iter().map(|&inside| f32::from(inside))).collect();
+            structures().flat_map(|structure| structure.mask.iter().map(|&inside| f32::from(inside))).collect();
         let target = Tensor::<3>::from_data(TensorData::new(masks, [count, height, width]), &logits.device());
         let region = dice(logits.clone(), target.clone(), config.region);
         let distribution = binary_cross_entropy(logits.clone(), target.clone());
         let pixel = config.focal.forward(logits.clone(), target.clone());
-        let boundary = match batch.iter().map(|example| example.distance.as_ref()).collect::<Option<Vec<_>>>() {
+        let boundary = match structures().map(|structure| structure.distance.as_ref()).collect::<Option<Vec<_>>>() {
             Some(distances) => {
                 let distances: Vec<f32> = distances.into_iter().flatten().copied().collect();
                 let distance = TensorData::new(distances, [count, height, width]);
@@ -329,7 +302,8 @@ mod tests {
         let encoder = &config.image_encoder;
         let (size, side, dim) = (config.low_res_size(), encoder.embedding_size(), encoder.out_channels());
         let inside = |pixel: usize, side: usize| pixel % side >= side / 2 && pixel / side < side / 2;
-        let mask = (0..size * size).map(|pixel| u8::from(inside(pixel, size))).collect();
+        let mask: Vec<u8> = (0..size * size).map(|pixel| u8::from(inside(pixel, size))).collect();
+        let structure = |bounding_box| Structure { bounding_box, mask: mask.clone(), distance: None };
         let wave = |index: usize| (index as f32 * 0.37).sin();
         let image = match with_embeddings {
             true => {
@@ -347,12 +321,10 @@ mod tests {
             name: "upper right".into(),
             modality: "none".into(),
             image,
-            mask,
-            distance: None,
-            bounding_box: [32.0, 0.0, 63.0, 31.0],
+            structures: vec![structure([32.0, 0.0, 63.0, 31.0])],
             teacher: None,
         };
-        vec![example.clone(), Example { bounding_box: [30.0, 0.0, 60.0, 34.0], ..example }]
+        vec![example.clone(), Example { structures: vec![structure([30.0, 0.0, 60.0, 34.0])], ..example }]
     }
 
     /// Trains for some steps; returns the Dice loss afterwards.
@@ -399,8 +371,9 @@ mod tests {
     fn examples_by_themselves_have_the_batchs_gradient() {
         let trainee = trainee(Part::Decoder);
         let mut batch = batch(true);
-        let side = batch[0].mask.len().isqrt();
-        batch.iter_mut().for_each(|example| example.distance = Some(signed_distance(&example.mask, side)));
+        for structure in batch.iter_mut().flat_map(|example| &mut example.structures) {
+            structure.distance = Some(signed_distance(&structure.mask, structure.mask.len().isqrt()));
+        }
         let config = Goal { loss: LossConfig { boundary: 0.3, ..Default::default() }, distillation: None };
         let (whole, values) = trainee.gradients(&batch, &config, None);
         let (parts, mean) = trainee.gradients(&batch, &config, Some(2));
@@ -422,6 +395,20 @@ mod tests {
         let (again, _) = trainee.gradients(&batch, &config, Some(7));
         let sigma = trainee.weighting.sigma.id;
         again.get::<1>(sigma).unwrap().into_data().assert_eq(&parts.get::<1>(sigma).unwrap().into_data(), true);
+    }
+
+    #[test]
+    fn boxes_of_one_image_have_the_gradient_of_as_many_images() {
+        let trainee = trainee(Part::Decoder);
+        let apart = batch(true);
+        let mut together = apart[0].clone();
+        together.structures.extend(apart[1].structures.clone());
+        let (expected, apart) = trainee.gradients(&apart, &Goal::default(), Some(2));
+        let (gradients, together) = trainee.gradients(&[together], &Goal::default(), Some(2));
+        assert!((apart.total - together.total).abs() < 1e-5, "{apart:?} {together:?}");
+        let sigma = trainee.weighting.sigma.id;
+        let [expected, actual] = [expected, gradients].map(|of| of.get::<1>(sigma).unwrap().into_data());
+        actual.assert_approx_eq::<f32>(&expected, Tolerance::absolute(1e-5));
     }
 
     /// Number of parameters of a module that have a gradient.

@@ -15,8 +15,9 @@ use super::checkpoint::{self, Best, Progress, State};
 use super::config::{Length, LossConfig, TrainConfig, TrainDevice};
 use super::data::Examples;
 use super::ema::Ema;
+use super::example::Example;
 use super::log::{Log, Record, StepRecord, ValidationRecord};
-use super::objective::{Example, Goal, LossValues, Trainee};
+use super::objective::{Goal, LossValues, Trainee};
 use super::optimizer::clip;
 use super::parallel;
 use super::set::TrainingSet;
@@ -41,7 +42,7 @@ pub struct TrainSettings {
     pub mask_teacher: Option<PathBuf>,
     /// The folder of challenge cases that the best weights are chosen by; without it, a share of the data is held out.
     pub validation: Option<PathBuf>,
-    /// The folder of the run: `checkpoint.safetensors`, `best.safetensors`, `log.jsonl`, `config.toml` and curves.
+    /// The folder of the run: `checkpoint.safetensors`, `best.safetensors`, `last.safetensors`, `log.jsonl`, `config.toml` and curves.
     pub out: PathBuf,
     /// A folder of embeddings, kept between runs.
     pub embeddings: PathBuf,
@@ -96,6 +97,8 @@ pub struct Outcome {
 pub const CHECKPOINT: &str = "checkpoint.safetensors";
 /// The best weights.
 pub const BEST: &str = "best.safetensors";
+/// The weights of the last validation, for a run whose measure is not what it is after, as where only embeddings are learned.
+pub const LAST: &str = "last.safetensors";
 /// The log.
 pub const LOG: &str = "log.jsonl";
 
@@ -318,7 +321,7 @@ impl Run<'_> {
         })
     }
 
-    /// Measures the weights, or their average, and exports them if they are the best so far; without validation, always.
+    /// Measures the weights, or their average, and exports them, and once more if they are the best so far; without validation, always.
     fn validate(
         &self,
         progress: &Progress,
@@ -332,7 +335,8 @@ impl Run<'_> {
         };
         let trainee = trainee.valid();
         if self.validation.is_empty() {
-            return self.export(trainee.network, state, None);
+            self.export(trainee.network.clone(), state, None, LAST)?;
+            return self.export(trainee.network, state, None, BEST);
         }
         let scores = scores(&trainee, self.validation, &self.config.loss, self.jobs.unwrap_or(1));
         let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
@@ -343,8 +347,9 @@ impl Run<'_> {
         let (all, losses): (Vec<f64>, Vec<LossValues>) = scores.into_iter().unzip();
         let dsc = mean(&all);
         let is_best = state.best.is_none_or(|best| dsc > best.dsc);
+        self.export(trainee.network.clone(), state, Some(dsc), LAST)?;
         if is_best {
-            self.export(trainee.network, state, Some(dsc))?;
+            self.export(trainee.network, state, Some(dsc), BEST)?;
             state.best = Some(Best { step: state.step, dsc });
         }
         let record = ValidationRecord {
@@ -358,25 +363,27 @@ impl Run<'_> {
         log.push(Record::Validation(record))
     }
 
-    fn export(&self, network: Umedsam, state: &State, validation_dsc: Option<f64>) -> Result<()> {
+    fn export(&self, network: Umedsam, state: &State, validation_dsc: Option<f64>, file: &str) -> Result<()> {
         let mut metadata = self.metadata.clone();
         if let Some(training) = &mut metadata.training {
             training["steps"] = state.step.into();
             training["validation_dsc"] = json!(validation_dsc);
         }
-        let path = self.settings.out.join(BEST);
+        let path = self.settings.out.join(file);
         let bytes = to_bytes(&network.to_device(&Device::flex()), &metadata)?;
         write_whole(&path, &bytes).map_err(|error| Error::file(&path, error))
     }
 }
 
-/// DSC and loss of every example.
+/// Mean DSC and loss of every example's boxes.
 fn scores(trainee: &Trainee, examples: &[Example], config: &LossConfig, jobs: usize) -> Vec<(f64, LossValues)> {
     parallel::map(examples, jobs, |example| {
         let (logits, losses) = trainee.predict(std::slice::from_ref(example), config);
         let logits: Vec<f32> = logits.into_data().try_into_vec().expect("logits are f32");
         let mask: Vec<u8> = logits.iter().map(|&logit| u8::from(logit > 0.0)).collect();
-        (dsc(&mask, &example.mask), losses.values())
+        let masks = mask.chunks_exact(mask.len() / example.structures.len()).zip(&example.structures);
+        let sum: f64 = masks.map(|(mask, structure)| dsc(mask, &structure.mask)).sum();
+        (sum / example.structures.len() as f64, losses.values())
     })
 }
 

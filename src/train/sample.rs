@@ -68,7 +68,7 @@ impl Target {
         let Some(drawn) = augmentation.drawn_boxes.filter(|drawn| random.random_bool(drawn.probability)) else {
             return self.loosened_box(augmentation.box_shift, geometry, random);
         };
-        let limit = drawn.outwards * random.random_range(0.0..=1.0f64).powi(2);
+        let limit = drawn.outwards * random.random_range(0.0..=1.0f64).powf(drawn.power);
         let mut share = || random.random_range(-drawn.inwards..=limit.max(-drawn.inwards)) as f32;
         let shares: [f32; 4] = std::array::from_fn(|_| share());
         let shares = if random.random_bool(drawn.alike) { [shares[0]; 4] } else { shares };

@@ -46,6 +46,7 @@ impl Augmentation {
                 ("augmentation.drawn_boxes.probability", boxes.probability, 0.0, 1.0),
                 ("augmentation.drawn_boxes.inwards", boxes.inwards, 0.0, 0.4),
                 ("augmentation.drawn_boxes.outwards", boxes.outwards, 0.0, 1.0),
+                ("augmentation.drawn_boxes.power", boxes.power, 0.0, 4.0),
                 ("augmentation.drawn_boxes.alike", boxes.alike, 0.0, 1.0),
             ]);
         }
@@ -82,15 +83,17 @@ pub struct DrawnBoxes {
     pub probability: f64,
     /// The most that a side moves inwards, 0–0.4.
     pub inwards: f64,
-    /// The most that a side moves outwards, 0–1. A box's own limit is this times the square of a random number in 0–1.
+    /// The most that a side moves outwards, 0–1. A box's own limit is this times a power of a random number in 0–1.
     pub outwards: f64,
+    /// That power, 0–4: at 2 most boxes are nearly tight, at 0 every box's limit is `outwards`.
+    pub power: f64,
     /// Share of these boxes whose sides all move alike, 0–1.
     pub alike: f64,
 }
 
 impl Default for DrawnBoxes {
     fn default() -> Self {
-        Self { probability: 0.7, inwards: 0.05, outwards: 0.35, alike: 0.3 }
+        Self { probability: 0.7, inwards: 0.05, outwards: 0.35, power: 2.0, alike: 0.3 }
     }
 }
 
