@@ -223,7 +223,7 @@ fn fit_setting(
             for found in *boxes {
                 let answers = found.answers[kind].iter();
                 let result = calibrated.combine(answers, found.geometry, found.bounding_box, &segment_options)?;
-                curves.push(RiskCurves::of_box(&result.probability, &found.truth, &grid));
+                curves.push(RiskCurves::of_box(&result.probability, &result.mask, &found.truth, &grid));
                 let truth: Vec<u8> = found.truth.iter().map(|&inside| u8::from(inside)).collect();
                 let weight = 1.0 / boxes.len() as f64;
                 let dsc = dsc(&result.mask, &truth);

@@ -215,8 +215,10 @@ impl<'a> Judge<'a> {
         self.current[slice.clone()].copy_from_slice(&found.mask);
         for (position, &alpha) in self.alphas.iter().enumerate() {
             if let Some(thresholds) = self.segmenter.thresholds(self.options, alpha, found.zoom.is_some()) {
-                self.outer[position][slice.clone()].copy_from_slice(&thresholds.outer_mask(&found.probability));
-                self.inner[position][slice.clone()].copy_from_slice(&thresholds.inner_mask(&found.probability));
+                self.outer[position][slice.clone()]
+                    .copy_from_slice(&thresholds.outer_mask(&found.probability, &found.mask));
+                self.inner[position][slice.clone()]
+                    .copy_from_slice(&thresholds.inner_mask(&found.probability, &found.mask));
             }
         }
         self.has_risks = self.segmenter.thresholds(self.options, self.options.alpha, found.zoom.is_some()).is_some();

@@ -88,14 +88,16 @@ pub struct ConformalThresholds {
 }
 
 impl ConformalThresholds {
-    /// The outer mask.
-    pub fn outer_mask(&self, probability: &[f32]) -> Vec<u8> {
-        probability.iter().map(|&p| u8::from(self.outer.is_none_or(|threshold| p >= threshold))).collect()
+    /// The outer mask: where the probability reaches its threshold, and the mask itself.
+    pub fn outer_mask(&self, probability: &[f32], mask: &[u8]) -> Vec<u8> {
+        let is_outer = |p: f32| self.outer.is_none_or(|threshold| p >= threshold);
+        probability.iter().zip(mask).map(|(&p, &inside)| u8::from(inside != 0 || is_outer(p))).collect()
     }
 
-    /// The inner mask.
-    pub fn inner_mask(&self, probability: &[f32]) -> Vec<u8> {
-        probability.iter().map(|&p| u8::from(self.inner.is_some_and(|threshold| p >= threshold))).collect()
+    /// The inner mask: where the probability reaches its threshold within the mask.
+    pub fn inner_mask(&self, probability: &[f32], mask: &[u8]) -> Vec<u8> {
+        let is_inner = |p: f32| self.inner.is_some_and(|threshold| p >= threshold);
+        probability.iter().zip(mask).map(|(&p, &inside)| u8::from(inside != 0 && is_inner(p))).collect()
     }
 }
 
@@ -257,8 +259,11 @@ mod tests {
         assert_eq!(setting.thresholds(0.099).inner, Some(0.9));
         assert_eq!(setting.thresholds(0.4).inner, Some(0.7));
         let none = setting.thresholds(0.01);
-        assert_eq!((none.outer_mask(&[0.0, 1.0]), none.inner_mask(&[0.0, 1.0])), (vec![1, 1], vec![0, 0]));
-        assert_eq!(setting.thresholds(0.1).outer_mask(&[0.19, 0.2]), [0, 1]);
+        assert_eq!(
+            (none.outer_mask(&[0.0, 1.0], &[0, 1]), none.inner_mask(&[0.0, 1.0], &[0, 1])),
+            (vec![1, 1], vec![0, 0])
+        );
+        assert_eq!(setting.thresholds(0.1).outer_mask(&[0.19, 0.2, 0.1], &[0, 0, 1]), [0, 1, 1]);
     }
 
     #[test]

@@ -94,27 +94,36 @@ pub fn threshold_grid() -> Vec<f32> {
 /// Risks of one image at every threshold of the grid.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RiskCurves {
-    /// Share of the truth that {probability ≥ threshold} misses; rises with the threshold.
+    /// Share of the truth that {probability ≥ threshold} ∪ mask misses; rises with the threshold.
     pub fnr: Vec<f64>,
-    /// Share of {probability ≥ threshold} that is outside the truth, 0 where it is empty.
+    /// Share of {probability ≥ threshold} ∩ mask that is outside the truth, 0 where it is empty.
     pub fpr: Vec<f64>,
 }
 
 impl RiskCurves {
     /// Of one box.
-    pub fn of_box(probability: &[f32], truth: &[bool], grid: &[f32]) -> Self {
-        // Pixels by how many thresholds they reach.
-        let mut counts = vec![[0usize; 2]; grid.len() + 1];
-        for (&probability, &inside) in probability.iter().zip(truth) {
-            counts[grid.partition_point(|&threshold| threshold <= probability)][usize::from(inside)] += 1;
+    ///
+    /// # Panics
+    /// If the lengths differ.
+    pub fn of_box(probability: &[f32], mask: &[u8], truth: &[bool], grid: &[f32]) -> Self {
+        assert!(probability.len() == mask.len() && mask.len() == truth.len());
+        // Pixels outside and inside the truth by how many thresholds they reach, outside and inside the mask.
+        let mut counts = vec![[[0usize; 2]; 2]; grid.len() + 1];
+        for ((&probability, &mask), &inside) in probability.iter().zip(mask).zip(truth) {
+            let reached = grid.partition_point(|&threshold| threshold <= probability);
+            counts[reached][usize::from(mask != 0)][usize::from(inside)] += 1;
         }
-        let actual: usize = counts.iter().map(|count| count[1]).sum();
-        let (mut outside, mut inside) = (0, 0);
+        let right_in_mask: usize = counts.iter().map(|count| count[1][1]).sum();
+        let actual = right_in_mask + counts.iter().map(|count| count[0][1]).sum::<usize>();
+        let (mut right_beyond, mut outside, mut inside) = (0, 0, 0);
         let (mut fnr, mut fpr) = (vec![0.0; grid.len()], vec![0.0; grid.len()]);
         for index in (0..grid.len()).rev() {
-            outside += counts[index + 1][0];
-            inside += counts[index + 1][1];
-            fnr[index] = if actual == 0 { 0.0 } else { (actual - inside) as f64 / actual as f64 };
+            let [beyond, within] = counts[index + 1];
+            right_beyond += beyond[1];
+            outside += within[0];
+            inside += within[1];
+            let found = right_in_mask + right_beyond;
+            fnr[index] = if actual == 0 { 0.0 } else { (actual - found) as f64 / actual as f64 };
             fpr[index] = if outside + inside == 0 { 0.0 } else { outside as f64 / (outside + inside) as f64 };
         }
         Self { fnr, fpr }
@@ -278,13 +287,18 @@ mod tests {
 
     #[test]
     fn risk_curves_by_hand() {
-        let curves = RiskCurves::of_box(&[0.1, 0.4, 0.6, 0.9], &[false, true, false, true], &[0.05, 0.4, 0.5, 0.95]);
-        assert_eq!(curves.fnr, [0.0, 0.0, 0.5, 1.0]);
-        assert_eq!(curves.fpr, [0.5, 1.0 / 3.0, 0.5, 0.0]);
-        assert_eq!(largest_from_here(&curves.fpr), [0.5, 0.5, 0.5, 0.0]);
+        let truth = [false, true, false, true];
+        let grid = [0.05, 0.4, 0.5, 0.95];
+        let curves = RiskCurves::of_box(&[0.1, 0.4, 0.6, 0.9], &[0, 1, 1, 1], &truth, &grid);
+        assert_eq!(curves.fnr, [0.0; 4]);
+        assert_eq!(curves.fpr, [1.0 / 3.0, 1.0 / 3.0, 0.5, 0.0]);
+        let curves = RiskCurves::of_box(&[0.1, 0.4, 0.6, 0.9], &[1, 0, 1, 1], &truth, &grid);
+        assert_eq!(curves.fnr, [0.0, 0.0, 0.5, 0.5]);
+        assert_eq!(curves.fpr, [2.0 / 3.0, 0.5, 0.5, 0.0]);
+        assert_eq!(largest_from_here(&[0.2, 0.5, 0.3, 0.0]), [0.5, 0.5, 0.3, 0.0]);
         let mean = RiskCurves::mean(&[curves.clone(), RiskCurves { fnr: vec![1.0; 4], fpr: vec![0.0; 4] }]);
-        assert_eq!(mean.fnr, [0.5, 0.5, 0.75, 1.0]);
-        let nothing = RiskCurves::of_box(&[0.1], &[false], &[0.5]);
+        assert_eq!(mean.fnr, [0.5, 0.5, 0.75, 0.75]);
+        let nothing = RiskCurves::of_box(&[0.1], &[0], &[false], &[0.5]);
         assert_eq!((nothing.fnr, nothing.fpr), (vec![0.0], vec![0.0]));
     }
 
@@ -300,7 +314,9 @@ mod tests {
                 (sigmoid(logit + shift), inside)
             });
             let (probability, truth): (Vec<f32>, Vec<bool>) = pixels.unzip();
-            RiskCurves::of_box(&probability, &truth, &grid)
+            // A mask of its own, as the network's is beside the ensemble's probability.
+            let mask: Vec<u8> = probability.iter().map(|&p| u8::from(p > 0.4)).collect();
+            RiskCurves::of_box(&probability, &mask, &truth, &grid)
         };
         let learned: Vec<RiskCurves> = (0..200).map(image).collect();
         let fresh: Vec<RiskCurves> = (1000..1400).map(image).collect();
