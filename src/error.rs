@@ -44,6 +44,9 @@ pub enum Error {
         /// What happened.
         message: String,
     },
+    /// The caller ended the work before it was done.
+    #[error("{0} was aborted")]
+    Aborted(&'static str),
     /// The model or image was disposed of.
     #[error("{0} was disposed of; load or encode it again")]
     Disposed(&'static str),
@@ -73,6 +76,7 @@ impl Error {
             Self::DeviceLost(_) => "device-lost",
             Self::Computation(_) => "computation-failed",
             Self::File { .. } => "file",
+            Self::Aborted(_) => "aborted",
             Self::Disposed(_) => "disposed",
         }
     }

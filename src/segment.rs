@@ -1,33 +1,34 @@
 //! From image and boxes to masks and uncertainty: the order of work, for every device.
 
+mod decode;
+mod encode;
 mod image;
 mod options;
+mod pace;
 mod result;
 mod zoom;
 
 pub use image::{BoxPrompt, EncodedImage};
 pub use options::{MaskSource, SegmentOptions};
+pub use pace::{Pace, Unpaced};
 pub use result::{Answer, Segmentation};
 pub use zoom::{Crop, Zoom};
 
+pub(crate) use pace::at_once;
+
 use std::sync::Arc;
 
+use burn::tensor::{Device, Tensor};
+
 use crate::error::{Error, Result};
-use crate::image::{BoundingBox, Flip, Geometry, ImageView, Pixels, Preprocessed, Window, preprocess, upsample_logits};
+use crate::image::{BoundingBox, Flip, Geometry, upsample_logits};
 use crate::model::InferenceModel;
 use crate::model::image_encoder::ImageEncoderCpu;
-use crate::model::mask_decoder::{MaskDecoderCpu, MaskOutput};
-use crate::model::prompt_encoder::{InputBox, InputPrompt};
-use crate::uncertainty::{Calibration, ConformalThresholds, UncertaintyOptions};
+use crate::model::mask_decoder::MaskDecoderCpu;
+use crate::uncertainty::{Calibration, ConformalThresholds};
 use crate::weights::{self, Metadata};
-use burn::tensor::{Device, Tensor, TensorData};
-use image::Embedding;
+use pace::Part;
 use result::{Calibrated, Combination};
-use zoom::{CROPS_KEPT, EncodedCrop};
-
-/// Prompts decoded in one batch: enough to share the image-side work, few enough to bound memory (about 25 MB a prompt). The default
-/// ensemble is one batch.
-const PROMPTS_PER_BATCH: usize = 9;
 
 /// A network on a device, ready to segment.
 #[derive(Debug, Clone)]
@@ -100,74 +101,6 @@ impl Segmenter {
         &self.model
     }
 
-    /// Windows, resizes and scales an image to the network's input.
-    ///
-    /// # Errors
-    /// As [`preprocess`].
-    pub fn preprocess(&self, image: &ImageView, window: Window) -> Result<Preprocessed> {
-        preprocess(image, window, self.metadata.config.input_size())
-    }
-
-    /// Encodes a preprocessed image. `progress` gets the share of the work handed to the device, 0–1.
-    pub fn encode(&self, preprocessed: &Preprocessed, mut progress: impl FnMut(f64)) -> EncodedImage {
-        let steps = self.model.network.image_encoder.steps();
-        let mut done = 0;
-        let embedding = self.embed(preprocessed.input.clone(), &mut || {
-            done += 1;
-            progress(done as f64 / steps as f64);
-        });
-        self.encoded(embedding, preprocessed.geometry).with_pixels(preprocessed.windowed.clone())
-    }
-
-    /// An image whose embedding `[1, embedding_size, embedding_size, dim]` is there already.
-    pub(crate) fn encoded(&self, embedding: Tensor<4>, geometry: Geometry) -> EncodedImage {
-        EncodedImage {
-            embedding: self.prepare(embedding),
-            flipped: Vec::new(),
-            pixels: None,
-            crops: Vec::new(),
-            geometry,
-        }
-    }
-
-    /// Gives an image the embedding of its mirror image.
-    pub(crate) fn add_flip(&self, image: &mut EncodedImage, flip: Flip, embedding: Tensor<4>) {
-        image.flipped.push((flip, self.prepare(embedding)));
-    }
-
-    fn prepare(&self, embedding: Tensor<4>) -> Embedding {
-        match self.cpu.as_deref() {
-            Some(CpuNetwork { decoder, .. }) => {
-                let values = embedding.into_data().try_into_vec().expect("embeddings are f32");
-                Embedding::Cpu(Arc::new(decoder.prepare(values)))
-            }
-            None => Embedding::Tensor(Box::new(embedding)),
-        }
-    }
-
-    /// Encodes the mirrored images that the options ask for and that are not there yet.
-    pub fn encode_flips(&self, preprocessed: &Preprocessed, options: &UncertaintyOptions, image: &mut EncodedImage) {
-        for &flip in options.flips() {
-            if image.embedding(Some(flip)).is_none() {
-                let embedding = self.embed(preprocessed.flipped_input(flip), &mut || ());
-                self.add_flip(image, flip, embedding);
-            }
-        }
-    }
-
-    /// The embedding of `input_size · input_size · 3` values; `on_step` is called as often as the encoder has steps.
-    pub(crate) fn embed(&self, input: Vec<f32>, on_step: &mut dyn FnMut()) -> Tensor<4> {
-        let size = self.metadata.config.input_size();
-        if let Some(CpuNetwork { encoder: Some(encoder), .. }) = self.cpu.as_deref() {
-            let config = &self.metadata.config.image_encoder;
-            let shape = [1, config.embedding_size(), config.embedding_size(), config.out_channels()];
-            let embedding = encoder.forward(&input, size, &mut |_, _| on_step());
-            return Tensor::from_data(TensorData::new(embedding, shape), &self.device);
-        }
-        let input = Tensor::<4>::from_data(TensorData::new(input, [1, size, size, 3]), &self.device);
-        self.model.encode(input, &mut |_, _| on_step())
-    }
-
     /// Segments what is in each box. Parts of the image that are looked at by themselves are encoded and kept in the image.
     ///
     /// # Errors
@@ -179,10 +112,24 @@ impl Segmenter {
         boxes: &[[f64; 4]],
         options: &SegmentOptions,
     ) -> Result<Vec<Segmentation>> {
+        self.segment_paced(image, boxes, options, &mut Unpaced(|_| ())).await
+    }
+
+    /// As [`Segmenter::segment`], at somebody's pace.
+    ///
+    /// # Errors
+    /// As [`Segmenter::segment`], and the pace's.
+    pub async fn segment_paced(
+        &self,
+        image: &mut EncodedImage,
+        boxes: &[[f64; 4]],
+        options: &SegmentOptions,
+        pace: &mut impl Pace,
+    ) -> Result<Vec<Segmentation>> {
         let Geometry { width, height, .. } = image.geometry;
         let boxes =
             boxes.iter().map(|&corners| BoundingBox::checked(corners, width, height)).collect::<Result<Vec<_>>>()?;
-        self.segment_boxes(image, &boxes, options).await
+        self.segment_boxes_paced(image, &boxes, options, pace).await
     }
 
     /// As [`Segmenter::segment`] for boxes that need no check, such as those of masks one pixel wide in challenge files.
@@ -195,6 +142,16 @@ impl Segmenter {
         boxes: &[BoundingBox],
         options: &SegmentOptions,
     ) -> Result<Vec<Segmentation>> {
+        self.segment_boxes_paced(image, boxes, options, &mut Unpaced(|_| ())).await
+    }
+
+    async fn segment_boxes_paced(
+        &self,
+        image: &mut EncodedImage,
+        boxes: &[BoundingBox],
+        options: &SegmentOptions,
+        pace: &mut impl Pace,
+    ) -> Result<Vec<Segmentation>> {
         let options = options.checked()?;
         let Geometry { width, height, .. } = image.geometry;
         let zooms = image.pixels.is_some() && self.zooms(options.zoom);
@@ -202,17 +159,26 @@ impl Segmenter {
         let places: Vec<(BoundingBox, Option<Crop>)> = boxes.iter().map(|&corners| (corners, crop(&corners))).collect();
         let mut segmentations = Vec::with_capacity(boxes.len());
         for together in places.chunk_by(|(_, a), (_, b)| a == b) {
+            let share = |count: usize| count as f64 / places.len() as f64;
+            let [from, to] = [segmentations.len(), segmentations.len() + together.len()].map(share);
+            let mut part = Part { whole: pace, from, to };
             let Some(crop) = together[0].1 else {
                 let prompt = |&(corners, _): &(BoundingBox, _)| BoxPrompt::new(corners, &image.geometry);
                 let prompts: Vec<BoxPrompt> = together.iter().map(prompt).collect();
-                segmentations.extend(self.segment_prompts(image, &prompts, &options).await?);
+                let calibrated = self.calibrated(&options, false);
+                let found = self.segment_calibrated(image, &prompts, &options, &calibrated, &mut part).await?;
+                segmentations.extend(found);
                 continue;
             };
-            let encoded = self.encoded_crop(image, crop, &options.uncertainty).await?;
+            // The encode takes about as long as the ensemble.
+            let middle = (from + to) / 2.0;
+            part.to = middle;
+            let encoded = self.encoded_crop(image, crop, &options.uncertainty, &mut part).await?;
+            (part.from, part.to) = (middle, to);
             let prompt = |(corners, _): &(BoundingBox, _)| BoxPrompt::new(crop.box_within(corners), &encoded.geometry);
             let prompts: Vec<BoxPrompt> = together.iter().map(prompt).collect();
             let calibrated = self.calibrated(&options, true);
-            let found = self.segment_calibrated(encoded, &prompts, &options, &calibrated).await?;
+            let found = self.segment_calibrated(encoded, &prompts, &options, &calibrated, &mut part).await?;
             let has_threshold = calibrated.thresholds.is_some_and(|thresholds| thresholds.outer.is_some());
             segmentations.extend(
                 found
@@ -233,34 +199,6 @@ impl Segmenter {
         }
     }
 
-    /// A part of the image with its embedding, and its mirror images' where the options need them.
-    async fn encoded_crop<'a>(
-        &self,
-        image: &'a mut EncodedImage,
-        crop: Crop,
-        options: &UncertaintyOptions,
-    ) -> Result<&'a EncodedImage> {
-        let (mut kept, is_new) = match image.crops.iter().position(|kept| kept.crop == crop) {
-            Some(place) => (image.crops.remove(place), false),
-            None => {
-                let pixels = crop.cut(image.pixels.as_ref().expect("crops are of images with pixels"));
-                let view = ImageView::new(Pixels::U8(&pixels.data), crop.width, crop.height, pixels.channels)?;
-                let preprocessed = self.preprocess(&view, Window::Auto)?;
-                let mut encoded = self.encode(&preprocessed, |_| ());
-                encoded.pixels = None;
-                (EncodedCrop { crop, preprocessed, encoded }, true)
-            }
-        };
-        let flips = kept.encoded.flips();
-        self.encode_flips(&kept.preprocessed, options, &mut kept.encoded);
-        if is_new || kept.encoded.flips() > flips {
-            kept.encoded.wait().await?;
-        }
-        image.crops.truncate(CROPS_KEPT - 1);
-        image.crops.insert(0, kept);
-        Ok(&image.crops[0].encoded)
-    }
-
     /// Segments boxes of the whole image that need no check, none of them in a crop.
     ///
     /// # Errors
@@ -273,7 +211,7 @@ impl Segmenter {
     ) -> Result<Vec<Segmentation>> {
         let options = options.checked()?;
         let calibrated = self.calibrated(&options, false);
-        self.segment_calibrated(image, prompts, &options, &calibrated).await
+        self.segment_calibrated(image, prompts, &options, &calibrated, &mut Unpaced(|_| ())).await
     }
 
     async fn segment_calibrated(
@@ -282,13 +220,14 @@ impl Segmenter {
         prompts: &[BoxPrompt],
         options: &SegmentOptions,
         calibrated: &Calibrated,
+        pace: &mut impl Pace,
     ) -> Result<Vec<Segmentation>> {
         let mut segmentations = Vec::with_capacity(prompts.len());
         let mut current: Option<Combination> = None;
         let finish = |done: Combination, segmentations: &mut Vec<Segmentation>| {
             segmentations.push(done.finish(prompts[segmentations.len()].bounding_box));
         };
-        self.answers(image, prompts, &options.uncertainty, |_, answer| match &mut current {
+        let visit = |_, answer: Answer| match &mut current {
             Some(combination) if !answer.is_plain() => combination.add(&answer),
             _ => {
                 let next = Combination::new(self, options, calibrated, image.geometry, &answer);
@@ -296,8 +235,8 @@ impl Segmenter {
                     finish(done, &mut segmentations);
                 }
             }
-        })
-        .await?;
+        };
+        self.answers_paced(image, prompts, &options.uncertainty, visit, pace).await?;
         if let Some(done) = current {
             finish(done, &mut segmentations);
         }
@@ -332,78 +271,6 @@ impl Segmenter {
         weighted.map(|(weight, logits)| (weight, self.upsample(logits, answer.flip, geometry))).collect()
     }
 
-    /// Decodes every member of every box's ensemble. `visit` gets the box's index and the answer, box by box and per box the plain
-    /// answer first.
-    ///
-    /// # Errors
-    /// As [`Segmenter::segment_prompts`].
-    pub async fn answers(
-        &self,
-        image: &EncodedImage,
-        prompts: &[BoxPrompt],
-        options: &UncertaintyOptions,
-        mut visit: impl FnMut(usize, Answer),
-    ) -> Result<()> {
-        if options.multimask > 0.0 && !self.metadata.config.mask_decoder.multimask {
-            return Err(Error::InvalidOption(format!(
-                "multimask is {}, but these weights have no multimask outputs; use 0",
-                options.multimask
-            )));
-        }
-        let mut members = Vec::new();
-        for (index, prompt) in prompts.iter().enumerate() {
-            let boxes = options.boxes(prompt.input, &image.geometry);
-            for flip in std::iter::once(None).chain(options.flips().iter().copied().map(Some)) {
-                members.extend(boxes.iter().enumerate().map(|(sample, &corners)| Member {
-                    index,
-                    sample,
-                    flip,
-                    prompt: flip.map_or(corners, |flip| flip.apply_to_box(corners, &image.geometry)),
-                }));
-            }
-        }
-        for same_image in members.chunk_by(|a, b| a.flip == b.flip) {
-            let Some(embedding) = image.embedding(same_image[0].flip) else {
-                return Err(Error::InvalidOption("flips need the mirrored images to be encoded".into()));
-            };
-            for batch in same_image.chunks(PROMPTS_PER_BATCH) {
-                let answers = self.decode(embedding, batch, options.multimask).await?;
-                batch.iter().zip(answers).for_each(|(member, answer)| visit(member.index, answer));
-            }
-        }
-        Ok(())
-    }
-
-    async fn decode(&self, embedding: &Embedding, batch: &[Member], multimask: f64) -> Result<Vec<Answer>> {
-        let prompts: Vec<InputPrompt> = batch.iter().map(|member| member.prompt.into()).collect();
-        let output = if multimask > 0.0 { MaskOutput::All } else { MaskOutput::Single };
-        let (logits, ious) = match (embedding, self.cpu.as_deref()) {
-            (Embedding::Cpu(image), Some(CpuNetwork { decoder, .. })) => {
-                let sparse = read(self.model.network.prompt_encoder.embed_sparse(&prompts)).await?;
-                let (logits, ious) = decoder.forward(image, &sparse, prompts.len(), output);
-                (finite(logits)?, finite(ious)?)
-            }
-            (Embedding::Tensor(embedding), _) => {
-                let prediction = self.model.decode((**embedding).clone(), &prompts, None, output);
-                (read(prediction.logits).await?, read(prediction.iou).await?)
-            }
-            (Embedding::Cpu(_), None) => {
-                return Err(Error::InvalidOption("the image was encoded on another device".into()));
-            }
-        };
-        let masks = ious.len() / batch.len();
-        let pixels = self.metadata.config.low_res_size().pow(2);
-        let per_prompt = logits.chunks_exact(masks * pixels).zip(ious.chunks_exact(masks)).zip(batch);
-        Ok(per_prompt
-            .map(|((logits, ious), member)| Answer {
-                sample: member.sample,
-                flip: member.flip,
-                logits: logits.chunks_exact(pixels).map(<[f32]>::to_vec).collect(),
-                ious: ious.to_vec(),
-            })
-            .collect())
-    }
-
     fn upsample(&self, logits: &[f32], flip: Option<Flip>, geometry: &Geometry) -> Vec<f32> {
         let mut logits = upsample_logits(logits, self.metadata.config.low_res_size(), geometry);
         if let Some(flip) = flip {
@@ -420,32 +287,5 @@ impl Segmenter {
 
     fn calibrated(&self, options: &SegmentOptions, zoom: bool) -> Calibrated {
         Calibrated::new(self.metadata.calibration.as_ref().filter(|_| options.calibrated), options, zoom)
-    }
-}
-
-/// A prompt to decode.
-struct Member {
-    /// Index of the box in the call.
-    index: usize,
-    sample: usize,
-    flip: Option<Flip>,
-    prompt: InputBox,
-}
-
-/// Reads a tensor back, row by row.
-///
-/// # Errors
-/// [`Error::Computation`] if the device fails or the result is not finite.
-async fn read<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>> {
-    let data = tensor.into_data_async().await.map_err(|error| Error::Computation(error.to_string()))?;
-    finite(data.try_into_vec().map_err(|error| Error::Computation(error.to_string()))?)
-}
-
-/// # Errors
-/// [`Error::Computation`] if a value is not finite.
-fn finite(values: Vec<f32>) -> Result<Vec<f32>> {
-    match values.iter().all(|value| value.is_finite()) {
-        true => Ok(values),
-        false => Err(Error::Computation("the network's output is not finite".into())),
     }
 }

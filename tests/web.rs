@@ -95,7 +95,7 @@ async fn segment(image: &Image, boxes: &[f64]) -> Result<Vec<JsValue>, JsValue> 
 /// `options` is JSON.
 async fn segment_with(image: &Image, boxes: &[f64], options: &str) -> Result<Vec<JsValue>, JsValue> {
     let options = js_sys::JSON::parse(options).unwrap();
-    let answer = image.segment(Float64Array::from(boxes), options, JsValue::UNDEFINED).await?;
+    let answer = image.segment(Float64Array::from(boxes), options, JsValue::UNDEFINED, None).await?;
     Ok(get(&answer, "results").unchecked_into::<Array>().to_vec())
 }
 
@@ -377,10 +377,10 @@ async fn bad_options_are_typed_errors_and_change_nothing() {
         assert_code(segment_with(&image, &BOX, options).await, "invalid-option", part);
     }
     let maps = js_sys::JSON::parse(r#"["totally"]"#).unwrap();
-    let call = image.segment(Float64Array::from(BOX.as_slice()), JsValue::UNDEFINED, maps).await;
+    let call = image.segment(Float64Array::from(BOX.as_slice()), JsValue::UNDEFINED, maps, None).await;
     assert_code(call, "invalid-option", "totally");
     let maps = js_sys::JSON::parse(r#"["epistemic"]"#).unwrap();
-    let answer = image.segment(Float64Array::from(BOX.as_slice()), JsValue::UNDEFINED, maps).await.unwrap();
+    let answer = image.segment(Float64Array::from(BOX.as_slice()), JsValue::UNDEFINED, maps, None).await.unwrap();
     let result = get(&answer, "results").unchecked_into::<Array>().get(0);
     let uncertainty = get(&result, "uncertainty");
     assert!(get(&uncertainty, "total").is_null() && !get(&uncertainty, "epistemic").is_null());

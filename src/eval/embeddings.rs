@@ -74,11 +74,11 @@ impl EmbeddingCache {
     /// # Errors
     /// [`Error::File`] if the folder cannot be written.
     pub fn embed(&self, segmenter: &Segmenter, input: &[f32]) -> Result<Tensor<4>> {
-        let Some(path) = self.path(input) else { return Ok(segmenter.embed(input.to_vec(), &mut || ())) };
+        let Some(path) = self.path(input) else { return Ok(segmenter.embed(input.to_vec())) };
         if let Some(embedding) = self.read(segmenter, &path) {
             return Ok(embedding);
         }
-        let embedding = segmenter.embed(input.to_vec(), &mut || ());
+        let embedding = segmenter.embed(input.to_vec());
         self.write(&path, &embedding)?;
         // As the next run will read it.
         Ok(match self.precision {

@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 use super::efficient_vit_sam::{EfficientVitSam, EfficientVitSamConfig};
 use super::student::{Student, StudentConfig, StudentCpu};
 use super::tiny_vit::{TinyVit, TinyVitConfig, TinyVitCpu};
+use crate::error::Result;
+use crate::segment::at_once;
 
 /// Sizes of an [`ImageEncoder`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -49,7 +51,7 @@ impl ImageEncoderConfig {
     }
 
     /// What is wrong with the sizes, if anything.
-    pub fn check(&self) -> Result<(), String> {
+    pub fn check(&self) -> std::result::Result<(), String> {
         match self {
             Self::TinyVit(config) => config.check(),
             Self::Student(config) => config.check(),
@@ -138,9 +140,26 @@ impl ImageEncoderCpu {
     /// - `input`: `[side, side, 3]`, values in 0–1
     /// - output: `[embedding_size, embedding_size, out_channels]`
     pub fn forward(&self, input: &[f32], side: usize, observe: &mut dyn FnMut(&str, &[f32])) -> Vec<f32> {
+        let mut observe = async |name: &str, values: &[f32]| {
+            observe(name, values);
+            Ok(())
+        };
+        at_once(self.forward_in_steps(input, side, &mut observe)).expect("nothing ends it")
+    }
+
+    /// As [`ImageEncoderCpu::forward`]; `observe` may wait after each step, and end the work.
+    ///
+    /// # Errors
+    /// The observer's.
+    pub async fn forward_in_steps(&self, input: &[f32], side: usize, observe: &mut impl Observe) -> Result<Vec<f32>> {
         match self {
-            Self::TinyVit(encoder) => encoder.forward(input, side, observe),
-            Self::Student(encoder) => encoder.forward(input, side, observe),
+            Self::TinyVit(encoder) => encoder.forward(input, side, observe).await,
+            Self::Student(encoder) => encoder.forward(input, side, observe).await,
         }
     }
 }
+
+/// What gets the name and the values of each part's output.
+pub trait Observe: AsyncFnMut(&str, &[f32]) -> Result<()> {}
+
+impl<F: AsyncFnMut(&str, &[f32]) -> Result<()>> Observe for F {}

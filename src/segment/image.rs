@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use burn::tensor::Tensor;
 
+use super::decode::{finite, read};
 use super::zoom::EncodedCrop;
-use super::{finite, read};
 use crate::error::Result;
 use crate::image::{BoundingBox, Flip, Geometry, Image8};
 use crate::model::mask_decoder::PreparedImage;

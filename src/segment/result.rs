@@ -25,11 +25,11 @@ pub struct Segmentation {
     /// Uncertainty in bits; `height · width` values each.
     #[serde(skip)]
     pub uncertainty: UncertaintyMaps,
-    /// Contains, for images like those of the calibration, all but a share of `alpha` of the object in expectation. `None` where nothing
+    /// Contains the mask and, for images like those of the calibration, all but a share of `alpha` of the object in expectation. `None` where nothing
     /// was calibrated for this.
     #[serde(skip)]
     pub outer: Option<Vec<u8>>,
-    /// Consists, for images like those of the calibration, of the object but for a share of `alpha` in expectation. `None` as above.
+    /// Lies in the mask and consists, for images like those of the calibration, of the object but for a share of `alpha` in expectation. `None` as above.
     #[serde(skip)]
     pub inner: Option<Vec<u8>>,
     /// The network's own estimate of the mask's IoU with the truth; near 0–1 but not bounded.
@@ -126,8 +126,8 @@ impl Calibrated {
         let expected_dsc = self.expected_dsc.predict(&agreement);
         Segmentation {
             bounding_box,
-            outer: self.thresholds.map(|thresholds| thresholds.outer_mask(&probability)),
-            inner: self.thresholds.map(|thresholds| thresholds.inner_mask(&probability)),
+            outer: self.thresholds.map(|thresholds| thresholds.outer_mask(&probability, &mask)),
+            inner: self.thresholds.map(|thresholds| thresholds.inner_mask(&probability, &mask)),
             zoom: None,
             area: mask.iter().map(|&inside| usize::from(inside)).sum(),
             mask,

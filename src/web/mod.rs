@@ -4,6 +4,7 @@
 
 pub mod device;
 mod model;
+mod pace;
 mod values;
 
 pub use model::{Image, Model};

@@ -10,10 +10,11 @@ use umedsam_picture::js::{Intensities, JsPixels};
 use wasm_bindgen::prelude::*;
 
 use super::device::{DeviceRequest, OpenDevice};
+use super::pace::Yielding;
 use super::{now_ms, values};
 use crate::error::{Error, Result};
 use crate::image::Preprocessed;
-use crate::segment::{EncodedImage, SegmentOptions, Segmentation, Segmenter};
+use crate::segment::{EncodedImage, Pace, SegmentOptions, Segmentation, Segmenter};
 use crate::uncertainty::{Calibration, UncertaintyOptions};
 use crate::weights::Metadata;
 
@@ -29,6 +30,8 @@ struct Shared {
     device: RefCell<Rc<OpenDevice>>,
     running: Mutex<Option<Running>>,
     disposed: Cell<bool>,
+    /// Whether the call under way is to end.
+    stopping: Cell<bool>,
 }
 
 /// What is on the device. A new generation begins when a lost device was replaced: embeddings of older ones are gone.
@@ -46,8 +49,8 @@ impl Running {
     }
 
     /// Runs the encoder to its end.
-    async fn encode(&self, preprocessed: &Preprocessed, progress: impl FnMut(f64)) -> Result<EncodedImage> {
-        let image = self.segmenter.encode(preprocessed, progress);
+    async fn encode(&self, preprocessed: &Preprocessed, pace: &mut impl Pace) -> Result<EncodedImage> {
+        let image = self.segmenter.encode_paced(preprocessed, pace).await?;
         let result = image.wait().await;
         self.device.explain(result).await.map(|()| image)
     }
@@ -58,9 +61,10 @@ impl Running {
         preprocessed: &Preprocessed,
         options: &UncertaintyOptions,
         image: &mut EncodedImage,
+        pace: &mut impl Pace,
     ) -> Result<()> {
         let before = image.flips();
-        self.segmenter.encode_flips(preprocessed, options, image);
+        self.segmenter.encode_flips(preprocessed, options, image, pace).await?;
         match image.flips() > before {
             true => self.device.explain(image.wait().await).await,
             false => Ok(()),
@@ -72,8 +76,9 @@ impl Running {
         image: &mut EncodedImage,
         boxes: &[[f64; 4]],
         options: &SegmentOptions,
+        pace: &mut impl Pace,
     ) -> Result<Vec<Segmentation>> {
-        self.device.explain(self.segmenter.segment(image, boxes, options).await).await
+        self.device.explain(self.segmenter.segment_paced(image, boxes, options, pace).await).await
     }
 }
 
@@ -100,6 +105,10 @@ impl Shared {
             *guard = Some(Running::start(&self.weights, device, generation)?);
         }
         Ok(Healthy { guard, disposed: &self.disposed })
+    }
+
+    fn pace<'a>(&'a self, what: &'static str, progress: Option<&'a Function>) -> Yielding<'a> {
+        Yielding { what, stopping: &self.stopping, progress, last: now_ms() }
     }
 }
 
@@ -191,6 +200,7 @@ impl Model {
             device: RefCell::new(device),
             running: Mutex::new(Some(running)),
             disposed: Cell::new(false),
+            stopping: Cell::new(false),
         })))
     }
 
@@ -221,6 +231,7 @@ impl Model {
         progress: Option<Function>,
     ) -> std::result::Result<Image, JsValue> {
         let shared = self.0.clone();
+        shared.stopping.set(false);
         let encoded = async {
             let Intensities { window, inverted } = values::from_js(intensities, Error::InvalidWindow)?;
             let running = shared.running().await?;
@@ -231,12 +242,8 @@ impl Model {
             };
             let preprocess_ms = now_ms() - start;
             let start = now_ms();
-            let report = |share: f64| {
-                if let Some(progress) = &progress {
-                    let _ = progress.call1(&JsValue::UNDEFINED, &share.into());
-                }
-            };
-            let encoded = running.encode(&preprocessed, report).await?;
+            let pace = &mut shared.pace("encoding the image", progress.as_ref());
+            let encoded = running.encode(&preprocessed, pace).await?;
             let timings = EncodeTimings { preprocess_ms, encode_ms: now_ms() - start };
             Ok((Embedded { encoded, generation: running.generation }, preprocessed, timings))
         };
@@ -256,6 +263,11 @@ impl Model {
         if let Some(mut running) = self.0.running.try_lock() {
             *running = None;
         }
+    }
+
+    /// Ends the encode or segmentation under way after its current step: it fails with code `aborted`. Without one nothing happens.
+    pub fn stop(&self) {
+        self.0.stopping.set(true);
     }
 
     /// Destroys the GPU device as a driver reset would, for tests.
@@ -301,15 +313,16 @@ impl Image {
     }
 
     /// Segments boxes given as four numbers each, one after the other. `options` is a [`SegmentOptions`], `maps` names the uncertainty maps
-    /// to give back; both may be undefined.
+    /// to give back; both may be undefined. `progress` is called with 0–1.
     pub async fn segment(
         &self,
         boxes: Float64Array,
         options: JsValue,
         maps: JsValue,
+        progress: Option<Function>,
     ) -> std::result::Result<JsValue, JsValue> {
         let state = self.state.clone();
-        state.segment(&boxes, options, maps).await.map_err(|error| values::to_js_error(&error))
+        state.segment(&boxes, options, maps, progress.as_ref()).await.map_err(|error| values::to_js_error(&error))
     }
 
     /// Frees the embedding, at the end of a call that is under way; later calls answer that it was disposed of.
@@ -322,12 +335,19 @@ impl Image {
 }
 
 impl ImageState {
-    async fn segment(&self, boxes: &Float64Array, options: JsValue, maps: JsValue) -> Result<JsValue> {
+    async fn segment(
+        &self,
+        boxes: &Float64Array,
+        options: JsValue,
+        maps: JsValue,
+        progress: Option<&Function>,
+    ) -> Result<JsValue> {
+        self.shared.stopping.set(false);
         let boxes = values::boxes(boxes)?;
         let options = values::segment_options(options)?;
         let maps = values::from_js(maps, |cause| Error::InvalidOption(format!("maps: {cause}")))?;
         let mut embedded = self.embedded.lock().await;
-        let answer = self.segment_with(&mut embedded, &boxes, &options, &maps).await;
+        let answer = self.segment_with(&mut embedded, &boxes, &options, &maps, progress).await;
         if self.disposed.get() {
             *embedded = None;
         }
@@ -340,18 +360,22 @@ impl ImageState {
         boxes: &[[f64; 4]],
         options: &SegmentOptions,
         maps: &values::WantedMaps,
+        progress: Option<&Function>,
     ) -> Result<JsValue> {
         let Some(current) = embedded.as_mut() else { return Err(Error::Disposed("the image")) };
         let running = self.shared.running().await?;
+        // Only what is asked for is told.
+        let quiet = &mut self.shared.pace("segmenting", None);
         let start = now_ms();
         if current.generation != running.generation {
-            let encoded = running.encode(&self.preprocessed, |_| ()).await?;
+            let encoded = running.encode(&self.preprocessed, quiet).await?;
             *current = Embedded { encoded, generation: running.generation };
         }
-        running.encode_flips(&self.preprocessed, &options.uncertainty, &mut current.encoded).await?;
+        running.encode_flips(&self.preprocessed, &options.uncertainty, &mut current.encoded, quiet).await?;
         let reencode_ms = now_ms() - start;
         let start = now_ms();
-        let results = running.segment(&mut current.encoded, boxes, options).await?;
+        let pace = &mut self.shared.pace("segmenting", progress);
+        let results = running.segment(&mut current.encoded, boxes, options, pace).await?;
         let answer = js_sys::Object::new();
         let list = results.iter().map(|result| values::segmentation(result, maps)).collect::<js_sys::Array>();
         values::set(&answer, "results", &list);

@@ -9,7 +9,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 use umedsam::data::read_image;
 use umedsam::image::{BoundingBox, Window};
-use umedsam::segment::{MaskSource, SegmentOptions, Segmenter, Zoom};
+use umedsam::segment::{MaskSource, SegmentOptions, Segmenter, Unpaced, Zoom};
 use umedsam::uncertainty::UncertaintyOptions;
 use umedsam::{Error, Result};
 use umedsam_picture::Picture;
@@ -142,7 +142,8 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     bar.set_style(ProgressStyle::with_template("encoding {bar:40} {percent} %").expect("a constant template"));
     let start = Instant::now();
     let mut image = segmenter.encode(&preprocessed, |share| bar.set_position((share * 100.0) as u64));
-    segmenter.encode_flips(&preprocessed, &options.uncertainty, &mut image);
+    let pace = &mut Unpaced(|_| ());
+    pollster::block_on(segmenter.encode_flips(&preprocessed, &options.uncertainty, &mut image, pace))?;
     let encode_ms = elapsed_ms(start);
     bar.finish_and_clear();
 

@@ -6,11 +6,13 @@
 use super::Student;
 use super::neck::ConvNextBlock;
 use super::trunk::{DEVIATION, MEAN, StudentMbConv};
+use crate::error::Result;
 use crate::kernels::cpu::{
     Activation, ConvNext, LayerNorm, MbConv, PackedMatrix, Residual, add_upsampled, conv3x3, for_each_chunk, gemm,
     pack_conv3x3, padded,
 };
 use crate::model::efficient_vit::EfficientVitCpu;
+use crate::model::image_encoder::Observe;
 use crate::model::layers::{Conv2d, Linear};
 use crate::model::packing::{bias_values, depthwise, layer_norm_2d, linear, pointwise, values};
 
@@ -52,12 +54,15 @@ impl StudentCpu {
     /// # Shapes
     /// - `input`: `[side, side, 3]`, values in 0–1
     /// - output: `[embedding_size, embedding_size, out_channels]`
-    pub fn forward(&self, input: &[f32], side: usize, observe: &mut dyn FnMut(&str, &[f32])) -> Vec<f32> {
+    ///
+    /// # Errors
+    /// The observer's.
+    pub async fn forward(&self, input: &[f32], side: usize, observe: &mut impl Observe) -> Result<Vec<f32>> {
         let centred: Vec<f32> = input.iter().map(|x| (x - MEAN as f32) / DEVIATION as f32).collect();
         let image = padded(&centred, [side, side, 3]);
         let mut side_of_map = side.div_ceil(2);
         let mut map = convolved(&image, side, &self.stem, Activation::Relu6);
-        observe("stem", &map);
+        observe("stem", &map).await?;
         let mut maps = Vec::new();
         for (index, stage) in self.stages.iter().enumerate() {
             for block in stage {
@@ -66,7 +71,7 @@ impl StudentCpu {
                 block.forward(&map, side_of_map, side_of_map, &mut output);
                 (map, side_of_map) = (output, next);
             }
-            observe(&format!("stages.{index}"), &map);
+            observe(&format!("stages.{index}"), &map).await?;
             if let Some((_, lateral)) = self.laterals.iter().find(|(stage, _)| *stage == index) {
                 maps.push((product(&map, lateral, Residual::None), side_of_map));
             }
@@ -86,7 +91,7 @@ impl StudentCpu {
                 }
             }
         }
-        observe("laterals", &sum);
+        observe("laterals", &sum).await?;
 
         let [conv1, conv2, conv3] = &self.detail;
         let half = side.div_ceil(2);
@@ -94,17 +99,17 @@ impl StudentCpu {
         let detail = convolved(&padded(&detail, [half, half, conv1.columns()]), half, conv2, Activation::Gelu);
         let mut sum = product(&detail, conv3, Residual::Matrix { values: &sum, stride: channels });
         normalize(&self.norm, &mut sum, channels);
-        observe("detail", &sum);
+        observe("detail", &sum).await?;
         let mut output = vec![0.0; sum.len()];
         for block in &self.blocks {
             block.forward(&sum, side_of_sum, side_of_sum, &mut output);
             std::mem::swap(&mut sum, &mut output);
         }
-        observe("blocks", &sum);
+        observe("blocks", &sum).await?;
         let mut embedding = product(&sum, &self.out, Residual::None);
         normalize(&self.out_norm, &mut embedding, self.out.columns());
-        observe("out", &embedding);
-        embedding
+        observe("out", &embedding).await?;
+        Ok(embedding)
     }
 
     fn norm_channels(&self) -> usize {
@@ -192,7 +197,8 @@ mod tests {
             network.forward(tensor, &mut |name, activation| expected.push((name.to_string(), activation.to_data())));
             assert_eq!(expected.len(), network.steps());
             let mut parts = expected.iter();
-            let output = StudentCpu::new(&network).forward(&input, side, &mut |name, activation| {
+            let packed = ImageEncoderCpu::Student(StudentCpu::new(&network));
+            let output = packed.forward(&input, side, &mut |name, activation| {
                 let (expected_name, expected) = parts.next().unwrap();
                 assert_eq!(name, expected_name);
                 let actual = TensorData::new(activation.to_vec(), expected.shape().clone());

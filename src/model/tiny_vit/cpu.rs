@@ -4,10 +4,12 @@
 //! map's size never exist, and that weights are packed once for the processor's vectors.
 
 use super::{Attention, Block, PatchMerging, TinyVit, TinyVitBlock};
+use crate::error::Result;
 use crate::kernels::cpu::{
     Activation, Depthwise, MbConv, Mlp, Neck, PackedMatrix, Residual, WindowAttention, WindowAttentionWeights, gemm,
     pack_conv3x3,
 };
+use crate::model::image_encoder::Observe;
 use crate::model::packing::{bias_values, depthwise, layer_norm, layer_norm_2d, linear, pointwise, values};
 
 /// A folded [`TinyVit`] with its weights packed.
@@ -58,7 +60,10 @@ impl TinyVitCpu {
     /// # Shapes
     /// - `input`: `[side, side, 3]`, values in 0–1
     /// - output: `[embedding_size, embedding_size, out_channels]`
-    pub fn forward(&self, input: &[f32], mut side: usize, observe: &mut dyn FnMut(&str, &[f32])) -> Vec<f32> {
+    ///
+    /// # Errors
+    /// The observer's.
+    pub async fn forward(&self, input: &[f32], mut side: usize, observe: &mut impl Observe) -> Result<Vec<f32>> {
         let [first, second] = &self.patch_embed;
         let length = self.longest_map(side);
         let [mut x, mut y] = [0, 1].map(|_| vec![0f32; length]);
@@ -66,11 +71,11 @@ impl TinyVitCpu {
         let mut channels = second.columns();
         gemm(input, first.depth(), pixels, first, Residual::None, Activation::Gelu, &mut y, first.columns());
         gemm(&y, first.columns(), pixels, second, Residual::None, Activation::None, &mut x, channels);
-        observe("patch_embed", &x[..pixels * channels]);
+        observe("patch_embed", &x[..pixels * channels]).await?;
         for (index, stage) in self.stages.iter().enumerate() {
             for block in &stage.blocks {
                 block.forward(&mut x, &mut y, side, channels);
-                observe("block", &x[..side * side * channels]);
+                observe("block", &x[..side * side * channels]).await?;
             }
             if let Some(downsample) = &stage.downsample {
                 let (side_in, channels_in) = (side, channels);
@@ -80,13 +85,13 @@ impl TinyVitCpu {
                 downsample.forward(&x[..side_in * side_in * channels_in], side_in, side_in, output);
                 std::mem::swap(&mut x, &mut y);
             }
-            observe(&format!("layers.{index}"), &x[..side * side * channels]);
+            observe(&format!("layers.{index}"), &x[..side * side * channels]).await?;
         }
         let mut embedding = vec![0f32; side * side * self.neck.conv1.columns()];
         let padded = &mut y[..self.neck.padded_length(side, side)];
         self.neck.forward(&x[..side * side * channels], side, side, padded, &mut embedding);
-        observe("neck", &embedding);
-        embedding
+        observe("neck", &embedding).await?;
+        Ok(embedding)
     }
 
     /// Values of the largest map that is written to memory.
@@ -169,7 +174,7 @@ mod tests {
     use super::super::TinyVitConfig;
     use super::*;
     use crate::model::Config;
-    use crate::model::image_encoder::ImageEncoder;
+    use crate::model::image_encoder::{ImageEncoder, ImageEncoderCpu};
 
     #[test]
     fn every_part_is_as_with_tensors() {
@@ -185,7 +190,7 @@ mod tests {
         network.forward(tensor, &mut |name, activation| expected.push((name.to_string(), activation.to_data())));
         assert_eq!(expected.len(), network.steps());
         let mut parts = expected.iter();
-        let packed = TinyVitCpu::new(&network);
+        let packed = ImageEncoderCpu::TinyVit(TinyVitCpu::new(&network));
         let output = packed.forward(&input, side, &mut |name, activation| {
             let (expected_name, expected) = parts.next().unwrap();
             assert_eq!(name, expected_name);
