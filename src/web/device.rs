@@ -8,6 +8,7 @@ use std::task::Poll;
 use burn::tensor::Device;
 use burn_wgpu::{WgpuSetup, wgpu};
 use serde::{Deserialize, Serialize};
+use wasm_bindgen::JsValue;
 
 use crate::error::{Error, Result};
 use crate::kernels::known_answer::{ANSWER, STEP, known_answer};
@@ -46,6 +47,16 @@ pub struct DeviceChoice {
     pub adapter: Option<String>,
 }
 
+/// Whether there is something to ask for an adapter. wgpu panics where there is neither a window nor a worker, as in Node.js.
+fn has_webgpu() -> bool {
+    let get = |object: &JsValue, name: &str| {
+        js_sys::Reflect::get(object, &name.into()).ok().filter(|value| !value.is_undefined())
+    };
+    let global = js_sys::global();
+    let is_page_or_worker = ["Window", "WorkerGlobalScope"].iter().any(|name| get(&global, name).is_some());
+    is_page_or_worker && get(&global, "navigator").is_some_and(|navigator| get(&navigator, "gpu").is_some())
+}
+
 /// A device that is open.
 #[derive(Debug)]
 pub struct OpenDevice {
@@ -80,6 +91,9 @@ impl OpenDevice {
     }
 
     async fn open_gpu(request: DeviceRequest) -> std::result::Result<Self, String> {
+        if !has_webgpu() {
+            return Err("there is no WebGPU here".into());
+        }
         let instance = wgpu::Instance::new(wgpu::InstanceDescriptor {
             backends: wgpu::Backends::BROWSER_WEBGPU,
             ..wgpu::InstanceDescriptor::new_without_display_handle()
