@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 use crate::process::{cargo, command, run, say};
-use crate::{fixed_width, root, samples, snip, target, tools, weights};
+use crate::{fixed_width, manifest, root, samples, snip, target, tools, weights};
 
 /// How the wasm module is built.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -138,20 +138,18 @@ pub fn package(profile: Profile) -> Result<PathBuf> {
     std::fs::remove_dir_all(&folder).ok();
     copy_folder(&root().join("pkg-template"), &folder)?;
     std::fs::copy(root().join("LICENSE"), folder.join("LICENSE"))?;
-    let manifest = std::fs::read_to_string(folder.join("package.json"))?;
-    std::fs::write(folder.join("package.json"), manifest.replace("0.0.0", env!("CARGO_PKG_VERSION")))?;
+    manifest::fill(&folder.join("package.json"))?;
+    let weights = weights::own();
+    std::fs::create_dir_all(folder.join("weights"))?;
+    std::fs::copy(&weights, folder.join("weights").join(weights.file_name().context("a file")?))?;
+    for document in ["weights/MODEL_CARD.md", "docs/bundlers.md"] {
+        manifest::copy_with_links(document, &folder)?;
+    }
 
     say("Compiling the package's TypeScript");
     copy_folder(&wasm, &folder.join("src/wasm"))?;
     copy_folder(&picture, &folder.join("src/picture"))?;
-    let weights = weights::own();
-    std::fs::create_dir_all(folder.join("weights"))?;
-    std::fs::copy(&weights, folder.join("weights").join(weights.file_name().context("a file")?))?;
-    std::fs::copy(root().join("weights/MODEL_CARD.md"), folder.join("weights/MODEL_CARD.md"))?;
-    let hash = folder.join("src/default-weights.ts");
-    let source = std::fs::read_to_string(&hash)?;
-    let source = source.replace("\"\"", &format!("\"{}\"", weights::sha256(&weights)?));
-    std::fs::write(&hash, source.replace("BYTES = 0", &format!("BYTES = {}", weights.metadata()?.len())))?;
+    manifest::write_hashes(&folder.join("src/files.ts"), &weights, &[wasm.join(RELAXED), wasm.join(FIXED_WIDTH)])?;
     run(command(tools::npm()?.join(".bin/tsc")).arg("--project").arg(&folder))?;
     std::fs::rename(folder.join("src/wasm"), folder.join("dist/wasm"))?;
     std::fs::rename(folder.join("src/picture"), folder.join("dist/picture"))?;
