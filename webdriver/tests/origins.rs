@@ -34,7 +34,17 @@ if (globalThis.trustedTypes) {
   });
 }
 report.requests = performance.getEntriesByType("resource").map(({ name }) => name).filter((name) => name.includes("safetensors")).length;
-document.getElementById("report").textContent = JSON.stringify(report);
+const text = JSON.stringify(report);
+if (parent === globalThis) document.getElementById("report").textContent = text;
+else parent.postMessage(text, "*");
+"#;
+
+/// A page that shows what another, in a sandboxed frame, finds.
+const FRAMING: &str = r#"<!doctype html><pre id="report">running</pre><p id="error" hidden></p>
+<script>
+  addEventListener("message", ({ data }) => (document.getElementById("report").textContent = data));
+</script>
+<iframe sandbox="allow-scripts" src="frame.html"></iframe>
 "#;
 
 fn host(name: &str, package: &str) -> Result<PathBuf> {
@@ -91,5 +101,29 @@ async fn trusted_types_are_explained_and_a_policy_works() -> Result<()> {
     ensure!(plain.starts_with("worker-failed") && plain.contains("worker: () =>"), "{report}");
     ensure!(is_disc(&report["policy"]), "{report}");
     ensure!(report["requests"] == 1, "weights were downloaded where no worker could run: {report}");
+    Ok(())
+}
+
+#[tokio::test]
+#[ignore = "needs the folder that cargo xtask package builds"]
+async fn a_sandboxed_frame_segments() -> Result<()> {
+    let folder = host("sandbox", "./package")?;
+    copy_folder(&package()?, &folder.join("package"))?;
+    std::fs::rename(folder.join("index.html"), folder.join("frame.html"))?;
+    std::fs::write(folder.join("index.html"), FRAMING)?;
+    let report = report(Server::start_open(&folder, 0)?).await?;
+    println!("sandbox: {report}");
+    ensure!(is_disc(&report["plain"]), "{report}");
+    Ok(())
+}
+
+#[tokio::test]
+#[ignore = "needs the folder that cargo xtask package builds"]
+async fn a_page_that_alone_embeds_under_a_policy_segments() -> Result<()> {
+    let folder = host("embedding", "./package")?;
+    copy_folder(&package()?, &folder.join("package"))?;
+    let report = report(Server::start_embedding(&folder, 0)?).await?;
+    println!("Cross-Origin-Embedder-Policy: {report}");
+    ensure!(is_disc(&report["plain"]), "{report}");
     Ok(())
 }

@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use crate::build::copy_folder;
 use crate::process::{command, run, say};
-use crate::{root, target};
+use crate::{root, target, tools};
 
 /// A page of one script.
 fn page(script: &str) -> String {
@@ -25,6 +25,7 @@ pub fn build(package: &Path) -> Result<PathBuf> {
     let out = folder.join("out");
     std::fs::remove_dir_all(&out).ok();
     run(command("npm").args(["install", "--no-audit", "--no-fund"]).current_dir(&folder))?;
+    check(&folder)?;
     let bundle = |name: &str, arguments: &[&str]| {
         say(format!("Building with {name}"));
         run(command("npx").args(arguments).current_dir(&folder))
@@ -76,4 +77,42 @@ pub fn build(package: &Path) -> Result<PathBuf> {
         }
     }
     Ok(out)
+}
+
+/// What needs no browser: that the manifest and the types are what tools expect, and the package in Node.js and in Jest.
+fn check(folder: &Path) -> Result<()> {
+    let npx = |arguments: &[&str]| run(command("npx").args(arguments).current_dir(folder));
+    say("Checking the package's manifest with publint and its types with attw");
+    npx(&["publint", "node_modules/umedsam", "--strict"])?;
+    let files = ["umedsam_bg.wasm", "umedsam_relaxed_bg.wasm", "umedsam-litemedsam-f16.safetensors", "package.json"];
+    let tarball = format!("../umedsam-{}.tgz", env!("CARGO_PKG_VERSION"));
+    npx(&[&["attw", &tarball, "--profile", "esm-only", "--exclude-entrypoints"][..], &files].concat())?;
+    say("Compiling against the package's types");
+    for (module, resolution) in [("ES2020", "bundler"), ("node16", "node16"), ("nodenext", "nodenext")] {
+        run(command(tools::npm()?.join(".bin/tsc"))
+            .args([
+                "--noEmit",
+                "--strict",
+                "--exactOptionalPropertyTypes",
+                "--skipLibCheck",
+                "false",
+                "--target",
+                "ES2020",
+            ])
+            .args([
+                "--lib",
+                "ES2020,DOM",
+                "--types",
+                "",
+                "--module",
+                module,
+                "--moduleResolution",
+                resolution,
+                "types.ts",
+            ])
+            .current_dir(folder))?;
+    }
+    say("Using the package in Node.js and in Jest");
+    run(command("node").args(["--test", "node.test.mjs"]).current_dir(folder))?;
+    run(command("node").args(["--experimental-vm-modules", "node_modules/jest/bin/jest.js"]).current_dir(folder))
 }

@@ -75,12 +75,35 @@ impl Server {
         Self::start_with(folder, port, &TRUSTED)
     }
 
+    /// As [`Server::start`], with a `Cross-Origin-Embedder-Policy` on pages alone, as where only the application sets headers.
+    ///
+    /// # Errors
+    /// If the port cannot be used.
+    pub fn start_embedding(folder: &Path, port: u16) -> Result<Self> {
+        const EMBEDDING: [(&str, &str); 2] = [
+            ("cross-origin-embedder-policy", "require-corp"),
+            ("content-security-policy", "default-src 'self' blob:; script-src 'self' blob: 'wasm-unsafe-eval'"),
+        ];
+        Self::start_with_some(folder, port, &EMBEDDING, |path| path.ends_with('/') || path.ends_with(".html"))
+    }
+
     fn start_with(folder: &Path, port: u16, further: &'static [(&str, &str)]) -> Result<Self> {
+        Self::start_with_some(folder, port, further, |_| true)
+    }
+
+    /// With further headers on the paths of a kind.
+    fn start_with_some(
+        folder: &Path,
+        port: u16,
+        further: &'static [(&str, &str)],
+        is_meant: fn(&str) -> bool,
+    ) -> Result<Self> {
         let requests = Arc::<Mutex<Vec<String>>>::default();
         let log = requests.clone();
         let app = Router::new().fallback_service(ServeDir::new(folder)).layer(from_fn(
             move |request: Request, next: Next| {
                 log.lock().expect("no handler panics").push(request.uri().to_string());
+                let further = if is_meant(request.uri().path()) { further } else { &[] };
                 async move {
                     let mut response = next.run(request).await;
                     for (name, value) in HEADERS.iter().chain(further) {
