@@ -7,9 +7,10 @@ export interface Watched<T> {
 }
 
 /**
- * A callback that never throws into the library: after the first exception it is not called again, and `check` throws that exception as it was.
+ * A callback that never throws into the library: after the first exception it is not called again, `onFailure` is called, and `check` throws that exception
+ * as it was.
  */
-export function watched<T>(callback: (value: T) => void): Watched<T> {
+export function watched<T>(callback: (value: T) => void, onFailure: () => void = () => {}): Watched<T> {
   let failure: { readonly cause: unknown } | undefined;
   return {
     callback: (value) => {
@@ -18,6 +19,7 @@ export function watched<T>(callback: (value: T) => void): Watched<T> {
         callback(value);
       } catch (cause) {
         failure = { cause };
+        onFailure();
       }
     },
     hasFailed: () => failure !== undefined,

@@ -18,7 +18,7 @@ export type ErrorCode =
 export class UmedsamError extends Error {
   readonly code: ErrorCode;
 
-  constructor(code: ErrorCode, message: string, options?: ErrorOptions) {
+  constructor(code: ErrorCode, message: string, options?: { readonly cause?: unknown }) {
     super(message, options);
     this.name = "UmedsamError";
     this.code = code;

@@ -11,9 +11,12 @@
 
 import { UmedsamError } from "./errors.js";
 import init, { encodePng, readPicture, windowedPixels } from "./picture/umedsam_picture.js";
-import { copyPixels } from "./pixels.js";
+import { readFile } from "./local-files.js";
 import { typeName } from "./realms.js";
-import type { ImageInput } from "./types.js";
+import { ownPixels } from "./sources.js";
+import type { ImageInput, ImageSource } from "./types.js";
+import { folderUrl } from "./urls.js";
+import { address, checkOptions } from "./validate.js";
 import { windowMessage } from "./window.js";
 
 /** A decoded file, ready for `Model.encode`. */
@@ -27,9 +30,16 @@ export interface ReadImage extends ImageInput {
 
 let started: Promise<unknown> | undefined;
 
+/** Where the decoders are. */
+export interface DecoderOptions {
+  /** As `LoadOptions.baseUrl`: a folder with a copy of this package's files, for bundlers that do not find the module by themselves. */
+  readonly baseUrl?: string | URL;
+}
+
 /** Loads the decoders when they are first needed; a failed start may be tried again. */
-function start(): Promise<unknown> {
-  started ??= init({ module_or_path: new URL("./picture/umedsam_picture_bg.wasm", import.meta.url) }).catch((cause: unknown) => {
+function start(options: DecoderOptions): Promise<unknown> {
+  checkOptions("options", options, { baseUrl: address });
+  started ??= begin(options).catch((cause: unknown) => {
     started = undefined;
     const message = cause instanceof Error ? cause.message : String(cause);
     throw new UmedsamError("fetch-failed", `the image decoders could not be loaded: ${message}`, { cause });
@@ -37,13 +47,22 @@ function start(): Promise<unknown> {
   return started;
 }
 
+/** Bundlers find the module by this expression. */
+async function begin({ baseUrl }: DecoderOptions): Promise<void> {
+  const url =
+    baseUrl === undefined
+      ? new URL("./picture/umedsam_picture_bg.wasm", import.meta.url)
+      : new URL("dist/picture/umedsam_picture_bg.wasm", folderUrl(baseUrl));
+  await init({ module_or_path: url.protocol === "file:" ? await readFile(url) : url });
+}
+
 /**
  * Reads a PNG, JPEG, WebP, TIFF, BMP or GIF (first frame) file.
  *
  * @throws {UmedsamError} `invalid-image` if the file is of another kind, which is named, is cut off or damaged; `fetch-failed`.
  */
-export async function readImage(file: Blob | ArrayBuffer | ArrayBufferView | Response): Promise<ReadImage> {
-  const [bytes] = await Promise.all([bytesOf(file), start()]);
+export async function readImage(file: Blob | ArrayBuffer | ArrayBufferView | Response, options: DecoderOptions = {}): Promise<ReadImage> {
+  const [bytes] = await Promise.all([bytesOf(file), start(options)]);
   return explained(() => readPicture(bytes) as ReadImage);
 }
 
@@ -52,10 +71,10 @@ export async function readImage(file: Blob | ArrayBuffer | ArrayBufferView | Res
  *
  * @throws {UmedsamError} `invalid-image`, `invalid-window`, `fetch-failed`.
  */
-export async function windowedImage(image: ImageInput): Promise<ImageData> {
-  const { data, width, height, channels } = copyPixels(image);
-  const intensities = { window: windowMessage(image.window), inverted: image.invert === true };
-  await start();
+export async function windowedImage(image: ImageInput | ImageSource, options: DecoderOptions = {}): Promise<ImageData> {
+  const { data, width, height, channels, window, invert } = await ownPixels(image, undefined);
+  const intensities = { window: windowMessage(window), inverted: invert };
+  await start(options);
   const pixels = explained(() => windowedPixels(data, width, height, channels, intensities));
   return new ImageData(new Uint8ClampedArray(pixels.buffer as ArrayBuffer), width, height);
 }
@@ -65,8 +84,8 @@ export async function windowedImage(image: ImageInput): Promise<ImageData> {
  *
  * @throws {UmedsamError} `invalid-image`, `fetch-failed`.
  */
-export async function pngOf({ data, width, height }: ImageData): Promise<Blob> {
-  await start();
+export async function pngOf({ data, width, height }: ImageData, options: DecoderOptions = {}): Promise<Blob> {
+  await start(options);
   const bytes = explained(() => encodePng(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), width, height));
   return new Blob([bytes as Uint8Array<ArrayBuffer>], { type: "image/png" });
 }

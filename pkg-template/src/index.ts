@@ -9,18 +9,17 @@
  * @packageDocumentation
  */
 
-import { DEFAULT_WEIGHTS_BYTES, DEFAULT_WEIGHTS_SHA256 } from "./default-weights.js";
-import { UmedsamError, abortedError } from "./errors.js";
-import { Model } from "./model.js";
-import { obstacle } from "./support.js";
-import { Connection } from "./transport.js";
+import { DEFAULT_WEIGHTS_BYTES, DEFAULT_WEIGHTS_SHA256 } from "./files.js";
+import { loadModel, prepareAhead } from "./loading.js";
+import type { Model } from "./model.js";
 import type { LoadOptions } from "./types.js";
-import { address, callback, checkOptions, oneOf, signal as abortSignal } from "./validate.js";
-import { readWeights } from "./weights.js";
+import { defaultWeights } from "./weights-file.js";
 
 export { type Colormap, colorize, inferno } from "./colormap.js";
+export { EncodedImage } from "./encoded-image.js";
 export { type ErrorCode, UmedsamError } from "./errors.js";
-export { EncodedImage, Model } from "./model.js";
+export { clearCache } from "./kept-files.js";
+export { Model } from "./model.js";
 export { type Support, isSupported } from "./support.js";
 export type * from "./types.js";
 
@@ -29,64 +28,19 @@ export type * from "./types.js";
  *
  * @throws {UmedsamError} `fetch-failed`, `invalid-weights`, `invalid-option`, `device-unavailable`, `worker-failed`, `aborted`.
  */
-export async function load(options: LoadOptions = {}): Promise<Model> {
-  checkOptions("options", options, LOAD_OPTIONS);
-  const { device = "auto", worker = true, onProgress, signal, wasmUrl } = options;
-  const reason = obstacle();
-  if (reason !== undefined) throw new UmedsamError("device-unavailable", reason);
-  if (signal?.aborted) throw abortedError("loading", signal);
-  const baseUrl = options.baseUrl === undefined ? undefined : folderUrl(options.baseUrl);
-  // First, so that nothing is downloaded where no worker can run.
-  const connection = new Connection(worker, baseUrl);
-  // What is left of the downloads ends with the load.
-  const ended = new AbortController();
-  const end = () => ended.abort(signal?.reason);
-  signal?.addEventListener("abort", end, { once: true });
-  try {
-    await connection.greet(signal);
-    const modules = {
-      // A worker resolves relative URLs against its own script.
-      ...(wasmUrl === undefined ? {} : { wasmUrl: new URL(wasmUrl, globalThis.location?.href).href }),
-      ...(baseUrl === undefined ? {} : { wasmFolder: new URL("dist/wasm/", baseUrl).href }),
-    };
-    const [weights] = await Promise.all([
-      readWeights(options.weights ?? defaultWeights(baseUrl), {
-        onProgress,
-        signal: ended.signal,
-        // Where there is no secure context to hash in, the package's own file is trusted as its code is.
-        sha256: options.sha256 ?? (options.weights === undefined && globalThis.crypto?.subtle ? DEFAULT_WEIGHTS_SHA256 : undefined),
-      }),
-      connection
-        .call("prepare", modules, {
-          what: "loading",
-          signal,
-          onProgress: (fraction) => onProgress?.({ stage: "module", fraction }),
-        })
-        .then(() => onProgress?.({ stage: "module", fraction: 1 })),
-    ]);
-    onProgress?.({ stage: "model", fraction: undefined });
-    const { info } = await connection.call("load", { weights, device, ...modules }, { what: "loading", signal, transfer: [weights] });
-    onProgress?.({ stage: "model", fraction: 1 });
-    return new Model(connection, info);
-  } catch (error) {
-    connection.close();
-    ended.abort();
-    throw error;
-  } finally {
-    signal?.removeEventListener("abort", end);
-  }
+export function load(options: LoadOptions = {}): Promise<Model> {
+  return loadModel(options);
 }
 
-const LOAD_OPTIONS = {
-  weights: (value: unknown) => (value === null ? "a URL, Response, Blob, ArrayBuffer or typed array" : undefined),
-  device: oneOf("auto", "cpu", "webgpu"),
-  worker: (value: unknown) => (typeof value === "boolean" || typeof value === "function" ? undefined : "true, false or a function"),
-  onProgress: callback,
-  signal: abortSignal,
-  sha256: (value: unknown) => (/^[0-9a-f]{64}$/i.test(String(value)) ? undefined : "64 hexadecimal digits"),
-  wasmUrl: address,
-  baseUrl: address,
-};
+/**
+ * Does what needs no image ahead of time: starts the worker, downloads weights and module, compiles the module. The next `load()` with the same options (but
+ * for `device`, `onProgress` and `signal`) goes on from there. Only what was preloaded last is kept.
+ *
+ * @throws {UmedsamError} As {@link load}.
+ */
+export function preload(options: LoadOptions = {}): Promise<void> {
+  return prepareAhead(options);
+}
 
 /** The weights that `load()` takes by default. */
 export const defaultWeightsInfo: { readonly url: URL; readonly bytes: number; readonly sha256: string } = {
@@ -96,19 +50,3 @@ export const defaultWeightsInfo: { readonly url: URL; readonly bytes: number; re
   bytes: DEFAULT_WEIGHTS_BYTES,
   sha256: DEFAULT_WEIGHTS_SHA256,
 };
-
-/** The weights in this package. Bundlers find the file by this expression. */
-function defaultWeights(baseUrl: URL | undefined): URL {
-  if (baseUrl !== undefined) return new URL("weights/umedsam-litemedsam-f16.safetensors", baseUrl);
-  return new URL("../weights/umedsam-litemedsam-f16.safetensors", import.meta.url);
-}
-
-/** A folder's address, which ends in a slash. */
-function folderUrl(given: string | URL): URL {
-  const address = String(given);
-  try {
-    return new URL(address.endsWith("/") ? address : `${address}/`, globalThis.location?.href);
-  } catch (cause) {
-    throw new UmedsamError("invalid-option", `baseUrl is ${JSON.stringify(address)}; use the address of a folder`, { cause });
-  }
-}

@@ -16,7 +16,7 @@ const ARRAYS = [
   "Float32Array",
   "Float64Array",
 ];
-const USE = "use { data: ImageData } or { data: typed array, width, height }";
+const USE = "use { data: typed array, width, height }, an ImageData, a canvas, bitmap, image element, video frame or file";
 
 const IMAGE_KEYS = {
   data: anything,
@@ -40,10 +40,7 @@ export interface OwnPixels {
  * @throws {UmedsamError} `invalid-image` that says what was given.
  */
 export function copyPixels(input: ImageInput): OwnPixels {
-  if (typeof input !== "object" || input === null) {
-    throw new UmedsamError("invalid-image", `the image is ${input === null ? "null" : typeof input}; ${USE}`);
-  }
-  checkOptions("image", input, IMAGE_KEYS, "invalid-image");
+  checkImage(input);
   const { data } = input;
   const kind = typeName(data);
   // An iframe's ImageData is no instance of this realm's class.
@@ -59,6 +56,18 @@ export function copyPixels(input: ImageInput): OwnPixels {
   const values = data as PixelArray;
   const own = copy(values);
   return { data: own, width, height, channels: input.channels ?? own.length / (width * height) };
+}
+
+/**
+ * Refuses what is no description of an image, whatever its data.
+ *
+ * @throws {UmedsamError} `invalid-image` that says what was given.
+ */
+export function checkImage(input: ImageInput): void {
+  if (typeof input !== "object" || input === null) {
+    throw new UmedsamError("invalid-image", `the image is ${input === null ? "null" : typeof input}; ${USE}`);
+  }
+  checkOptions("image", input, IMAGE_KEYS, "invalid-image");
 }
 
 function copy(values: PixelArray): PixelArray {

@@ -1,6 +1,7 @@
 /** What the page asks of the engine, and what it answers. The same requests go to a worker or to an engine in this thread. */
 
 import type { ErrorMessage } from "./errors.js";
+import type { ModulePlace } from "./module.js";
 import type {
   DeviceRequest,
   EncodeTimings,
@@ -29,10 +30,9 @@ export interface Methods {
   /** Answered as soon as the worker's script runs. */
   hello: { args: null; result: null };
   /** Fetches and compiles the wasm module. */
-  prepare: { args: { wasmUrl?: string; wasmFolder?: string }; result: null };
+  prepare: { args: ModulePlace; result: null };
   load: {
-    /** `wasmFolder` is where both modules are, if not beside the engine's script. */
-    args: { weights: ArrayBuffer; device: DeviceRequest; wasmUrl?: string; wasmFolder?: string };
+    args: { weights: ArrayBuffer; device: DeviceRequest } & ModulePlace;
     result: { info: ModelInfo };
   };
   encode: {
@@ -43,6 +43,8 @@ export interface Methods {
     args: { imageId: number; boxes: Float64Array; options: SegmentOptionsMessage; maps: readonly UncertaintyMap[] };
     result: { results: SegmentationMessage[]; timings: SegmentTimings; info: ModelInfo };
   };
+  /** Ends another request, by its id, after its current step. */
+  stop: { args: { id: number }; result: null };
   disposeImage: { args: { imageId: number }; result: null };
   disposeModel: { args: null; result: null };
   memoryBytes: { args: null; result: number };

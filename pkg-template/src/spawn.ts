@@ -4,18 +4,50 @@ import { UmedsamError } from "./errors.js";
 
 /** How long a worker's script may take to load. */
 export const WORKER_DEADLINE_MS = 10_000;
-export const WORKER_ADVICE =
-  "Give load() a worker of your own as worker: () => new Worker(URL of umedsam/worker, { type: \"module\" }), the place of the " +
-  "package's files as baseUrl, or worker: false to run on this thread";
+export const WORKER_ADVICE = isPrebundled()
+  ? 'Vite\'s development server moved the package away from its worker: add optimizeDeps: { exclude: ["umedsam"] } to the Vite configuration'
+  : 'Give load() a worker of your own as worker: () => new Worker(URL of umedsam/worker, { type: "module" }), the place of the ' +
+    "package's files as baseUrl, or worker: false to run on this thread";
+
+function isPrebundled(): boolean {
+  // Not every bundler's output has an address of its own.
+  return (import.meta.url as string | undefined)?.includes("/.vite/deps/") === true;
+}
 
 /** The package's worker, or that of a copy of the package's files. */
 export function makeWorker(baseUrl: URL | undefined): Worker {
-  const make = baseUrl === undefined ? bundledWorker : () => new globalThis.Worker(new URL("dist/worker.js", baseUrl), { type: "module" });
+  if (typeof globalThis.Worker !== "function") throw notMade("there are no workers here");
+  const make = maker(baseUrl);
   try {
     return make();
   } catch (cause) {
-    return fromOtherOrigin(make, cause);
+    const script = scriptOf(make);
+    // Of its own origin a page can still be refused a script, by its policy. A sandboxed frame has an origin of its own.
+    const isForeign = script !== undefined && new URL(script.url).origin !== globalThis.origin;
+    if (!isForeign) throw notMade(cause);
+    try {
+      return importingWorker(script);
+    } catch (cause) {
+      throw notMade(cause);
+    }
   }
+}
+
+/**
+ * A worker that imports the package's: for pages whose workers' scripts do not have the headers that the page has, such as a
+ * Cross-Origin-Embedder-Policy. `undefined` if none can be made.
+ */
+export function secondWorker(baseUrl: URL | undefined): Worker | undefined {
+  const script = scriptOf(maker(baseUrl));
+  try {
+    return script === undefined || script.url.startsWith("blob:") ? undefined : importingWorker(script);
+  } catch {
+    return undefined;
+  }
+}
+
+function maker(baseUrl: URL | undefined): () => Worker {
+  return baseUrl === undefined ? bundledWorker : () => new globalThis.Worker(new URL("dist/worker.js", baseUrl), { type: "module" });
 }
 
 /** Bundlers find the script by this expression. */
@@ -23,26 +55,31 @@ function bundledWorker(): Worker {
   return new Worker(new URL("./worker.js", import.meta.url), { type: "module", name: "umedsam-worker" });
 }
 
-/** Scripts of another origin, such as a CDN's, run in a worker that imports them. */
-function fromOtherOrigin(make: () => Worker, cause: unknown): Worker {
-  const script = scriptOf(make);
-  if (script === undefined || new URL(script.url).origin === globalThis.location?.origin) throw notMade(cause);
-  const address = JSON.stringify(script.url);
-  const source = script.isModule ? `import ${address};` : `importScripts(${address});`;
+interface Script {
+  readonly url: string;
+  readonly isModule: boolean;
+}
+
+/**
+ * A worker of this page's own that imports a script, wherever that is. Sandboxed frames run no module workers, so that the script is imported by a classic one,
+ * which keeps what is sent meanwhile.
+ */
+function importingWorker({ url, isModule }: Script): Worker {
+  const address = JSON.stringify(url);
+  const source = isModule
+    ? `const early = [];
+       onmessage = (event) => early.push(event);
+       import(${address}).then(() => early.forEach((event) => onmessage(event)), (error) => setTimeout(() => { throw error; }));`
+    : `importScripts(${address});`;
   const blob = URL.createObjectURL(new Blob([source], { type: "text/javascript" }));
-  try {
-    return new Worker(blob, script.isModule ? { type: "module" } : {});
-  } catch (cause) {
-    throw notMade(cause);
-  } finally {
-    // The worker has begun to fetch it by then.
-    setTimeout(() => URL.revokeObjectURL(blob), WORKER_DEADLINE_MS);
-  }
+  // The worker has begun to fetch it by then.
+  setTimeout(() => URL.revokeObjectURL(blob), WORKER_DEADLINE_MS);
+  return new Worker(blob);
 }
 
 /** Where the script is: only the expression that makes the worker knows, since bundlers rewrite it. */
-function scriptOf(make: () => Worker): { url: string; isModule: boolean } | undefined {
-  let found: { url: string; isModule: boolean } | undefined;
+function scriptOf(make: () => Worker): Script | undefined {
+  let found: Script | undefined;
   const real = globalThis.Worker;
   const recorder = function (url: string | URL, options?: WorkerOptions) {
     found = { url: new URL(url, globalThis.location?.href).href, isModule: options?.type === "module" };

@@ -3,7 +3,7 @@
 import { watched } from "./callbacks.js";
 import { type ErrorMessage, UmedsamError, abortedError, toUmedsamError } from "./errors.js";
 import type { Args, Method, RequestMessage, ResponseMessage, Result } from "./protocol.js";
-import { WORKER_ADVICE, WORKER_DEADLINE_MS, givenWorker, makeWorker } from "./spawn.js";
+import { WORKER_ADVICE, WORKER_DEADLINE_MS, givenWorker, makeWorker, secondWorker } from "./spawn.js";
 
 interface Transport {
   send<M extends Method>(
@@ -12,6 +12,8 @@ interface Transport {
     onProgress: (fraction: number) => void,
     transfer: Transferable[],
   ): Promise<Result<M>>;
+  /** Ends what was sent last after its current step, if it is a long call. */
+  stop(): void;
   close(): void;
 }
 
@@ -56,6 +58,10 @@ class WorkerTransport implements Transport {
     });
   }
 
+  stop(): void {
+    this.send("stop", { id: this.#nextId - 1 }, () => {}, []).catch(() => {});
+  }
+
   close(): void {
     this.#worker.terminate();
     this.#reject({ code: "disposed", message: "the model was disposed of; load it again" });
@@ -88,14 +94,20 @@ class WorkerTransport implements Transport {
 /** Runs requests on this thread; the wasm library is only loaded when it is first needed. */
 class InlineTransport implements Transport {
   readonly #engine = import("./engine.js").then(({ Engine }) => new Engine());
+  #nextId = 1;
 
   async send<M extends Method>(
     method: M,
     args: Args<M>,
     onProgress: (fraction: number) => void,
   ): Promise<Result<M>> {
+    const id = this.#nextId++;
     const engine = await this.#engine;
-    return engine.handle(method, args, onProgress);
+    return engine.handle(id, method, args, onProgress);
+  }
+
+  stop(): void {
+    void this.send("stop", { id: this.#nextId - 1 }, () => {});
   }
 
   close(): void {
@@ -114,11 +126,14 @@ export interface CallOptions<M extends Method> {
 
 /** One call at a time, in the order they were made; a call can be aborted while it waits. */
 export class Connection {
-  readonly #transport: Transport;
+  #transport: Transport;
+  /** Another way to make the worker, if the first does not lead to one that runs. */
+  #second: (() => Worker | undefined) | undefined;
   #last: Promise<unknown> = Promise.resolve();
   #closed: UmedsamError | undefined;
 
   constructor(worker: boolean | (() => Worker), baseUrl: URL | undefined) {
+    if (worker === true) this.#second = () => secondWorker(baseUrl);
     if (worker === false) {
       this.#transport = new InlineTransport();
     } else {
@@ -128,6 +143,20 @@ export class Connection {
 
   /** Waits until the worker's script runs, for some seconds. */
   async greet(signal: AbortSignal | undefined): Promise<void> {
+    try {
+      await this.#hello(signal);
+    } catch (first) {
+      const worker = (first as UmedsamError).code === "worker-failed" ? this.#second?.() : undefined;
+      if (worker === undefined) throw first;
+      this.#second = undefined;
+      this.#transport = new WorkerTransport(worker);
+      await this.#hello(signal).catch(() => {
+        throw first;
+      });
+    }
+  }
+
+  async #hello(signal: AbortSignal | undefined): Promise<void> {
     let timer: ReturnType<typeof setTimeout> | undefined;
     const silence = new Promise<never>((_, reject) => {
       const seconds = WORKER_DEADLINE_MS / 1000;
@@ -146,14 +175,20 @@ export class Connection {
     const run = async (): Promise<Result<M>> => {
       if (signal?.aborted) throw abortedError(what, signal);
       if (this.#closed !== undefined) throw this.#closed;
-      const { callback, check } = watched(onProgress);
+      const stop = () => this.#transport.stop();
+      const { callback, check } = watched(onProgress, stop);
       let result: Result<M>;
       try {
-        result = await this.#transport.send(method, args, callback, transfer);
+        const answer = this.#transport.send(method, args, callback, transfer);
+        signal?.addEventListener("abort", stop, { once: true });
+        result = await answer;
       } catch (cause) {
+        check();
         const error = toUmedsamError(cause);
         if (error.code === "crashed") this.#closed = error;
         throw error;
+      } finally {
+        signal?.removeEventListener("abort", stop);
       }
       try {
         check();

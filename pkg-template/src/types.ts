@@ -59,19 +59,21 @@ export interface CalibrationInfo {
   readonly reviewSensitivity: number;
 }
 
-/** How far a load or an encode is. */
+/** How far a load, an encode or a segmentation is. */
 export interface Progress {
   /**
    * `"module"` while the WebAssembly module and, side by side, `"weights"` while they download, `"model"` while the network is set up, `"encode"` while an image
-   * is encoded.
+   * is encoded, `"segment"` while boxes are segmented.
    */
-  readonly stage: "module" | "weights" | "model" | "encode";
+  readonly stage: "module" | "weights" | "model" | "encode" | "segment";
   /** 0–1; `undefined` where a server does not tell a length. */
   readonly fraction: number | undefined;
   /** Bytes so far, while weights download. */
   readonly loadedBytes?: number;
   /** Bytes in all, while weights download, where the server tells. */
   readonly totalBytes?: number;
+  /** Whether the weights were kept from an earlier visit; see `LoadOptions.cache`. */
+  readonly fromCache?: true;
 }
 
 /** Where weights come from: a URL, a response, or the bytes themselves, which are copied. */
@@ -102,6 +104,15 @@ export interface LoadOptions {
    * esbuild and Rollup: `cp -r node_modules/umedsam public/umedsam`, then `baseUrl: "/umedsam/"`.
    */
   readonly baseUrl?: string | URL;
+  /**
+   * How weights and the wasm module are kept.
+   * - `"default"`: as the browser does, by the server's headers.
+   * - `"persistent"`: in the browser's Cache API, by their SHA-256, which is checked at every visit: the next one needs no network for them. A new version
+   *   takes the old one's place. Weights of your own without `sha256` are kept by their address: change it when they change. Where the browser keeps nothing
+   *   (no secure context, private windows, no room) they are downloaded. `clearCache()` forgets all.
+   * - `false`: downloaded anew, past the browser's own cache.
+   */
+  readonly cache?: "default" | "persistent" | false;
 }
 
 /** Pixel values, row by row, channels of a pixel side by side. */
@@ -130,12 +141,20 @@ export type Window =
   | { readonly center: number; readonly width: number }
   | { readonly percentiles: readonly [low: number, high: number] };
 
+/**
+ * What a page has a picture in. A `Blob` or `File` is read by the decoders of `umedsam/image`, which are loaded then: upright, 16 bits as 16 bits, samples as
+ * stored. The others are drawn on a canvas of 8 bits when `encode` is called, in the page's colours; some browsers change what is read from canvases.
+ */
+export type ImageSource = HTMLCanvasElement | OffscreenCanvas | ImageBitmap | HTMLImageElement | HTMLVideoElement | VideoFrame | Blob;
+
 export interface ImageInput {
-  /** An `ImageData`, or `width · height · channels` values. They are copied when `encode` is called, and may change afterwards. */
-  readonly data: ImageData | PixelArray;
-  /** In pixels; an `ImageData` brings its own. */
+  /**
+   * An `ImageData`, `width · height · channels` values, or a picture of the page. Values are copied when `encode` is called, and may change afterwards.
+   */
+  readonly data: ImageData | PixelArray | ImageSource;
+  /** In pixels; only of values, all else brings its own. */
   readonly width?: number;
-  /** In pixels; an `ImageData` brings its own. */
+  /** In pixels; only of values, all else brings its own. */
   readonly height?: number;
   /**
    * 1 (grey), 2 (grey, alpha), 3 (RGB) or 4 (RGBA); by default what fits the length. Colours of 8 and 16 unsigned bits are composited over black, so that
@@ -150,7 +169,10 @@ export interface ImageInput {
 
 export interface EncodeOptions {
   readonly onProgress?: (progress: Progress) => void;
-  /** Takes the call out of the queue, or drops its result, with an error of code `"aborted"`. */
+  /**
+   * Takes the call out of the queue, or ends it after the network's current step, so that the next call can start: an error of code `"aborted"`, named
+   * `AbortError`, with the signal's reason as its cause.
+   */
   readonly signal?: AbortSignal;
 }
 
@@ -215,7 +237,9 @@ export interface SegmentOptions {
    * - `"on"`: whatever the weights.
    */
   readonly zoom?: Zoom;
-  /** Takes the call out of the queue, or drops its result, with an error of code `"aborted"`. */
+  /** Told after every few decoded boxes, those of the ensemble included. */
+  readonly onProgress?: (progress: Progress) => void;
+  /** As {@link EncodeOptions.signal}. */
   readonly signal?: AbortSignal;
 }
 
@@ -257,11 +281,11 @@ export interface Segmentation {
   readonly probability: Float32Array<ArrayBuffer>;
   readonly uncertainty: UncertaintyMaps;
   /**
-   * 1 where the object may be: misses a share of `alpha` of it in expectation, for images like those of the calibration. `null` if
+   * 1 where the object may be, the mask included: misses a share of `alpha` of it in expectation, for images like those of the calibration. `null` if
    * nothing was calibrated for these options.
    */
   readonly outer: Uint8Array<ArrayBuffer> | null;
-  /** 1 where the object surely is: a share of `alpha` of it is wrong in expectation, for images like those of the calibration. `null` as above. */
+  /** 1 where the object surely is, always within the mask: a share of `alpha` of it is wrong in expectation, for images like those of the calibration. `null` as above. */
   readonly inner: Uint8Array<ArrayBuffer> | null;
   /** The DSC that is to be expected of the mask, 0–1. */
   readonly expectedDsc: number;

@@ -1,30 +1,67 @@
 /** Reads weights from wherever they are. */
 
-import { watched } from "./callbacks.js";
-import { UmedsamError, abortedError } from "./errors.js";
+import { type CacheMode, type DownloadOptions, download, read } from "./download.js";
+import { UmedsamError } from "./errors.js";
+import { hashOf, keep, kept } from "./kept-files.js";
 import { typeName } from "./realms.js";
 import type { Progress, WeightsSource } from "./types.js";
+import { absolute } from "./urls.js";
 
 export interface ReadOptions {
   readonly onProgress?: ((progress: Progress) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly sha256?: string | undefined;
+  readonly cache: CacheMode;
+  /** What weights at an address are kept as. */
+  readonly role: string;
 }
 
 /** Returns a copy of the bytes that the caller may transfer. */
 export async function readWeights(source: WeightsSource, options: ReadOptions): Promise<ArrayBuffer> {
-  const bytes = await readSource(source, options);
-  if (options.sha256 !== undefined) await checkHash(bytes, options.sha256);
+  const kind = typeName(source);
+  if (kind === "string" || kind === "URL") return readAddress(absolute(source as string | URL, "weights", "a URL"), options);
+  const bytes = await readSource(source, kind, options);
+  await checkHash(bytes, options.sha256);
   return bytes;
 }
 
-async function readSource(source: WeightsSource, options: ReadOptions): Promise<ArrayBuffer> {
-  switch (typeName(source)) {
-    case "string":
-    case "URL":
-      return readResponse(await request(String(source), options.signal), String(source), options);
-    case "Response":
-      return readResponse(source as Response, (source as Response).url || "the response", options);
+async function readAddress(url: URL, options: ReadOptions): Promise<ArrayBuffer> {
+  const { onProgress, role } = options;
+  const file = { role, sha256: options.sha256?.toLowerCase() };
+  if (options.cache === "persistent") {
+    const bytes = await kept(file);
+    if (bytes !== undefined) {
+      const { byteLength } = bytes;
+      onProgress?.({ stage: "weights", fraction: 1, loadedBytes: byteLength, totalBytes: byteLength, fromCache: true });
+      return bytes;
+    }
+  }
+  const bytes = (await download(url, downloadOptions(options))).buffer;
+  refusePage(bytes, url.href);
+  await checkHash(bytes, options.sha256);
+  if (options.cache === "persistent") await keep(file, bytes);
+  return bytes;
+}
+
+function downloadOptions({ onProgress, signal, cache }: ReadOptions): DownloadOptions {
+  const onBytes = (loaded: number, total: number | undefined) =>
+    onProgress?.({
+      stage: "weights",
+      fraction: total === undefined ? undefined : Math.min(1, loaded / total),
+      loadedBytes: loaded,
+      ...(total === undefined ? {} : { totalBytes: total }),
+    });
+  return { what: "the weights", onBytes, signal, cache };
+}
+
+async function readSource(source: WeightsSource, kind: string, options: ReadOptions): Promise<ArrayBuffer> {
+  switch (kind) {
+    case "Response": {
+      const name = (source as Response).url || "the response";
+      const { buffer } = await read(source as Response, name, downloadOptions(options));
+      refusePage(buffer, name);
+      return buffer;
+    }
     case "Blob":
     case "File":
       return (source as Blob).arrayBuffer();
@@ -33,7 +70,7 @@ async function readSource(source: WeightsSource, options: ReadOptions): Promise<
       return copyBytes(new Uint8Array(source as ArrayBuffer));
   }
   if (ArrayBuffer.isView(source)) return copyBytes(new Uint8Array(source.buffer, source.byteOffset, source.byteLength));
-  throw new UmedsamError("invalid-option", `weights is ${typeName(source)}; use a URL, Response, Blob, ArrayBuffer or typed array`);
+  throw new UmedsamError("invalid-option", `weights is ${kind}; use a URL, Response, Blob, ArrayBuffer or typed array`);
 }
 
 function copyBytes(bytes: Uint8Array): ArrayBuffer {
@@ -42,74 +79,20 @@ function copyBytes(bytes: Uint8Array): ArrayBuffer {
   return copy.buffer;
 }
 
-async function request(url: string | URL, signal: AbortSignal | undefined): Promise<Response> {
-  try {
-    return await fetch(url, signal === undefined ? {} : { signal });
-  } catch (cause) {
-    if (signal?.aborted) throw abortedError("loading the weights", signal);
-    throw new UmedsamError("fetch-failed", `the weights at ${url} could not be fetched: ${(cause as Error).message}`, { cause });
-  }
-}
-
-async function readResponse(response: Response, name: string, options: ReadOptions): Promise<ArrayBuffer> {
-  if (!response.ok) {
-    throw new UmedsamError("fetch-failed", `the weights at ${name} could not be fetched: HTTP ${response.status}`);
-  }
-  if (response.headers.get("content-type")?.startsWith("text/html")) {
+/** Servers of single-page applications answer every address with their page. */
+function refusePage(bytes: ArrayBuffer, name: string): void {
+  const begin = new TextDecoder().decode(bytes.slice(0, 64)).trimStart().toLowerCase();
+  if (begin.startsWith("<!doctype html") || begin.startsWith("<html")) {
     throw new UmedsamError("invalid-weights", `${name} is an HTML page, not weights; check the URL`);
   }
-  const length = Number(response.headers.get("content-length") ?? Number.NaN);
-  // A compressed body is longer than its content-length.
-  const total = Number.isFinite(length) && !response.headers.has("content-encoding") ? length : undefined;
-  const chunks: Uint8Array[] = [];
-  let loaded = 0;
-  const { callback, hasFailed, check } = watched((progress: Progress) => options.onProgress?.(progress));
-  const report = () => {
-    callback({
-      stage: "weights",
-      fraction: total === undefined ? undefined : Math.min(1, loaded / total),
-      loadedBytes: loaded,
-      ...(total === undefined ? {} : { totalBytes: total }),
-    });
-  };
-  report();
-  check();
-  const reader = response.body?.getReader();
-  try {
-    for (;;) {
-      const part = await reader?.read();
-      if (part === undefined || part.done) break;
-      chunks.push(part.value);
-      loaded += part.value.byteLength;
-      report();
-      if (hasFailed()) {
-        await reader?.cancel();
-        break;
-      }
-    }
-  } catch (cause) {
-    if (options.signal?.aborted) throw abortedError("loading the weights", options.signal);
-    throw new UmedsamError("fetch-failed", `the download of ${name} broke off: ${(cause as Error).message}`, { cause });
-  }
-  check();
-  if (total !== undefined && loaded < total) {
-    throw new UmedsamError("fetch-failed", `the download of ${name} ended after ${loaded} of ${total} bytes; load it again`);
-  }
-  const bytes = new Uint8Array(loaded);
-  let offset = 0;
-  for (const chunk of chunks) {
-    bytes.set(chunk, offset);
-    offset += chunk.byteLength;
-  }
-  return bytes.buffer;
 }
 
-async function checkHash(bytes: ArrayBuffer, expected: string): Promise<void> {
+async function checkHash(bytes: ArrayBuffer, expected: string | undefined): Promise<void> {
+  if (expected === undefined) return;
   if (globalThis.crypto?.subtle === undefined) {
     throw new UmedsamError("invalid-option", "sha256 needs a secure context (https or localhost)");
   }
-  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
-  const actual = Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("");
+  const actual = await hashOf(bytes);
   if (actual !== expected.toLowerCase()) {
     throw new UmedsamError("invalid-weights", `the weights have sha256 ${actual}, expected ${expected}`);
   }

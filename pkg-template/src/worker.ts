@@ -24,7 +24,7 @@ function transferables(method: RequestMessage["method"], value: unknown): Transf
 
 async function answer({ id, method, args }: RequestMessage): Promise<void> {
   try {
-    const value = await engine.handle(method, args as never, (fraction) => {
+    const value = await engine.handle(id, method, args as never, (fraction) => {
       scope.postMessage({ id, kind: "progress", fraction });
     });
     scope.postMessage({ id, kind: "result", value }, transferables(method, value));

@@ -1,5 +1,10 @@
 //! The packed npm package in a plain Vite page: `cargo xtask package` builds it, this opens it.
 
+#[path = "package/loading.rs"]
+mod loading;
+#[path = "package/running.rs"]
+mod running;
+
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use umedsam_webdriver::Page;
@@ -57,6 +62,8 @@ fn check(report: &Value) -> Result<()> {
         )?;
     }
     check_habits(&report["habits"])?;
+    running::check(&report["running"])?;
+    loading::check(&report["loading"])?;
     expect(&report["webgpu"], json!("webgpu"))?;
     let fixed_width = &report["fixed_width"];
     ensure!(is_module(fixed_width, "umedsam_bg"), "{fixed_width}");
@@ -71,6 +78,15 @@ fn check(report: &Value) -> Result<()> {
     )
 }
 
+/// Whether a call failed with a code and a message that has a part.
+fn fails(found: &Value, code: &str, part: &str) -> Result<()> {
+    ensure!(
+        found[0] == code && found[1].as_str().is_some_and(|text| text.contains(part)),
+        "{found} is not {code}: {part}"
+    );
+    Ok(())
+}
+
 /// Whatever is given as an image has the same mask, and what cannot be used is said in words.
 fn check_habits(habits: &Value) -> Result<()> {
     let buffers = &habits["buffers"];
@@ -83,13 +99,6 @@ fn check_habits(habits: &Value) -> Result<()> {
     }
     ensure!(buffers["volume_is_whole"] == json!(true), "the caller's buffer was taken away");
     ensure!(buffers["zoom"] == json!([true, 30000]), "{}", buffers["zoom"]);
-    let fails = |found: &Value, code: &str, part: &str| -> Result<()> {
-        ensure!(
-            found[0] == code && found[1].as_str().is_some_and(|text| text.contains(part)),
-            "{found} is not {code}: {part}"
-        );
-        Ok(())
-    };
     fails(&buffers["detached"], "invalid-image", "detached")?;
     fails(&buffers["nothing"], "invalid-image", "null")?;
     fails(&buffers["bigint"], "invalid-image", "BigInt64Array")?;

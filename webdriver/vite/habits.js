@@ -1,27 +1,9 @@
 /** What callers do with buffers, realms, callbacks and workers. */
 
-import { UmedsamError, defaultWeightsInfo, isSupported, load } from "umedsam";
+import { defaultWeightsInfo, isSupported, load } from "umedsam";
 import { pngOf, readImage, windowedImage } from "umedsam/image";
+import { BOX, HEIGHT, WIDTH, disc, failure } from "./disc.js";
 import UmedsamWorker from "umedsam/worker?worker";
-
-const [WIDTH, HEIGHT] = [200, 150];
-const BOX = [55, 30, 145, 120];
-
-function disc(make = (length, value) => Int16Array.from({ length }, value)) {
-  return make(WIDTH * HEIGHT, (_, index) => {
-    const [x, y] = [index % WIDTH, Math.floor(index / WIDTH)];
-    return Math.hypot(x - 100, y - 75) < 40 ? 300 : -700 + ((x * 7 + y * 13) % 50);
-  });
-}
-
-async function failure(promise) {
-  try {
-    await promise;
-    return ["no error", ""];
-  } catch (error) {
-    return error instanceof UmedsamError ? [error.code, error.message] : ["other", String(error)];
-  }
-}
 
 /** The area of the disc's mask. */
 async function area(model, data, options = {}, box = BOX) {
@@ -172,6 +154,7 @@ const WRONG = {
     zoom: [null, "close", false],
     uncertainty: [null, false, "none", [], 8],
     signal: [null, {}, "stop"],
+    onProgress: [null, "log"],
     uncertanty: [{}],
   },
   uncertainty: {
@@ -200,6 +183,7 @@ const WRONG = {
     sha256: [null, "abc", 7],
     wasmUrl: [null, 7, ""],
     baseUrl: [null, 7, "http://["],
+    cache: [null, true, "disk"],
     weights: [null, 7, true],
     devise: ["cpu"],
   },

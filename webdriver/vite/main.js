@@ -1,17 +1,9 @@
 import { UmedsamError, load } from "umedsam";
+import { HEIGHT, WIDTH, disc } from "./disc.js";
 import { habits } from "./habits.js";
+import { loading } from "./loading.js";
+import { running } from "./running.js";
 import fixedWidthModule from "umedsam/umedsam_bg.wasm?url";
-
-const WIDTH = 200;
-const HEIGHT = 150;
-
-/** A bright disc on a dark ground, as signed 16-bit values. */
-function disc() {
-  return Int16Array.from({ length: WIDTH * HEIGHT }, (_, index) => {
-    const [x, y] = [index % WIDTH, Math.floor(index / WIDTH)];
-    return Math.hypot(x - 100, y - 75) < 40 ? 300 : -700 + ((x * 7 + y * 13) % 50);
-  });
-}
 
 async function code(promise) {
   try {
@@ -33,7 +25,7 @@ async function fixedWidth() {
 }
 
 async function run() {
-  const report = { habits: await habits() };
+  const report = { habits: await habits(), running: await running(), loading: await loading() };
   for (const worker of [true, false]) {
     const progress = new Set();
     const options = { device: "cpu", worker };

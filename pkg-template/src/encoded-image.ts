@@ -1,0 +1,134 @@
+/** An image that the network has seen. */
+
+/// <reference lib="esnext.disposable" preserve="true" />
+
+import { disposable, finalization } from "./disposal.js";
+import { UmedsamError } from "./errors.js";
+import type { Model } from "./model.js";
+import { boxesOf } from "./prompts.js";
+import type { Result, SegmentOptionsMessage } from "./protocol.js";
+import { boxesPerCall } from "./sizes.js";
+import type { Connection } from "./transport.js";
+import type { EncodeTimings, Prompt, SegmentOptions, Segmentation, UncertaintyOptions } from "./types.js";
+import { anything, between, callback, checkOptions, flag, listOf, number, oneOf, signal as abortSignal } from "./validate.js";
+
+/** Embeddings of images that nobody holds any more. */
+const dropped = finalization(({ connection, imageId }: { connection: Connection; imageId: number }) => connection.forget("disposeImage", { imageId }));
+
+/** An encoded image, kept to answer prompts. */
+export class EncodedImage {
+  readonly width: number;
+  readonly height: number;
+  readonly timings: EncodeTimings;
+  readonly #connection: Connection;
+  readonly #id: number;
+  readonly #model: Model;
+  #disposed = false;
+
+  /** @internal Use `Model.encode`. */
+  constructor(
+    connection: Connection,
+    { imageId, timings }: Result<"encode">,
+    width: number,
+    height: number,
+    model: Model,
+  ) {
+    this.#connection = connection;
+    this.#id = imageId;
+    this.width = width;
+    this.height = height;
+    this.timings = timings;
+    // An image that is held keeps its model.
+    this.#model = model;
+    dropped.register(this, { connection, imageId }, this);
+  }
+
+  /**
+   * Segments what is in each box, many boxes in one call. Corners are put in order, and a box partly outside is clipped.
+   *
+   * @throws {UmedsamError} `invalid-box` for the first box that is not finite, has no area or lies outside; `invalid-option` for an
+   * option out of range; `device-lost` (call again), `disposed`, `aborted`.
+   */
+  async segment(prompts: readonly Prompt[], options: SegmentOptions = {}): Promise<Segmentation[]> {
+    if (this.#disposed) throw new UmedsamError("disposed", "the image was disposed of; encode it again");
+    const boxes = boxesOf(prompts);
+    checkOptions("options", options, SEGMENT_OPTIONS);
+    checkOptions("uncertainty", options.uncertainty, UNCERTAINTY_OPTIONS);
+    const { maps = ALL_MAPS, ...uncertainty } = options.uncertainty ?? {};
+    const perCall = boxesPerCall(this, boxes.length / 4, maps.length);
+    const message = optionsMessage(uncertainty, options);
+    const report = (done: number, boxesOfCall: number) => (fraction: number) =>
+      options.onProgress?.({ stage: "segment", fraction: (done + boxesOfCall * fraction) / (boxes.length / 4) });
+    const segmentations: Segmentation[] = [];
+    const timings = { segmentMs: 0, reencodeMs: 0 };
+    // An empty call too, so that its options are checked.
+    for (let begin = 0; begin === 0 || begin < boxes.length; begin += 4 * perCall) {
+      const { results, info, ...call } = await this.#connection.call(
+        "segment",
+        { imageId: this.#id, boxes: boxes.slice(begin, begin + 4 * perCall), options: message, maps },
+        { what: "segmenting", signal: options.signal, onProgress: report(begin / 4, Math.min(perCall, boxes.length / 4 - begin / 4)) },
+      );
+      this.#model.update(info);
+      timings.segmentMs += call.timings.segmentMs;
+      timings.reencodeMs += call.timings.reencodeMs;
+      segmentations.push(...results.map((result) => ({ ...result, width: this.width, height: this.height, timings })));
+    }
+    return segmentations;
+  }
+
+  /**
+   * Segments what is in each box, one after the other: for images and numbers of boxes whose results would not fit in memory together.
+   *
+   * @throws {UmedsamError} As {@link EncodedImage.segment}.
+   */
+  async *segmentEach(prompts: readonly Prompt[], options: SegmentOptions = {}): AsyncGenerator<Segmentation, void, undefined> {
+    boxesOf(prompts);
+    for (const prompt of prompts) yield* await this.segment([prompt], options);
+  }
+
+  /** Frees the embedding. Later calls fail with code `disposed`. */
+  dispose(): void {
+    if (this.#disposed) return;
+    this.#disposed = true;
+    dropped.unregister(this);
+    this.#connection.forget("disposeImage", { imageId: this.#id });
+  }
+}
+
+export interface EncodedImage extends Disposable, AsyncDisposable {}
+disposable(EncodedImage);
+
+const ALL_MAPS = ["total", "aleatoric", "epistemic"] as const;
+
+const SEGMENT_OPTIONS = {
+  uncertainty: anything,
+  alpha: between(0, 1),
+  calibrated: flag,
+  mask: oneOf("network", "consensus"),
+  zoom: oneOf("auto", "on", "off"),
+  onProgress: callback,
+  signal: abortSignal,
+};
+const UNCERTAINTY_OPTIONS = {
+  samples: number(0, 64, "whole"),
+  jitter: number(0, 20),
+  multimask: number(0, 1),
+  flips: flag,
+  seed: number(0, Number.MAX_SAFE_INTEGER, "whole"),
+  maps: listOf(oneOf(...ALL_MAPS)),
+};
+
+/** Leaves out what is undefined, which the library would take for a value. */
+function optionsMessage(
+  uncertainty: Omit<UncertaintyOptions, "maps">,
+  { alpha, calibrated, mask, zoom }: SegmentOptions,
+): SegmentOptionsMessage {
+  const given = Object.entries(uncertainty).filter(([, value]) => value !== undefined);
+  return {
+    uncertainty: Object.fromEntries(given),
+    ...(alpha === undefined ? {} : { alpha }),
+    ...(calibrated === undefined ? {} : { calibrated }),
+    ...(mask === undefined ? {} : { mask }),
+    ...(zoom === undefined ? {} : { zoom }),
+  };
+}
