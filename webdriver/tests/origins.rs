@@ -127,3 +127,15 @@ async fn a_page_that_alone_embeds_under_a_policy_segments() -> Result<()> {
     ensure!(is_disc(&report["plain"]), "{report}");
     Ok(())
 }
+
+#[tokio::test]
+#[ignore = "needs the folder that cargo xtask package builds"]
+async fn a_policy_that_forbids_compiling_is_named() -> Result<()> {
+    let folder = host("forbidding", "./package")?;
+    copy_folder(&package()?, &folder.join("package"))?;
+    let report = report(Server::start_without_wasm(&folder, 0)?).await?;
+    println!("no WebAssembly by policy: {report}");
+    let plain = report["plain"].as_str().unwrap_or_default();
+    ensure!(plain.starts_with("device-unavailable") && plain.contains("wasm-unsafe-eval"), "{report}");
+    Ok(())
+}

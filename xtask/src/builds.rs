@@ -2,11 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 
 use crate::build::copy_folder;
 use crate::process::{command, run, say};
-use crate::{root, target, tools};
+use crate::{root, sizes, target, tools};
+
+/// The most bytes of the core entry, minified, with gzip; engine and decoders are loaded when they are used.
+const CORE_LIMIT: u64 = 12 * 1024;
 
 /// A page of one script.
 fn page(script: &str) -> String {
@@ -22,6 +25,7 @@ pub fn build(package: &Path) -> Result<PathBuf> {
     // npm keeps what it installed of the last package of this version.
     std::fs::remove_dir_all(folder.join("node_modules/umedsam")).ok();
     std::fs::remove_file(folder.join("package-lock.json")).ok();
+    std::fs::write(folder.join("index.html"), page("plain.js"))?;
     let out = folder.join("out");
     std::fs::remove_dir_all(&out).ok();
     run(command("npm").args(["install", "--no-audit", "--no-fund"]).current_dir(&folder))?;
@@ -76,7 +80,22 @@ pub fn build(package: &Path) -> Result<PathBuf> {
             copy_folder(&package.join("weights"), &out.join("weights"))?;
         }
     }
+    build_next(package, &folder, &out)?;
     Ok(out)
+}
+
+/// Next with its assets on another origin. It has a folder of its own, since it takes the one that it is in for an application.
+fn build_next(package: &Path, folder: &Path, out: &Path) -> Result<()> {
+    let next = folder.join("next");
+    say("Building with Next");
+    std::fs::copy(folder.join("main.js"), next.join("main.mjs"))?;
+    copy_folder(package, &next.join("public/umedsam"))?;
+    std::fs::remove_dir_all(next.join("node_modules/umedsam")).ok();
+    std::fs::remove_file(next.join("package-lock.json")).ok();
+    run(command("npm").args(["install", "--no-audit", "--no-fund"]).current_dir(&next))?;
+    run(command("npx").args(["next", "build"]).env("NEXT_TELEMETRY_DISABLED", "1").current_dir(&next))?;
+    std::fs::rename(next.join("out"), out.join("next"))?;
+    Ok(())
 }
 
 /// What needs no browser: that the manifest and the types are what tools expect, and the package in Node.js and in Jest.
@@ -112,6 +131,23 @@ fn check(folder: &Path) -> Result<()> {
             ])
             .current_dir(folder))?;
     }
+    say("Weighing the core entry");
+    let core = folder.join("out/core.js");
+    npx(&[
+        "esbuild",
+        "node_modules/umedsam/dist/index.js",
+        "--bundle",
+        "--minify",
+        "--format=esm",
+        "--log-level=error",
+    ]
+    .into_iter()
+    .chain(["--external:*/engine.js", "--external:*/image.js", "--outfile=out/core.js"])
+    .collect::<Vec<_>>())?;
+    let size = sizes::of(&std::fs::read(&core)?)?;
+    std::fs::remove_file(core)?;
+    ensure!(size["gzip"].as_u64() <= Some(CORE_LIMIT), "the core entry takes {size}, more than {CORE_LIMIT} with gzip");
+    println!("the core entry: {size}");
     say("Using the package in Node.js and in Jest");
     run(command("node").args(["--test", "node.test.mjs"]).current_dir(folder))?;
     run(command("node").args(["--experimental-vm-modules", "node_modules/jest/bin/jest.js"]).current_dir(folder))

@@ -75,6 +75,15 @@ impl Server {
         Self::start_with(folder, port, &TRUSTED)
     }
 
+    /// As [`Server::start`], with a policy that forbids compiling WebAssembly.
+    ///
+    /// # Errors
+    /// If the port cannot be used.
+    pub fn start_without_wasm(folder: &Path, port: u16) -> Result<Self> {
+        const FORBIDDING: [(&str, &str); 1] = [("content-security-policy", "default-src 'self'")];
+        Self::start_with(folder, port, &FORBIDDING)
+    }
+
     /// As [`Server::start`], with a `Cross-Origin-Embedder-Policy` on pages alone, as where only the application sets headers.
     ///
     /// # Errors
