@@ -74,7 +74,8 @@ function importingWorker({ url, isModule }: Script): Worker {
   const blob = URL.createObjectURL(new Blob([source], { type: "text/javascript" }));
   // The worker has begun to fetch it by then.
   setTimeout(() => URL.revokeObjectURL(blob), WORKER_DEADLINE_MS);
-  return new Worker(blob);
+  // Turbopack's scripts read there what they are to load.
+  return new Worker(`${blob}${new URL(url).hash}`);
 }
 
 /** Where the script is: only the expression that makes the worker knows, since bundlers rewrite it. */

@@ -29,6 +29,7 @@ class WorkerTransport implements Transport {
   >();
   #nextId = 1;
   #failure: UmedsamError | undefined;
+  #hasAnswered = false;
 
   constructor(worker: Worker) {
     if (inUse.has(worker)) {
@@ -40,7 +41,8 @@ class WorkerTransport implements Transport {
     worker.onmessageerror = () => this.#fail("a message of the worker could not be read");
     worker.onerror = (event) => {
       event.preventDefault();
-      this.#fail(event.message || `its script could not be loaded or run. ${WORKER_ADVICE}`);
+      const message = event.message || "its script could not be loaded or run";
+      this.#fail(this.#hasAnswered ? message : `${message.replace(/\.+$/, "")}. ${WORKER_ADVICE}`);
     };
   }
 
@@ -68,6 +70,7 @@ class WorkerTransport implements Transport {
   }
 
   #receive(message: ResponseMessage): void {
+    this.#hasAnswered = true;
     const call = this.#pending.get(message.id);
     if (call === undefined) return;
     if (message.kind === "progress") {

@@ -118,6 +118,10 @@ fn check_habits(habits: &Value) -> Result<()> {
     ensure!(habits["options"] == json!([]), "wrong options are taken or not named: {}", habits["options"]);
     let support = &habits["support"];
     ensure!(support["supported"] == json!(true) && support["reason"].is_string(), "{support}");
+    let incapable = &habits["incapable"];
+    fails(&incapable["none"], "device-unavailable", "no WebAssembly")?;
+    ensure!(incapable["none_supported"] == json!(false), "{incapable}");
+    fails(&incapable["old"], "device-unavailable", "SIMD")?;
     let default = &habits["default_weights"];
     ensure!(default["bytes"].as_u64() > Some(1_000_000) && default["url"] == json!(true), "{default}");
     let workers = &habits["workers"];

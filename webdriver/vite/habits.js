@@ -243,11 +243,27 @@ async function crashes() {
   return report;
 }
 
+/** Browsers that cannot run the module. */
+async function incapable() {
+  const { WebAssembly: real } = globalThis;
+  const { validate } = real;
+  const found = {};
+  globalThis.WebAssembly = undefined;
+  found.none = await failure(load({ device: "cpu" }));
+  found.none_supported = (await isSupported()).supported;
+  globalThis.WebAssembly = real;
+  real.validate = () => false;
+  found.old = await failure(load({ device: "cpu", worker: false }));
+  real.validate = validate;
+  return found;
+}
+
 export async function habits() {
   const model = await load({ device: "cpu" });
   const report = { buffers: await buffers(model), callbacks: await callbacks(model), files: await files() };
   report.options = await options(model);
   report.support = await isSupported();
+  report.incapable = await incapable();
   report.default_weights = { bytes: defaultWeightsInfo.bytes, url: defaultWeightsInfo.url.href.includes("safetensors") };
   report.requests = (await model.requests()).some((name) => name.endsWith(".wasm"));
   model.dispose();

@@ -122,12 +122,55 @@ async function disposal() {
   return { using, before, after, terminated };
 }
 
+/** The network's memory before and after many segmentations, and how many of their results are still there when nobody holds them. */
+async function flat(model) {
+  const image = await model.encode(input());
+  const results = [];
+  const segment = async (times) => {
+    for (let time = 0; time < times; time++) {
+      const [{ mask }] = await image.segment([{ box: BOX }], { uncertainty: { samples: 0 } });
+      results.push(new WeakRef(mask));
+    }
+  };
+  await segment(5);
+  const before = await model.memoryBytes();
+  await segment(60);
+  for (let round = 0; round < 5; round++) {
+    globalThis.gc();
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  const after = await model.memoryBytes();
+  image.dispose();
+  return { before, after, kept: results.filter((result) => result.deref() !== undefined).length };
+}
+
+/** Sizes that do not fit are refused before work, and box by box they work. */
+async function sizes(model) {
+  const side = 6000;
+  const image = await model.encode({ data: new Uint8Array(side * side).map((_, index) => (index % side) >> 5), width: side, height: side });
+  const box = [1000, 1000, 3000, 3000];
+  const prompts = [{ box }, { box }, { box }, { box }];
+  const refused = await failure(image.segment(prompts, { uncertainty: { samples: 0 } }));
+  const each = [];
+  for await (const { mask } of image.segmentEach(prompts.slice(0, 2), { uncertainty: { samples: 0, maps: [] } })) each.push(mask.length);
+  image.dispose();
+  const large = await model.encode({ data: new Uint8Array(12_000 * 12_000), width: 12_000, height: 12_000 }).then(
+    (image) => failure(image.segment([{ box }])),
+    (error) => [error.code, error.message],
+  );
+  return { refused, each, large, works: (await area(model)) > 0 };
+}
+
 export async function running() {
   const report = { abort: { worker: await abort(true), inline: await abort(false) } };
   const model = await load({ device: "cpu" });
   report.progress = await progress(model);
   report.sources = await sources(model);
+  report.flat = await flat(model);
   model.dispose();
+  const another = await load({ device: "cpu" });
+  report.sizes = await sizes(another);
+  another.dispose();
   report.disposal = await disposal();
   return report;
 }

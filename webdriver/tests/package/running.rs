@@ -17,6 +17,13 @@ pub fn check(running: &Value) -> Result<()> {
     ensure!(progress["told"].as_u64() >= Some(6) && progress["rising"] == json!(true), "{progress}");
     ensure!(progress["last"] == json!(1) && progress["stages"] == json!(["segment"]), "{progress}");
     check_sources(&running["sources"])?;
+    let flat = &running["flat"];
+    // The last one may still be in the queue.
+    ensure!(flat["before"] == flat["after"] && flat["kept"].as_u64() <= Some(1), "segmentations leave memory: {flat}");
+    let sizes = &running["sizes"];
+    fails(&sizes["refused"], "invalid-option", "segmentEach()")?;
+    fails(&sizes["large"], "invalid-image", "at most 134217728")?;
+    ensure!(sizes["each"] == json!([36_000_000, 36_000_000]) && sizes["works"] == json!(true), "{sizes}");
     let disposal = &running["disposal"];
     ensure!(disposal["using"] == json!(["disposed", "disposed"]) && disposal["terminated"] == json!(1), "{disposal}");
     let [before, after] = ["before", "after"].map(|when| disposal[when].as_f64().unwrap_or(f64::NAN));
