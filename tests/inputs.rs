@@ -256,3 +256,21 @@ fn no_bytes_panic_a_reader() {
         })
         .unwrap();
 }
+
+/// Middles of four flat blocks, as Pillow 12's `Image.open(…).convert("RGB")` has them. Pillow made both files; the second one's Adobe marker says YCCK.
+#[test]
+fn four_colours_become_what_pillow_makes_of_them() {
+    for (name, expected) in [
+        ("cmyk.jpg", [[255, 255, 255], [0, 255, 255], [215, 46, 215], [137, 119, 33]]),
+        ("ycck.jpg", [[0, 0, 0], [255, 0, 1], [2, 169, 1], [19, 36, 123]]),
+    ] {
+        let image = seen(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/files").join(name));
+        assert_eq!((image.width, image.height, image.channels), (32, 32, 3));
+        for (block, expected) in expected.into_iter().enumerate() {
+            let pixel = (8 + 16 * (block / 2)) * 32 + 8 + 16 * (block % 2);
+            let actual = &image.data[3 * pixel..][..3];
+            let distance = actual.iter().zip(expected).map(|(&a, b): (&u8, u8)| a.abs_diff(b)).max();
+            assert!(distance <= Some(4), "{name}, block {block}: {actual:?} instead of {expected:?}");
+        }
+    }
+}

@@ -76,7 +76,11 @@ export async function windowedImage(image: ImageInput | ImageSource, options: De
   const intensities = { window: windowMessage(window), inverted: invert };
   await start(options);
   const pixels = explained(() => windowedPixels(data, width, height, channels, intensities));
-  return new ImageData(new Uint8ClampedArray(pixels.buffer as ArrayBuffer), width, height);
+  try {
+    return new ImageData(new Uint8ClampedArray(pixels.buffer as ArrayBuffer), width, height);
+  } catch (cause) {
+    throw new UmedsamError("invalid-image", `there is no picture of ${width}×${height} pixels here: ${(cause as Error).message}`, { cause });
+  }
 }
 
 /**

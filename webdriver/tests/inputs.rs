@@ -181,6 +181,24 @@ async fn drops_are_opened_or_explained_and_the_last_device_wins() -> Result<()> 
         )
         .await?;
 
+        // As a file manager drops.
+        let dropped = temporary("from-a-folder.png", 90, 70)?;
+        let folder = dropped.parent().context("a folder")?;
+        page.drop_paths("viewer", &[folder]).await?;
+        let script = "return document.getElementById('error').innerText.includes('folder was dropped')";
+        page.wait_for("what is said of a folder", script, 10).await?;
+        page.drop_paths("viewer", &[&dropped]).await?;
+        let script = "return document.getElementById('credit').textContent.startsWith('from-a-folder')";
+        page.wait_for("the file dropped from a folder", script, 20).await?;
+
+        // Browsers whose canvases are smaller than Chromium's.
+        page.script("globalThis.ownCanvas = OffscreenCanvas; OffscreenCanvas = class { getContext() { return null } }")
+            .await?;
+        page.open_file(&temporary("wide.png", 5000, 10)?).await?;
+        let script = "return document.getElementById('error').innerText.includes('shows no image of 5000×10')";
+        page.wait_for("the browser's limit", script, 20).await?;
+        page.script("OffscreenCanvas = globalThis.ownCanvas").await?;
+
         // Twice in a second, during a load: the last choice wins, and no error stays.
         for device in ["webgpu", "cpu", "auto", "cpu"] {
             page.choose("device-choice", device).await?;

@@ -31,7 +31,13 @@ export function drawLegend(): void {
   page.legendMax.textContent = max === 1 ? "1 bit" : `${max} bit or more`;
 }
 
-const STAGES = { module: "Loading the module", weights: "Loading weights", model: "Starting the network", encode: "Encoding the image" };
+const STAGES = {
+  module: "Loading the module",
+  weights: "Loading weights",
+  model: "Starting the network",
+  encode: "Encoding the image",
+  segment: "Segmenting",
+};
 
 export function showProgress({ stage, fraction, loadedBytes }: Progress): void {
   page.progress.hidden = false;
