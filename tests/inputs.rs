@@ -257,7 +257,7 @@ fn no_bytes_panic_a_reader() {
         .unwrap();
 }
 
-/// Middles of four flat blocks, as Pillow 12's `Image.open(…).convert("RGB")` has them. Pillow made both files; the second one's Adobe marker says YCCK.
+/// Middles of four flat blocks, as Pillow 13's `Image.open(…).convert("RGB")` has them. Pillow made both files; the second one's Adobe marker says YCCK.
 #[test]
 fn four_colours_become_what_pillow_makes_of_them() {
     for (name, expected) in [

@@ -181,6 +181,7 @@ mod tests {
 
     use super::super::StudentConfig;
     use super::*;
+    use crate::model::image_encoder::ImageEncoderCpu;
 
     #[test]
     fn every_part_is_as_with_tensors() {

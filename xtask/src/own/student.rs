@@ -15,8 +15,26 @@ use crate::{root, target, weights};
 /// Licences of the weights: LiteMedSAM's and the trunk's, and what share-alike datasets may ask for.
 const LICENCE: &str = "Apache-2.0 AND CC-BY-SA-4.0";
 
+/// A training run.
+struct Stage {
+    /// The folder of the run.
+    name: &'static str,
+    config: &'static str,
+    /// The file that the next one begins with.
+    takes: &'static str,
+}
+
+/// Runs one after the other: embeddings, masks, embeddings of parts of images, masks of boxes as people draw them. Where a decoder that learned masks meets an encoder
+/// that goes on with embeddings, DSC falls until both learn masks again, so that the third run's last weights are taken, not its best.
+const STAGES: [Stage; 4] = [
+    Stage { name: "distil", config: "umedsam-student-distil.toml", takes: "best.safetensors" },
+    Stage { name: "masks", config: "umedsam-student-masks.toml", takes: "best.safetensors" },
+    Stage { name: "views", config: "umedsam-student-views.toml", takes: "last.safetensors" },
+    Stage { name: "boxes", config: "umedsam-student-boxes.toml", takes: "best.safetensors" },
+];
+
 /// Makes `weights/umedsam-student-f16.safetensors` from LiteMedSAM's official checkpoint, EfficientNet-Lite0's and the shared images: begins a light encoder, distils
-/// LiteMedSAM's into it, trains it together with the mask decoder, calibrates, measures beside LiteMedSAM and beside our weights with LiteMedSAM's image encoder, and fills in the model
+/// LiteMedSAM's into it and trains it together with the mask decoder, in four runs, calibrates, measures beside LiteMedSAM and beside our weights with LiteMedSAM's image encoder, and fills in the model
 /// card. What is done is kept in `target/own`; a run that was interrupted goes on. Hours on two cores.
 pub fn own_weights() -> Result<()> {
     weights::ensure(&["f32"], None)?;
@@ -36,19 +54,20 @@ pub fn own_weights() -> Result<()> {
             .args(&all))?;
     }
     let mut before = begin;
-    for (name, config) in [("distil", "umedsam-student-distil.toml"), ("student", "umedsam-student.toml")] {
+    for Stage { name, config, takes } in &STAGES {
         say(format!("Training with weights/{config}"));
         let out = folder.join(name);
         let config = root().join("weights").join(config);
+        let is_last = *name == STAGES[STAGES.len() - 1].name;
         run(command(&umedsam)
-            .args(["train", "--precision", if name == "student" { "f16" } else { "f32" }, "--licence", LICENCE])
+            .args(["train", "--precision", if is_last { "f16" } else { "f32" }, "--licence", LICENCE])
             .args(["--config".as_ref(), config.as_os_str(), "--weights".as_ref(), before.as_os_str()])
             .args(["--teacher".as_ref(), weights::path("f32").as_os_str(), "--out".as_ref(), out.as_os_str()])
             .args(["--mask-teacher".as_ref(), weights::own().as_os_str()])
             .args(["--embeddings".as_ref(), embeddings().as_os_str()])
             .arg("--data")
             .args(&all))?;
-        before = out.join("best.safetensors");
+        before = out.join(takes);
     }
     say("Calibrating");
     run(command(&umedsam)
