@@ -22,7 +22,7 @@ use umedsam::train::log::Record;
 use umedsam::train::objective::{Goal, LossValues, Trainee};
 use umedsam::train::set::TrainingSet;
 use umedsam::train::sharp_min::SharpMin;
-use umedsam::train::{BEST, CHECKPOINT, Event, LOG, Outcome, TrainSettings, train};
+use umedsam::train::{BEST, CHECKPOINT, Event, LAST, LOG, Outcome, TrainSettings, train};
 use umedsam::weights::{self, Metadata, Precision};
 use umedsam::{Error, Result};
 
@@ -290,14 +290,19 @@ fn every_part_and_augmentation_trains() {
         ("all", "part = \"all\"\nsteps = 2\n"),
         ("encoder", "part = \"encoder\"\nsteps = 2\n[augmentation.affine]\nprobability = 1.0\n"),
         ("intensity", "epochs = 0.5\n[augmentation.intensity]\nprobability = 1.0\n[loss]\nboundary = 0.1\n"),
+        ("boxes", "part = \"all\"\nsteps = 2\nboxes_per_image = 3\n[validation]\nloosen = 0.2\n"),
         ("sgd", "minutes = 0.01\n[optimizer]\nkind = \"sgd\"\n[loss]\nkind = \"sum\"\nregion = \"squared\"\n"),
     ] {
         let out = folder.path().join(name);
         let outcome = run(&settings(TrainConfig::from_toml(text).unwrap(), &data, &out), None);
         let outcome = outcome.unwrap_or_else(|error| panic!("{name}: {error}"));
         assert!(outcome.is_complete && outcome.step > 0, "{name}");
-        let (network, _) = weights::load(std::fs::read(out.join(BEST)).unwrap(), &Device::flex()).unwrap();
-        assert!(values(&network).iter().all(|value| value.is_finite()));
+        for file in [BEST, LAST] {
+            let (network, metadata) = weights::load(std::fs::read(out.join(file)).unwrap(), &Device::flex()).unwrap();
+            assert!(values(&network).iter().all(|value| value.is_finite()));
+            let steps = &metadata.training.unwrap()["steps"];
+            assert!(file == BEST || *steps == outcome.step, "{name}: {file} is of step {steps}");
+        }
     }
 }
 

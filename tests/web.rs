@@ -6,8 +6,11 @@ mod gpu_kernels;
 #[path = "support/images.rs"]
 mod images;
 
+use std::cell::Cell;
+use std::rc::Rc;
+
 use burn::tensor::Device;
-use js_sys::{Array, Float32Array, Float64Array, Int32Array, Object, Reflect, Uint8Array};
+use js_sys::{Array, Float32Array, Float64Array, Function, Int32Array, Object, Reflect, Uint8Array};
 use umedsam::model::Config;
 use umedsam::uncertainty::{
     Calibration, CalibrationData, ConformalThresholds, ExpectedDsc, ReviewRule, Scaling, Setting, UncertaintyOptions,
@@ -203,6 +206,53 @@ async fn overlapping_calls_are_not_mixed_up() {
     }
     let (first, second) = futures_join(load("cpu"), load("cpu")).await;
     assert!(encode(&first).await.is_ok() && encode(&second).await.is_ok(), "two loads at once");
+}
+
+/// A function that JavaScript calls with the share that is done.
+fn counting(called: &Rc<Cell<usize>>, then: impl Fn() + 'static) -> (Closure<dyn Fn(f64)>, Function) {
+    let called = called.clone();
+    let closure = Closure::<dyn Fn(f64)>::new(move |share: f64| {
+        assert!((0.0..=1.0).contains(&share));
+        called.set(called.get() + 1);
+        then();
+    });
+    let function = closure.as_ref().unchecked_ref::<Function>().clone();
+    (closure, function)
+}
+
+#[wasm_bindgen_test]
+async fn work_that_is_stopped_ends_between_two_steps() {
+    let model = Rc::new(load("cpu").await);
+    let pixels = || -> JsValue { Uint8Array::from(images::phantom(WIDTH, HEIGHT).as_slice()).into() };
+    let encode = |progress: Function| {
+        model.encode(pixels(), WIDTH as f64, HEIGHT as f64, 1.0, JsValue::UNDEFINED, Some(progress))
+    };
+    let whole = Rc::new(Cell::new(0));
+    let (_kept, progress) = counting(&whole, || ());
+    let image = encode(progress).await.unwrap();
+    assert!(whole.get() > 3);
+    let stopped = Rc::new(Cell::new(0));
+    let of_stop = model.clone();
+    let (_kept, progress) = counting(&stopped, move || of_stop.stop());
+    assert_code(encode(progress).await, "aborted", "encoding");
+    assert_eq!(stopped.get(), 1, "the network went on");
+
+    let boxes = Float64Array::from([BOX; 20].concat().as_slice());
+    let segment = |progress: Function| {
+        let options = js_sys::JSON::parse(r#"{"uncertainty": {"samples": 0}}"#).unwrap();
+        image.segment(boxes.clone(), options, JsValue::UNDEFINED, Some(progress))
+    };
+    let told = Rc::new(Cell::new(0));
+    let (_kept, progress) = counting(&told, || ());
+    segment(progress).await.unwrap();
+    assert_eq!(told.get(), 3, "20 boxes are three batches");
+    let of_stop = model.clone();
+    let (_kept, progress) = counting(&told, move || of_stop.stop());
+    assert_code(segment(progress).await, "aborted", "segmenting");
+    assert_eq!(told.get(), 4);
+    // A stop between calls ends none.
+    model.stop();
+    assert!(segment_with(&image, &BOX, "{}").await.is_ok());
 }
 
 #[wasm_bindgen_test]

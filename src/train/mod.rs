@@ -10,6 +10,7 @@ pub mod config;
 pub mod data;
 mod ema;
 pub mod example;
+mod identity;
 pub mod log;
 pub mod loss;
 pub mod objective;
@@ -21,6 +22,7 @@ pub mod set;
 pub mod sharp_min;
 mod student;
 mod teacher;
+mod values;
 
 pub use checkpoint::Best;
 pub use run::{BEST, CHECKPOINT, Event, LAST, LOG, Outcome, TrainSettings, train};

@@ -3,12 +3,12 @@
 use burn::module::{Module, ModuleMapper, Param};
 use burn::optim::{GradientsAccumulator, GradientsParams};
 use burn::tensor::{Device, Tensor, TensorData};
-use serde::{Deserialize, Serialize};
 
 use super::config::{Distillation, LossConfig, LossKind, Part};
 use super::example::{Example, ExampleImage, Structure};
 use super::loss::{UncertaintyAware, binary_cross_entropy, boundary, dice, iou_regression};
 use super::parallel;
+pub use super::values::{LossValues, Losses};
 use crate::model::Umedsam;
 use crate::model::mask_decoder::MaskOutput;
 
@@ -33,16 +33,6 @@ fn tracked<M: Module>(module: M, is_trained: bool) -> M {
     module.map(&mut Track(is_trained))
 }
 
-/// The loss of a batch and what it is made of, each `[1]`.
-#[derive(Debug, Clone)]
-pub struct Losses {
-    /// What is minimised.
-    pub total: Tensor<1>,
-    /// Dice, cross-entropy, focal, squared error of the predicted IoU, boundary, mean squared difference to the teacher's embedding (0 where they are
-    /// not used).
-    pub terms: [Tensor<1>; 6],
-}
-
 /// What is minimised.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Goal {
@@ -61,58 +51,6 @@ impl Goal {
     /// Whether images without masks are learned from.
     pub fn takes_unlabelled(&self) -> bool {
         self.is_embedding_only() || self.distillation.is_some_and(|distillation| distillation.taught_masks > 0.0)
-    }
-}
-
-/// The values of [`Losses`].
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
-pub struct LossValues {
-    /// What is minimised.
-    pub total: f64,
-    /// Dice.
-    pub region: f64,
-    /// Cross-entropy.
-    pub distribution: f64,
-    /// Focal.
-    pub pixel: f64,
-    /// Squared error of the predicted IoU.
-    pub iou: f64,
-    /// Boundary.
-    pub boundary: f64,
-    /// Mean squared difference to the teacher's embedding.
-    #[serde(default)]
-    pub embedding: f64,
-}
-
-impl LossValues {
-    /// The mean of several.
-    pub fn mean(all: &[Self]) -> Self {
-        let mean = |value: fn(&Self) -> f64| all.iter().map(value).sum::<f64>() / all.len().max(1) as f64;
-        Self {
-            total: mean(|values| values.total),
-            region: mean(|values| values.region),
-            distribution: mean(|values| values.distribution),
-            pixel: mean(|values| values.pixel),
-            iou: mean(|values| values.iou),
-            boundary: mean(|values| values.boundary),
-            embedding: mean(|values| values.embedding),
-        }
-    }
-}
-
-impl Losses {
-    fn none(device: &Device) -> Self {
-        let zero = || Tensor::zeros([1], device);
-        Self { total: zero(), terms: std::array::from_fn(|_| zero()) }
-    }
-
-    /// Reads the values from the device.
-    pub fn values(&self) -> LossValues {
-        let all = std::iter::once(&self.total).chain(&self.terms).cloned().collect();
-        let values: Vec<f32> = Tensor::cat(all, 0).into_data().try_into_vec().expect("losses are f32");
-        let [total, region, distribution, pixel, iou, boundary, embedding] =
-            std::array::from_fn(|term| f64::from(values[term]));
-        LossValues { total, region, distribution, pixel, iou, boundary, embedding }
     }
 }
 

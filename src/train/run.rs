@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::sync_channel;
 use std::time::Instant;
@@ -16,6 +15,7 @@ use super::config::{Length, LossConfig, TrainConfig, TrainDevice};
 use super::data::Examples;
 use super::ema::Ema;
 use super::example::Example;
+use super::identity::{commit, fingerprint, modalities};
 use super::log::{Log, Record, StepRecord, ValidationRecord};
 use super::objective::{Goal, LossValues, Trainee};
 use super::optimizer::clip;
@@ -402,31 +402,4 @@ fn device(device: TrainDevice) -> Result<Device> {
         }
     };
     Ok(device.autodiff())
-}
-
-fn fingerprint(config: &str, weights: &str, train: &TrainingSet, validation: &TrainingSet) -> String {
-    let names = |set: &TrainingSet| {
-        set.items
-            .iter()
-            .map(|item| format!("{} {} {:?}\n", item.case.relative, item.slice, item.labels))
-            .collect::<String>()
-    };
-    sha256_hex(format!("{config}\n{weights}\n{}\n{}", names(train), names(validation)).as_bytes())
-}
-
-fn modalities(set: &TrainingSet) -> BTreeMap<&str, usize> {
-    let mut counts = BTreeMap::new();
-    set.items.iter().for_each(|item| *counts.entry(item.case.modality.as_str()).or_insert(0) += 1);
-    counts
-}
-
-/// The commit of the repository around the working folder, with `+` if files differ from it.
-fn commit() -> Option<String> {
-    let git = |arguments: &[&str]| {
-        let output = Command::new("git").args(arguments).output().ok().filter(|output| output.status.success())?;
-        String::from_utf8(output.stdout).ok()
-    };
-    let commit = git(&["rev-parse", "HEAD"])?;
-    let changes = git(&["status", "--porcelain", "--untracked-files=no"])?;
-    Some(format!("{}{}", commit.trim(), if changes.is_empty() { "" } else { "+" }))
 }

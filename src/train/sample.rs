@@ -103,6 +103,7 @@ mod tests {
     use rand::SeedableRng;
     use rand::rngs::StdRng;
 
+    use super::super::config::DrawnBoxes;
     use super::*;
 
     const GEOMETRY: Geometry = Geometry { width: 8, height: 4, input_size: 16 };
@@ -139,6 +140,29 @@ mod tests {
         assert!(targets(&labels, &geometry).is_empty());
         assert!(targets(&vec![0; 64 * 64], &geometry).is_empty());
         assert_eq!(target(&[0; 4], 2, 1), None);
+    }
+
+    #[test]
+    fn how_loose_drawn_boxes_are_follows_the_power() {
+        let geometry = Geometry { width: 256, height: 256, input_size: 256 };
+        let target = Target { label: 1, mask: Vec::new(), tight_box: [100.0, 100.0, 139.0, 139.0] };
+        let mean = |power: f64| {
+            let drawn = DrawnBoxes { probability: 1.0, inwards: 0.0, outwards: 0.4, power, alike: 1.0 };
+            let augmentation = Augmentation { drawn_boxes: Some(drawn), ..Default::default() };
+            let mut random = StdRng::seed_from_u64(4);
+            let shares = (0..2000).map(|_| {
+                let [x0, y0, x1, y1] = target.prompt(&augmentation, &geometry, &mut random);
+                let shares = [100.0 - x0, 100.0 - y0, x1 - 139.0, y1 - 139.0].map(|out| out / 40.0);
+                assert!(shares.iter().all(|share| (share - shares[0]).abs() < 1e-5), "sides differ: {shares:?}");
+                f64::from(shares[0])
+            });
+            shares.sum::<f64>() / 2000.0
+        };
+        // A limit is 0.4 · u^power, a share half of it: 0.2 / (1 + power) in the mean.
+        for power in [0.0, 0.5, 2.0] {
+            let (mean, expected) = (mean(power), 0.2 / (1.0 + power));
+            assert!((mean - expected).abs() < 0.01, "power {power}: {mean} instead of {expected}");
+        }
     }
 
     #[test]
