@@ -3,7 +3,7 @@
 import { type CacheMode, download } from "./download.js";
 import { UmedsamError } from "./errors.js";
 import { MODULES_SHA256 } from "./files.js";
-import { keep, kept } from "./kept-files.js";
+import { type KeptFile, keep, kept } from "./kept-files.js";
 import { life, renew } from "./life.js";
 import { hasRelaxedSimd, obstacle } from "./support.js";
 import init from "./wasm/umedsam.js";
@@ -16,16 +16,21 @@ export interface ModulePlace {
   readonly cache: CacheMode;
 }
 
+interface ModuleFile extends KeptFile {
+  readonly url: URL;
+}
+
 type OnProgress = (fraction: number) => void;
 
 /** The faster module where the engine can run it. Bundlers find the files by these expressions. */
-function fastestModule(folder: string | undefined): { url: URL; sha256: string | undefined } {
+function fastestModule(folder: string | undefined): ModuleFile {
   const isRelaxed = hasRelaxedSimd();
   const file = isRelaxed ? "umedsam_relaxed_bg.wasm" : "umedsam_bg.wasm";
-  const sha256 = MODULES_SHA256[file];
-  if (folder !== undefined) return { url: new URL(file, folder), sha256 };
+  // Bundlers give the file other names from version to version.
+  const identity = { role: `module ${file}`, sha256: MODULES_SHA256[file] };
+  if (folder !== undefined) return { url: new URL(file, folder), ...identity };
   const url = isRelaxed ? new URL("./wasm/umedsam_relaxed_bg.wasm", import.meta.url) : new URL("./wasm/umedsam_bg.wasm", import.meta.url);
-  return { url, sha256 };
+  return { url, ...identity };
 }
 
 let instance: Promise<string> | undefined;
@@ -34,23 +39,24 @@ let instance: Promise<string> | undefined;
 export function start({ wasmUrl, wasmFolder, cache }: ModulePlace, onProgress: OnProgress): Promise<string> {
   const reason = obstacle();
   if (reason !== undefined) return Promise.reject(new UmedsamError("device-unavailable", reason));
-  const file = wasmUrl === undefined ? fastestModule(wasmFolder) : { url: new URL(wasmUrl), sha256: undefined };
+  const file = wasmUrl === undefined ? fastestModule(wasmFolder) : { url: new URL(wasmUrl), role: `module ${wasmUrl}` };
   if (life().error !== undefined) {
     // The module is compiled; only its instance is dead.
     renew();
     return instance ?? Promise.resolve(file.url.href);
   }
-  instance ??= instantiate(file.url, file.sha256, cache, onProgress).catch((cause: unknown) => {
+  instance ??= instantiate(file, cache, onProgress).catch((cause: unknown) => {
     instance = undefined;
     throw cause;
   });
   return instance;
 }
 
-async function instantiate(url: URL, sha256: string | undefined, cache: CacheMode, onProgress: OnProgress): Promise<string> {
+async function instantiate(file: ModuleFile, cache: CacheMode, onProgress: OnProgress): Promise<string> {
+  const { url } = file;
   // Engines keep the compiled code of modules that stream from the network, so that bytes are taken only where they must be.
   const isStreamed = cache !== "persistent" && url.protocol !== "file:";
-  const module = isStreamed ? await streamed(url, cache, onProgress) : await bytesOf(url, sha256, cache, onProgress);
+  const module = isStreamed ? await streamed(url, cache, onProgress) : await bytesOf(file, cache, onProgress);
   try {
     await init({ module_or_path: module });
   } catch (cause) {
@@ -79,8 +85,8 @@ async function streamed(url: URL, cache: CacheMode, onProgress: OnProgress): Pro
   return counted(response, onProgress);
 }
 
-async function bytesOf(url: URL, sha256: string | undefined, cache: CacheMode, onProgress: OnProgress): Promise<BufferSource> {
-  const file = { role: `module ${url.pathname.split("/").at(-1)}`, sha256 };
+async function bytesOf(file: ModuleFile, cache: CacheMode, onProgress: OnProgress): Promise<BufferSource> {
+  const { url } = file;
   const isKept = cache === "persistent";
   const before = isKept ? await kept(file) : undefined;
   if (before !== undefined) return before;

@@ -37,7 +37,7 @@ async function kept() {
   const cache = "persistent";
   // What an earlier version kept.
   const old = await caches.open("umedsam");
-  await old.put("https://umedsam.invalid/weights/0123", new Response("old"));
+  for (const role of ["weights", "module%20umedsam_relaxed_bg.wasm"]) await old.put(`https://umedsam.invalid/${role}/0123`, new Response("old"));
   const first = await downloads({ cache });
   const names = async () => (await old.keys()).map(({ url }) => url);
   const evicted = !(await names()).some((name) => name.endsWith("/0123"));
