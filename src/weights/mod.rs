@@ -1,11 +1,15 @@
 //! Weight files: safetensors whose tensor names are the checkpoint's keys, with metadata that says what they are.
 
 #[cfg(feature = "cli")]
+mod average;
+#[cfg(feature = "cli")]
 mod convert;
 mod error;
 mod metadata;
 mod save;
 
+#[cfg(feature = "cli")]
+pub use average::average;
 #[cfg(feature = "cli")]
 pub use convert::{Architecture, Converted, convert, write_whole};
 pub use error::WeightsError;

@@ -1,5 +1,6 @@
 //! The command line.
 
+mod average;
 mod calibrate;
 mod convert;
 mod eval;
@@ -36,6 +37,8 @@ enum Command {
     Eval(eval::Arguments),
     /// Learn probabilities that hold, guarantees and expected DSC from a folder of challenge cases
     Calibrate(calibrate::Arguments),
+    /// Make the mean of weight files of one network
+    Average(average::Arguments),
     /// Begin a light image encoder, to be trained with a teacher
     #[cfg(feature = "train")]
     Student(student::Arguments),
@@ -74,6 +77,7 @@ fn main() -> ExitCode {
         Command::Segment(arguments) => segment::run(&arguments),
         Command::Eval(arguments) => eval::run(&arguments),
         Command::Calibrate(arguments) => calibrate::run(&arguments),
+        Command::Average(arguments) => average::run(&arguments),
         #[cfg(feature = "train")]
         Command::Student(arguments) => student::run(&arguments),
         #[cfg(feature = "train")]

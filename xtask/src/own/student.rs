@@ -25,16 +25,17 @@ struct Stage {
 }
 
 /// Runs one after the other: embeddings, masks, embeddings of parts of images, masks of boxes as people draw them. Where a decoder that learned masks meets an encoder
-/// that goes on with embeddings, DSC falls until both learn masks again, so that the third run's last weights are taken, not its best.
+/// that goes on with embeddings, DSC falls until both learn masks again, so that the third run's last weights are taken, not its best; of the last run too, since
+/// its measure, half of which are loose boxes, hardly moves at its end.
 const STAGES: [Stage; 4] = [
     Stage { name: "distil", config: "umedsam-student-distil.toml", takes: "best.safetensors" },
     Stage { name: "masks", config: "umedsam-student-masks.toml", takes: "best.safetensors" },
     Stage { name: "views", config: "umedsam-student-views.toml", takes: "last.safetensors" },
-    Stage { name: "boxes", config: "umedsam-student-boxes.toml", takes: "best.safetensors" },
+    Stage { name: "boxes", config: "umedsam-student-boxes.toml", takes: "last.safetensors" },
 ];
 
 /// Makes `weights/umedsam-student-f16.safetensors` from LiteMedSAM's official checkpoint, EfficientNet-Lite0's and the shared images: begins a light encoder, distils
-/// LiteMedSAM's into it and trains it together with the mask decoder, in four runs, calibrates, measures beside LiteMedSAM and beside our weights with LiteMedSAM's image encoder, and fills in the model
+/// LiteMedSAM's into it and trains it together with the mask decoder, in four runs, averages, calibrates, measures beside LiteMedSAM and beside our weights with LiteMedSAM's image encoder, and fills in the model
 /// card. What is done is kept in `target/own`; a run that was interrupted goes on. Hours on two cores.
 pub fn own_weights() -> Result<()> {
     weights::ensure(&["f32"], None)?;
@@ -54,6 +55,7 @@ pub fn own_weights() -> Result<()> {
             .args(&all))?;
     }
     let mut before = begin;
+    let mut ends = Vec::new();
     for Stage { name, config, takes } in &STAGES {
         say(format!("Training with weights/{config}"));
         let out = folder.join(name);
@@ -68,10 +70,19 @@ pub fn own_weights() -> Result<()> {
             .arg("--data")
             .args(&all))?;
         before = out.join(takes);
+        ends.push(before.clone());
     }
+    say("Averaging the weights of the last and the second run");
+    let mean = folder.join("mean.safetensors");
+    let [_, masks, _, boxes] = &ends[..] else { unreachable!("there are four runs") };
+    run(command(&umedsam)
+        .arg("average")
+        .args(["--weights".as_ref(), boxes.as_os_str(), "--share".as_ref(), "0.65".as_ref()])
+        .args(["--weights".as_ref(), masks.as_os_str(), "--share".as_ref(), "0.35".as_ref()])
+        .args(["--out".as_ref(), mean.as_os_str()]))?;
     say("Calibrating");
     run(command(&umedsam)
-        .args(["calibrate".as_ref(), "--weights".as_ref(), before.as_os_str()])
+        .args(["calibrate".as_ref(), "--weights".as_ref(), mean.as_os_str()])
         .args(["--data".as_ref(), data("calib")?.as_os_str(), "--out".as_ref(), weights::student().as_os_str()])
         .args(["--uncertainty", "default", "--uncertainty", "none", "--uncertainty", "samples=8,jitter=5,flips=true"])
         .args(["--zoom", "--boxes-per-image", "6", "--description"])
