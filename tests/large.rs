@@ -1,7 +1,6 @@
 //! The command line on an image of more than a hundred million pixels. Minutes: `cargo test --test large -- --ignored`.
 #![cfg(not(target_family = "wasm"))]
 
-use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -24,8 +23,7 @@ fn ten_boxes_of_a_huge_image_stay_below_three_gigabytes() {
     let colour = |x: u32, y: u32| Rgb([(x / 50 % 200) as u8, (y / 40 % 200) as u8, ((x + y) / 90 % 200) as u8]);
     RgbImage::from_fn(width, height, colour).save(&picture).unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_umedsam"));
-    let weights = Path::new(env!("CARGO_MANIFEST_DIR")).join("weights/umedsam-litemedsam-f16.safetensors");
-    command.arg("segment").arg("--weights").arg(weights).arg("--image").arg(&picture);
+    command.arg("segment").arg("--image").arg(&picture);
     for number in 0..10 {
         let (x, y) = (500 + 1000 * number, 400 + 700 * number);
         command.arg("--box").arg(format!("{x},{y},{},{}", x + 1800, y + 1500));

@@ -23,7 +23,7 @@ export interface DeviceInfo {
 
 /** What the weights say of themselves, and where the network runs. */
 export interface ModelInfo {
-  /** Name of the network, such as `"umedsam-litemedsam"` (the default weights) or `"umedsam-student"`. */
+  /** Name of the network, such as `"umedsam-student"` (the default weights) or `"umedsam-litemedsam"`. */
   readonly architecture: string;
   /** How the weights are stored: `"f32"` or `"f16"`. */
   readonly precision: string;

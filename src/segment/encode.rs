@@ -82,6 +82,7 @@ impl Segmenter {
     }
 
     /// The embedding of `input_size · input_size · 3` values.
+    #[cfg(feature = "cli")]
     pub(crate) fn embed(&self, input: Vec<f32>) -> Tensor<4> {
         at_once(self.embed_paced(input, &mut Unpaced(|_| ()))).expect("nothing ends it")
     }

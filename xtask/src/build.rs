@@ -139,10 +139,10 @@ pub fn package(profile: Profile) -> Result<PathBuf> {
     copy_folder(&root().join("pkg-template"), &folder)?;
     std::fs::copy(root().join("LICENSE"), folder.join("LICENSE"))?;
     manifest::fill(&folder.join("package.json"))?;
-    let weights = weights::own();
+    let weights = weights::by_default();
     std::fs::create_dir_all(folder.join("weights"))?;
     std::fs::copy(&weights, folder.join("weights").join(weights.file_name().context("a file")?))?;
-    for document in ["weights/MODEL_CARD.md", "docs/bundlers.md"] {
+    for document in ["weights/MODEL_CARD-student.md", "docs/bundlers.md"] {
         manifest::copy_with_links(document, &folder)?;
     }
 
@@ -168,8 +168,8 @@ pub fn site(profile: Profile) -> Result<PathBuf> {
     copy_folder(&root().join("www"), &folder)?;
     copy_folder(&package.join("dist"), &folder.join("umedsam"))?;
     copy_folder(&package.join("weights"), &folder.join("weights"))?;
-    let student = weights::student();
-    std::fs::copy(&student, folder.join("weights").join(student.file_name().context("a file")?))?;
+    let other = weights::own();
+    std::fs::copy(&other, folder.join("weights").join(other.file_name().context("a file")?))?;
     samples::write(&folder.join("samples"))?;
 
     say("Compiling the page's TypeScript");

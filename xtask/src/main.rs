@@ -165,7 +165,7 @@ fn check_package(profile: Profile) -> Result<PathBuf> {
     std::fs::remove_file(page.join("package-lock.json")).ok();
     run(command("npm").args(["install", "--no-audit", "--no-fund"]).current_dir(&page))?;
     std::fs::create_dir_all(page.join("public"))?;
-    std::fs::copy(weights::own(), page.join("public/weights.safetensors"))?;
+    std::fs::copy(weights::by_default(), page.join("public/weights.safetensors"))?;
     run(command("npx").args(["vite", "build", "--logLevel", "warn"]).current_dir(&page))?;
     webdriver_test(&page.join("dist"), "package", &["--ignored"])?;
     say("Checking the package's files as they are, from another origin and under Trusted Types");

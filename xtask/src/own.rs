@@ -8,9 +8,9 @@ mod student;
 /// The image encoder of the weights.
 #[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Encoder {
-    /// LiteMedSAM's, frozen: the default of page, package and command line.
+    /// LiteMedSAM's, frozen.
     Litemedsam,
-    /// The light one, which learns from LiteMedSAM's.
+    /// The light one, which learns from LiteMedSAM's: the default of page, package and command line.
     Student,
 }
 

@@ -25,7 +25,12 @@ pub fn sha256(path: &Path) -> Result<String> {
     Ok(Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
-/// Our own weights, which are in the repository and the default of page, package and command line.
+/// The weights that page, package and command line use where none are given.
+pub fn by_default() -> PathBuf {
+    student()
+}
+
+/// Our own weights with LiteMedSAM's image encoder, which are in the repository.
 pub fn own() -> PathBuf {
     root().join("weights/umedsam-litemedsam-f16.safetensors")
 }

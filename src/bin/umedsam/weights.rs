@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use umedsam::{Error, Result};
 
-/// Our own; `weights/MODEL_CARD.md` says what they are.
-const OWN: &[u8] = include_bytes!("../../../weights/umedsam-litemedsam-f16.safetensors");
+/// Our own with the light encoder; `weights/MODEL_CARD-student.md` says what they are.
+const OWN: &[u8] = include_bytes!("../../../weights/umedsam-student-f16.safetensors");
 
 /// The bytes of a weight file, or of our own weights.
 pub fn read(path: Option<&PathBuf>) -> Result<Vec<u8>> {
