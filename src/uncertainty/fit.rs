@@ -314,8 +314,8 @@ mod tests {
                 (sigmoid(logit + shift), inside)
             });
             let (probability, truth): (Vec<f32>, Vec<bool>) = pixels.unzip();
-            // A mask of its own, as the network's is beside the ensemble's probability.
-            let mask: Vec<u8> = probability.iter().map(|&p| u8::from(p > 0.4)).collect();
+            // A mask of its own, as the network's is beside the ensemble's probability; stricter than any outer one.
+            let mask: Vec<u8> = probability.iter().map(|&p| u8::from(p > 0.8)).collect();
             RiskCurves::of_box(&probability, &mask, &truth, &grid)
         };
         let learned: Vec<RiskCurves> = (0..200).map(image).collect();
