@@ -167,26 +167,6 @@ impl Page {
         self.touch("touchEnd", &[]).await
     }
 
-    /// Drops files or folders of this machine on the middle of an element.
-    pub async fn drop_paths(&self, id: &str, paths: &[&Path]) -> Result<()> {
-        let script = format!(
-            "const frame = document.getElementById({id:?}).getBoundingClientRect();
-             return [frame.left + frame.width / 2, frame.top + frame.height / 2]"
-        );
-        let place = self.script(&script).await?;
-        for kind in ["dragEnter", "dragOver", "drop"] {
-            let command = DevTools {
-                command: "Input.dispatchDragEvent",
-                parameters: json!({
-                    "type": kind, "x": place[0], "y": place[1],
-                    "data": { "items": [], "files": paths, "dragOperationsMask": 1 },
-                }),
-            };
-            self.driver.handle().cmd(DriverCommand::ExtensionCommand(Box::new(command))).await?;
-        }
-        Ok(())
-    }
-
     async fn touch(&self, kind: &str, points: &[(i64, i64)]) -> Result<()> {
         let points: Vec<Value> =
             points.iter().enumerate().map(|(id, (x, y))| json!({ "x": x, "y": y, "id": id })).collect();

@@ -35,6 +35,7 @@ function listen(app: App): void {
   // Anywhere: a file that the page does not take would replace the page.
   window.addEventListener("dragover", (event) => {
     event.preventDefault();
+    if (event.dataTransfer !== null) event.dataTransfer.dropEffect = "copy";
     page.dropHint.hidden = false;
   });
   window.addEventListener("dragleave", (event) => {
