@@ -157,14 +157,14 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         segment_ms += elapsed_ms(start);
         std::fs::create_dir_all(folder).map_err(|error| Error::file(folder, error))?;
         for segmentation in found {
-            results.push(pictures::write(&segmentation, index, &preprocessed.windowed, folder)?);
-            println!(
-                "box {index}: {} pixels, expected DSC {:.3}{} → {}",
+            let found = format!(
+                "{} pixels, expected DSC {:.3}{}",
                 segmentation.area,
                 segmentation.expected_dsc,
                 if segmentation.needs_review == Some(true) { " (check this one)" } else { "" },
-                folder.join(pictures::name("mask", index)).display()
             );
+            results.push(pictures::write(segmentation, index, &preprocessed.windowed, folder)?);
+            println!("box {index}: {found} → {}", folder.join(pictures::name("mask", index)).display());
         }
     }
     let report = json!({
