@@ -21,6 +21,9 @@ pub enum Error {
     /// A box cannot be used.
     #[error("invalid box: {0}")]
     InvalidBox(String),
+    /// Points, scribbles or an earlier mask cannot be used, or there is nothing to go by.
+    #[error("invalid prompt: {0}")]
+    InvalidPrompt(String),
     /// An option is unknown or out of range.
     #[error("invalid option: {0}")]
     InvalidOption(String),
@@ -70,6 +73,7 @@ impl Error {
             Self::InvalidImage(_) => "invalid-image",
             Self::InvalidWindow(_) => "invalid-window",
             Self::InvalidBox(_) => "invalid-box",
+            Self::InvalidPrompt(_) => "invalid-prompt",
             Self::InvalidOption(_) => "invalid-option",
             Self::Weights(_) => "invalid-weights",
             Self::DeviceUnavailable(_) => "device-unavailable",

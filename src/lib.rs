@@ -16,6 +16,8 @@ pub mod metrics;
 pub mod model;
 mod random;
 pub mod segment;
+#[cfg(feature = "cli")]
+pub mod simulated_user;
 #[cfg(feature = "train")]
 pub mod train;
 pub mod uncertainty;

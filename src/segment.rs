@@ -1,65 +1,42 @@
-//! From image and boxes to masks and uncertainty: the order of work, for every device.
+//! From image and prompts to masks and uncertainty: the order of work, for every device.
 
 mod decode;
 mod encode;
 mod image;
+mod network;
 mod options;
 mod pace;
+mod placed;
+mod prompt;
 mod result;
 mod zoom;
 
-pub use image::{BoxPrompt, EncodedImage};
+pub use image::EncodedImage;
 pub use options::{MaskSource, SegmentOptions};
 pub use pace::{Pace, Unpaced};
+pub use placed::PlacedPrompt;
+pub use prompt::{LowResMask, MOST_POINTS, Point, Previous, Prompt, Scribble};
 pub use result::{Answer, Segmentation};
 pub use zoom::{Crop, Zoom};
 
 pub(crate) use pace::at_once;
 
-use std::sync::Arc;
-
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Device;
 
 use crate::error::{Error, Result};
 use crate::image::{BoundingBox, Flip, Geometry, upsample_logits};
 use crate::model::InferenceModel;
-use crate::model::image_encoder::ImageEncoderCpu;
-use crate::model::mask_decoder::MaskDecoderCpu;
-use crate::uncertainty::{Calibration, ConformalThresholds};
+use crate::uncertainty::{Calibration, ConformalThresholds, PromptKind};
 use crate::weights::{self, Metadata};
+use network::Network;
 use pace::Part;
 use result::{Calibrated, Combination};
 
 /// A network on a device, ready to segment.
 #[derive(Debug, Clone)]
 pub struct Segmenter {
-    model: InferenceModel,
-    /// The network on kernels of our own, where the device is the CPU.
-    cpu: Option<Arc<CpuNetwork>>,
+    network: Network,
     metadata: Metadata,
-    device: Device,
-}
-
-#[derive(Debug)]
-struct CpuNetwork {
-    /// Where there are kernels for it; else it runs on tensors.
-    encoder: Option<ImageEncoderCpu>,
-    decoder: MaskDecoderCpu,
-}
-
-impl CpuNetwork {
-    fn new(model: &InferenceModel) -> Self {
-        let network = &model.network;
-        let values = |tensor: Tensor<3>| tensor.into_data().try_into_vec().expect("weights are f32");
-        Self {
-            encoder: ImageEncoderCpu::new(&network.image_encoder),
-            decoder: MaskDecoderCpu::new(
-                &network.mask_decoder,
-                values(model.dense_pe.val()),
-                values(network.prompt_encoder.no_mask()),
-            ),
-        }
-    }
 }
 
 impl Segmenter {
@@ -71,7 +48,7 @@ impl Segmenter {
         let (network, metadata) = weights::load(bytes, device)?;
         let segmenter = Self::new(network.into_inference(), metadata, device);
         // In the browser operations on tensors have kernels for WebGPU only.
-        if cfg!(target_family = "wasm") && segmenter.cpu.as_ref().is_some_and(|network| network.encoder.is_none()) {
+        if cfg!(target_family = "wasm") && segmenter.network.encodes_on_cpu_tensors() {
             return Err(Error::DeviceUnavailable(
                 "EfficientViT-SAM's image encoder runs on WebGPU only; use device \"webgpu\", or weights with a light encoder".into(),
             ));
@@ -81,8 +58,7 @@ impl Segmenter {
 
     /// Uses a network that is there already.
     pub fn new(model: InferenceModel, metadata: Metadata, device: &Device) -> Self {
-        let cpu = (*device == Device::flex()).then(|| Arc::new(CpuNetwork::new(&model)));
-        Self { model, cpu, metadata, device: device.clone() }
+        Self { network: Network::new(model, device), metadata }
     }
 
     /// What the weights say of themselves.
@@ -98,38 +74,55 @@ impl Segmenter {
 
     /// The network.
     pub fn model(&self) -> &InferenceModel {
-        &self.model
+        self.network.model()
     }
 
     /// Segments what is in each box. Parts of the image that are looked at by themselves are encoded and kept in the image.
     ///
     /// # Errors
-    /// Before any work, [`Error::InvalidBox`] if a box cannot be used and [`Error::InvalidOption`] if an option cannot, or needs flips that
-    /// are not encoded; [`Error::Computation`] if the device fails.
+    /// As [`Segmenter::segment_prompts`].
     pub async fn segment(
         &self,
         image: &mut EncodedImage,
         boxes: &[[f64; 4]],
         options: &SegmentOptions,
     ) -> Result<Vec<Segmentation>> {
-        self.segment_paced(image, boxes, options, &mut Unpaced(|_| ())).await
+        let prompts: Vec<Prompt> = boxes.iter().map(|&corners| corners.into()).collect();
+        self.segment_prompts(image, &prompts, options).await
     }
 
-    /// As [`Segmenter::segment`], at somebody's pace.
+    /// Segments an object for each prompt.
     ///
     /// # Errors
-    /// As [`Segmenter::segment`], and the pace's.
+    /// Before any work, [`Error::InvalidBox`] and [`Error::InvalidPrompt`] if a prompt cannot be used and [`Error::InvalidOption`] if an option cannot, or
+    /// needs flips that are not encoded; [`Error::Computation`] if the device fails.
+    pub async fn segment_prompts(
+        &self,
+        image: &mut EncodedImage,
+        prompts: &[Prompt],
+        options: &SegmentOptions,
+    ) -> Result<Vec<Segmentation>> {
+        self.segment_paced(image, prompts, options, &mut Unpaced(|_| ())).await
+    }
+
+    /// As [`Segmenter::segment_prompts`], at somebody's pace.
+    ///
+    /// # Errors
+    /// As [`Segmenter::segment_prompts`], and the pace's.
     pub async fn segment_paced(
         &self,
         image: &mut EncodedImage,
-        boxes: &[[f64; 4]],
+        prompts: &[Prompt],
         options: &SegmentOptions,
         pace: &mut impl Pace,
     ) -> Result<Vec<Segmentation>> {
         let Geometry { width, height, .. } = image.geometry;
-        let boxes =
-            boxes.iter().map(|&corners| BoundingBox::checked(corners, width, height)).collect::<Result<Vec<_>>>()?;
-        self.segment_boxes_paced(image, &boxes, options, pace).await
+        let low_res_size = self.metadata.config.low_res_size();
+        let prompts = prompts
+            .iter()
+            .map(|prompt| prompt.clone().checked(width, height, low_res_size))
+            .collect::<Result<Vec<_>>>()?;
+        self.segment_checked(image, &prompts, options, pace).await
     }
 
     /// As [`Segmenter::segment`] for boxes that need no check, such as those of masks one pixel wide in challenge files.
@@ -142,32 +135,37 @@ impl Segmenter {
         boxes: &[BoundingBox],
         options: &SegmentOptions,
     ) -> Result<Vec<Segmentation>> {
-        self.segment_boxes_paced(image, boxes, options, &mut Unpaced(|_| ())).await
+        let prompts: Vec<Prompt> = boxes.iter().map(|&corners| corners.into()).collect();
+        self.segment_checked(image, &prompts, options, &mut Unpaced(|_| ())).await
     }
 
-    async fn segment_boxes_paced(
+    async fn segment_checked(
         &self,
         image: &mut EncodedImage,
-        boxes: &[BoundingBox],
+        prompts: &[Prompt],
         options: &SegmentOptions,
         pace: &mut impl Pace,
     ) -> Result<Vec<Segmentation>> {
         let options = options.checked()?;
-        let Geometry { width, height, .. } = image.geometry;
+        let whole = image.geometry;
         let zooms = image.pixels.is_some() && self.zooms(options.zoom);
-        let crop = |bounding_box: &BoundingBox| zooms.then(|| Crop::around(bounding_box, width, height)).flatten();
-        let places: Vec<(BoundingBox, Option<Crop>)> = boxes.iter().map(|&corners| (corners, crop(&corners))).collect();
-        let mut segmentations = Vec::with_capacity(boxes.len());
-        for together in places.chunk_by(|(_, a), (_, b)| a == b) {
+        let places: Vec<Option<Crop>> =
+            prompts.iter().map(|prompt| zooms.then(|| Crop::of_prompt(prompt, &whole)).flatten()).collect();
+        let low_res_size = self.metadata.config.low_res_size();
+        let mut placed = Vec::with_capacity(prompts.len());
+        for (prompt, &crop) in prompts.iter().zip(&places) {
+            let seen = crop.map_or(whole, |crop| crop.geometry(whole.input_size));
+            placed.push(PlacedPrompt::new(prompt, &seen, crop, &whole, low_res_size)?);
+        }
+        let mut segmentations = Vec::with_capacity(prompts.len());
+        for together in places.chunk_by(|a, b| a == b) {
             let share = |count: usize| count as f64 / places.len() as f64;
-            let [from, to] = [segmentations.len(), segmentations.len() + together.len()].map(share);
+            let begin = segmentations.len();
+            let [from, to] = [begin, begin + together.len()].map(share);
+            let placed = &placed[begin..begin + together.len()];
             let mut part = Part { whole: pace, from, to };
-            let Some(crop) = together[0].1 else {
-                let prompt = |&(corners, _): &(BoundingBox, _)| BoxPrompt::new(corners, &image.geometry);
-                let prompts: Vec<BoxPrompt> = together.iter().map(prompt).collect();
-                let calibrated = self.calibrated(&options, false);
-                let found = self.segment_calibrated(image, &prompts, &options, &calibrated, &mut part).await?;
-                segmentations.extend(found);
+            let Some(crop) = together[0] else {
+                segmentations.extend(self.segment_seen(image, placed, &options, false, &mut part).await?);
                 continue;
             };
             // The encode takes about as long as the ensemble.
@@ -175,17 +173,12 @@ impl Segmenter {
             part.to = middle;
             let encoded = self.encoded_crop(image, crop, &options.uncertainty, &mut part).await?;
             (part.from, part.to) = (middle, to);
-            let prompt = |(corners, _): &(BoundingBox, _)| BoxPrompt::new(crop.box_within(corners), &encoded.geometry);
-            let prompts: Vec<BoxPrompt> = together.iter().map(prompt).collect();
-            let calibrated = self.calibrated(&options, true);
-            let found = self.segment_calibrated(encoded, &prompts, &options, &calibrated, &mut part).await?;
-            let has_threshold = calibrated.thresholds.is_some_and(|thresholds| thresholds.outer.is_some());
-            segmentations.extend(
-                found
-                    .into_iter()
-                    .zip(together)
-                    .map(|(found, &(corners, _))| crop.whole(found, corners, has_threshold, [width, height])),
-            );
+            let found = self.segment_seen(encoded, placed, &options, true, &mut part).await?;
+            segmentations.extend(found.into_iter().zip(placed).map(|(found, prompt)| {
+                let thresholds = self.calibrated(&options, true, prompt.kind).thresholds;
+                let has_threshold = thresholds.is_some_and(|thresholds| thresholds.outer.is_some());
+                crop.whole(found, has_threshold, [whole.width, whole.height])
+            }));
         }
         Ok(segmentations)
     }
@@ -199,38 +192,40 @@ impl Segmenter {
         }
     }
 
-    /// Segments boxes of the whole image that need no check, none of them in a crop.
+    /// Segments prompts that are placed already, in the whole image.
     ///
     /// # Errors
-    /// As [`Segmenter::segment`], but for the boxes.
-    pub async fn segment_prompts(
+    /// As [`Segmenter::segment_prompts`], but for the prompts.
+    pub async fn segment_placed(
         &self,
         image: &EncodedImage,
-        prompts: &[BoxPrompt],
+        prompts: &[PlacedPrompt],
         options: &SegmentOptions,
     ) -> Result<Vec<Segmentation>> {
         let options = options.checked()?;
-        let calibrated = self.calibrated(&options, false);
-        self.segment_calibrated(image, prompts, &options, &calibrated, &mut Unpaced(|_| ())).await
+        self.segment_seen(image, prompts, &options, false, &mut Unpaced(|_| ())).await
     }
 
-    async fn segment_calibrated(
+    /// Segments prompts in what the network sees of an image: the whole, or a crop of it.
+    async fn segment_seen(
         &self,
         image: &EncodedImage,
-        prompts: &[BoxPrompt],
+        prompts: &[PlacedPrompt],
         options: &SegmentOptions,
-        calibrated: &Calibrated,
+        zoom: bool,
         pace: &mut impl Pace,
     ) -> Result<Vec<Segmentation>> {
+        let calibrated: Vec<Calibrated> =
+            prompts.iter().map(|prompt| self.calibrated(options, zoom, prompt.kind)).collect();
         let mut segmentations = Vec::with_capacity(prompts.len());
         let mut current: Option<Combination> = None;
         let finish = |done: Combination, segmentations: &mut Vec<Segmentation>| {
             segmentations.push(done.finish(prompts[segmentations.len()].bounding_box));
         };
-        let visit = |_, answer: Answer| match &mut current {
+        let visit = |index: usize, answer: Answer| match &mut current {
             Some(combination) if !answer.is_plain() => combination.add(&answer),
             _ => {
-                let next = Combination::new(self, options, calibrated, image.geometry, &answer);
+                let next = Combination::new(self, options, &calibrated[index], image.geometry, answer);
                 if let Some(done) = current.replace(next) {
                     finish(done, &mut segmentations);
                 }
@@ -258,11 +253,11 @@ impl Segmenter {
         options: &SegmentOptions,
     ) -> Result<Segmentation> {
         let options = options.checked()?;
-        let calibrated = self.calibrated(&options, false);
-        let plain = answers.next().expect("there is a plain answer");
+        let calibrated = self.calibrated(&options, false, PromptKind::Box);
+        let plain = answers.next().expect("there is a plain answer").clone();
         let mut combination = Combination::new(self, &options, &calibrated, geometry, plain);
         answers.for_each(|answer| combination.add(answer));
-        Ok(combination.finish(bounding_box))
+        Ok(combination.finish(Some(bounding_box)))
     }
 
     /// Logits at the image's size of an answer's hypotheses, with their weights.
@@ -279,13 +274,19 @@ impl Segmenter {
         logits
     }
 
-    /// The thresholds of the outer and the inner mask for a bound, of a box of the whole image or of a crop; `None` where nothing was calibrated for these
-    /// options.
-    pub fn thresholds(&self, options: &SegmentOptions, alpha: f64, zoom: bool) -> Option<ConformalThresholds> {
-        self.calibrated(&SegmentOptions { alpha, ..*options }, zoom).thresholds
+    /// The thresholds of the outer and the inner mask for a bound, of a kind of prompt in the whole image or in a crop; `None` where nothing was calibrated for
+    /// these options.
+    pub fn thresholds(
+        &self,
+        options: &SegmentOptions,
+        alpha: f64,
+        zoom: bool,
+        kind: PromptKind,
+    ) -> Option<ConformalThresholds> {
+        self.calibrated(&SegmentOptions { alpha, ..*options }, zoom, kind).thresholds
     }
 
-    fn calibrated(&self, options: &SegmentOptions, zoom: bool) -> Calibrated {
-        Calibrated::new(self.metadata.calibration.as_ref().filter(|_| options.calibrated), options, zoom)
+    fn calibrated(&self, options: &SegmentOptions, zoom: bool, kind: PromptKind) -> Calibrated {
+        Calibrated::new(self.metadata.calibration.as_ref().filter(|_| options.calibrated), options, zoom, kind)
     }
 }

@@ -9,7 +9,7 @@ use umedsam::eval::{DrawnBoxes, EmbeddingCache, MapKind, evaluate_case, find_cas
 use umedsam::image::{ImageView, Pixels, Window};
 use umedsam::model::image_encoder::ImageEncoderConfig;
 use umedsam::segment::{SegmentOptions, Segmenter};
-use umedsam::uncertainty::UncertaintyOptions;
+use umedsam::uncertainty::{PromptKind, UncertaintyOptions};
 
 /// Every so many images of `val`, and at most so many boxes of each: half a minute.
 const EVERY: usize = 9;
@@ -30,9 +30,9 @@ fn they_are_calibrated_and_say_how_they_were_made() {
     assert!(matches!(metadata.config.image_encoder, ImageEncoderConfig::Student(_)));
     assert!(bytes.len() <= 16_000_000, "{} bytes", bytes.len());
     let calibration = metadata.calibration.as_ref().expect("they are calibrated");
-    assert!(calibration.setting(&UncertaintyOptions::default(), false).is_some());
-    assert!(calibration.setting(&UncertaintyOptions::single_pass(), false).is_some());
-    assert!(calibration.setting(&UncertaintyOptions::default(), true).is_some_and(|(setting, _)| setting.zoom));
+    assert!(calibration.setting(&UncertaintyOptions::default(), false, PromptKind::Box).is_some());
+    assert!(calibration.setting(&UncertaintyOptions::single_pass(), false, PromptKind::Box).is_some());
+    assert!(calibration.setting(&UncertaintyOptions::default(), true, PromptKind::Box).is_some_and(|(setting, _)| setting.zoom));
     assert!(metadata.training.is_some(), "they say how they were made");
 }
 

@@ -266,7 +266,7 @@ fn without_sharp_min_training_is_exactly_the_optimizer() {
         let mut losses = Vec::new();
         for step in 0..3 {
             let (batch, _) = examples.batch(step, config.batch).unwrap();
-            let (gradients, loss) = trainee.gradients(&batch, &Goal { loss: config.loss, distillation: None }, Some(2));
+            let (gradients, loss) = trainee.gradients(&batch, &Goal::of(&config), Some(2));
             trainee = optimizer.step(config.optimizer.learning_rate, trainee, gradients);
             losses.push((loss.total as f32, trainee.sigma().map(|sigma| sigma as f32)));
         }

@@ -10,7 +10,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 
 use burn::tensor::Device;
-use js_sys::{Array, Float32Array, Float64Array, Function, Int32Array, Object, Reflect, Uint8Array};
+use js_sys::{Array, Float32Array, Function, Int32Array, Object, Reflect, Uint8Array};
 use umedsam::model::Config;
 use umedsam::uncertainty::{
     Calibration, CalibrationData, ConformalThresholds, ExpectedDsc, ReviewRule, Scaling, Setting, UncertaintyOptions,
@@ -95,11 +95,33 @@ async fn segment(image: &Image, boxes: &[f64]) -> Result<Vec<JsValue>, JsValue> 
     segment_with(image, boxes, "{}").await
 }
 
+/// Prompts of four numbers each.
+fn prompts(boxes: &[f64]) -> Array {
+    let prompt = |corners: &[f64]| {
+        let prompt = Object::new();
+        let corners = corners.iter().map(|&corner| JsValue::from(corner)).collect::<Array>();
+        Reflect::set(&prompt, &"box".into(), &corners).unwrap();
+        prompt
+    };
+    boxes.chunks(4).map(prompt).collect()
+}
+
 /// `options` is JSON.
 async fn segment_with(image: &Image, boxes: &[f64], options: &str) -> Result<Vec<JsValue>, JsValue> {
+    segment_prompts(image, prompts(boxes), options).await
+}
+
+async fn segment_prompts(image: &Image, prompts: Array, options: &str) -> Result<Vec<JsValue>, JsValue> {
     let options = js_sys::JSON::parse(options).unwrap();
-    let answer = image.segment(Float64Array::from(boxes), options, JsValue::UNDEFINED, None).await?;
+    let answer = image.segment(prompts, options, JsValue::UNDEFINED, None).await?;
     Ok(get(&answer, "results").unchecked_into::<Array>().to_vec())
+}
+
+/// A prompt in JSON with what it corrects.
+fn correction(json: &str, previous: &JsValue) -> Array {
+    let prompt = js_sys::JSON::parse(json).unwrap();
+    Reflect::set(&prompt, &"previous".into(), previous).unwrap();
+    Array::of1(&prompt)
 }
 
 fn floats(object: &JsValue, key: &str) -> Vec<f32> {
@@ -237,7 +259,7 @@ async fn work_that_is_stopped_ends_between_two_steps() {
     assert_code(encode(progress).await, "aborted", "encoding");
     assert_eq!(stopped.get(), 1, "the network went on");
 
-    let boxes = Float64Array::from([BOX; 20].concat().as_slice());
+    let boxes = prompts(&[BOX; 20].concat());
     let segment = |progress: Function| {
         let options = js_sys::JSON::parse(r#"{"uncertainty": {"samples": 0}}"#).unwrap();
         image.segment(boxes.clone(), options, JsValue::UNDEFINED, Some(progress))
@@ -332,12 +354,51 @@ async fn bad_boxes_are_typed_errors_and_change_nothing() {
     ] {
         assert_code(segment(&image, &[BOX, corners].concat()).await, "invalid-box", part);
     }
-    assert_code(segment(&image, &[1.0, 2.0, 3.0]).await, "invalid-box", "3 numbers");
+    assert_code(segment(&image, &[1.0, 2.0, 3.0]).await, "invalid-prompt", "length 3");
     assert!(segment(&image, &[]).await.unwrap().is_empty());
 
     let clipped = &segment(&image, &[70.0, 55.0, -20.0, 500.0]).await.unwrap()[0];
     let used = get(clipped, "box").unchecked_into::<Array>().iter().map(|v| v.as_f64().unwrap()).collect::<Vec<_>>();
     assert_eq!(used, [0.0, 55.0, 70.0, 70.0]);
+}
+
+const POINTS: &str = r#"{ "points": [{ "x": 40, "y": 30 }, { "x": 5.5, "y": 60, "label": "background" }] }"#;
+
+#[wasm_bindgen_test]
+async fn points_scribbles_and_earlier_masks_are_prompts() {
+    let image = encode(&load("cpu").await).await.unwrap();
+    let single = r#"{ "uncertainty": { "samples": 0 } }"#;
+    let found = segment_prompts(&image, correction(POINTS, &JsValue::UNDEFINED), single).await.unwrap().remove(0);
+    assert!(get(&found, "box").is_null() && get(&found, "promptKind") == "points");
+    let low_res = get(&found, "lowRes");
+    let logits = floats(&low_res, "logits");
+    assert_eq!(logits.len(), 64 * 64);
+    let corrected = segment_prompts(&image, correction(POINTS, &low_res), single).await.unwrap().remove(0);
+    assert!(floats(&corrected, "probability") != floats(&found, "probability"), "the earlier mask changes nothing");
+    assert_eq!(get(&corrected, "promptKind"), "corrected");
+    let mask = Object::new();
+    let values = Uint8Array::new_with_length((WIDTH * HEIGHT) as u32);
+    values.fill(1, 0, 900);
+    Reflect::set(&mask, &"mask".into(), &values).unwrap();
+    let scribble = r#"{ "scribbles": [{ "points": [[10, 10], [50, 12], [60, 40]] }], "box": [5, 5, 66, 60] }"#;
+    let painted = segment_prompts(&image, correction(scribble, &mask), "{}").await.unwrap().remove(0);
+    assert_eq!(get(&painted, "promptKind"), "corrected");
+
+    for (json, previous, part) in [
+        ("{}", JsValue::UNDEFINED, "no box, no points"),
+        (r#"{ "points": [{ "x": 1 }] }"#, JsValue::UNDEFINED, "missing field"),
+        (r#"{ "points": [{ "x": 1, "y": 2, "label": "inside" }] }"#, JsValue::UNDEFINED, "inside"),
+        (r#"{ "points": [{ "x": 1, "y": 2000 }] }"#, JsValue::UNDEFINED, "2000"),
+        (r#"{ "scribbles": [{ "points": [] }] }"#, JsValue::UNDEFINED, "scribble"),
+        (POINTS, Object::new().into(), "no logits"),
+        (POINTS, JsValue::from(3), "no logits"),
+    ] {
+        assert_code(segment_prompts(&image, correction(json, &previous), "{}").await, "invalid-prompt", part);
+    }
+    let short = Object::new();
+    Reflect::set(&short, &"logits".into(), &Float32Array::new_with_length(9)).unwrap();
+    assert_code(segment_prompts(&image, correction(POINTS, &short), "{}").await, "invalid-prompt", "9 values");
+    assert!(segment(&image, &BOX).await.is_ok());
 }
 
 #[wasm_bindgen_test]
@@ -427,10 +488,10 @@ async fn bad_options_are_typed_errors_and_change_nothing() {
         assert_code(segment_with(&image, &BOX, options).await, "invalid-option", part);
     }
     let maps = js_sys::JSON::parse(r#"["totally"]"#).unwrap();
-    let call = image.segment(Float64Array::from(BOX.as_slice()), JsValue::UNDEFINED, maps, None).await;
+    let call = image.segment(prompts(&BOX), JsValue::UNDEFINED, maps, None).await;
     assert_code(call, "invalid-option", "totally");
     let maps = js_sys::JSON::parse(r#"["epistemic"]"#).unwrap();
-    let answer = image.segment(Float64Array::from(BOX.as_slice()), JsValue::UNDEFINED, maps, None).await.unwrap();
+    let answer = image.segment(prompts(&BOX), JsValue::UNDEFINED, maps, None).await.unwrap();
     let result = get(&answer, "results").unchecked_into::<Array>().get(0);
     let uncertainty = get(&result, "uncertainty");
     assert!(get(&uncertainty, "total").is_null() && !get(&uncertainty, "epistemic").is_null());

@@ -5,7 +5,7 @@ use umedsam::image::{ImageView, Pixels, Window};
 use umedsam::model::Config;
 use umedsam::segment::{Crop, EncodedImage, SegmentOptions, Segmentation, Segmenter, Zoom};
 use umedsam::uncertainty::{
-    Calibration, CalibrationData, CalibrationUse, ConformalThresholds, ExpectedDsc, ReviewRule, Scaling, Setting,
+    Calibration, CalibrationData, CalibrationUse, ConformalThresholds, ExpectedDsc, PromptKind, ReviewRule, Scaling, Setting,
     UncertaintyOptions,
 };
 use umedsam::weights::Metadata;
@@ -23,6 +23,7 @@ fn setting(zoom: bool, outer: Option<f32>) -> Setting {
     Setting {
         options: UncertaintyOptions::single_pass(),
         zoom,
+        prompt: PromptKind::Box,
         scaling: Scaling { temperature: if zoom { 2.0 } else { 1.0 }, bias: 0.0 },
         conformal: vec![ConformalThresholds { alpha: 0.1, outer, inner: Some(0.6) }],
         expected_dsc: ExpectedDsc::default(),
@@ -81,7 +82,7 @@ fn a_small_box_is_what_the_crop_as_an_image_says() {
     assert_eq!(found[0].probability, crop.paste(&expected.probability, 0.0, WIDTH, HEIGHT));
     assert_eq!(found[0].mask, crop.paste(&expected.mask, 0, WIDTH, HEIGHT));
     assert_eq!(found[0].uncertainty.total, crop.paste(&expected.uncertainty.total, 0.0, WIDTH, HEIGHT));
-    assert_eq!((found[0].area, found[0].bounding_box.0), (expected.area, SMALL));
+    assert_eq!((found[0].area, found[0].bounding_box.unwrap().0), (expected.area, SMALL));
 
     // Without it everything is as in the whole image, and nothing but the small box changes.
     let off = segment(&segmenter, &mut image, &[SMALL, LARGE], Zoom::Off);

@@ -5,7 +5,7 @@
 import { disposable, finalization } from "./disposal.js";
 import { UmedsamError } from "./errors.js";
 import type { Model } from "./model.js";
-import { boxesOf } from "./prompts.js";
+import { messagesOf } from "./prompts.js";
 import type { Result, SegmentOptionsMessage } from "./protocol.js";
 import { boxesPerCall } from "./sizes.js";
 import type { Connection } from "./transport.js";
@@ -44,29 +44,30 @@ export class EncodedImage {
   }
 
   /**
-   * Segments what is in each box, many boxes in one call. Corners are put in order, and a box partly outside is clipped.
+   * Segments an object for each prompt, many in one call. A box's corners are put in order, and a box partly outside is clipped.
    *
-   * @throws {UmedsamError} `invalid-box` for the first box that is not finite, has no area or lies outside; `invalid-option` for an
-   * option out of range; `device-lost` (call again), `disposed`, `aborted`.
+   * @throws {UmedsamError} `invalid-box` for the first box that is not finite, has no area or lies outside; `invalid-prompt` for a point outside, an earlier mask
+   * of another size, or nothing to go by; `invalid-option` for an option out of range; `device-lost` (call again), `disposed`, `aborted`.
    */
   async segment(prompts: readonly Prompt[], options: SegmentOptions = {}): Promise<Segmentation[]> {
     if (this.#disposed) throw new UmedsamError("disposed", "the image was disposed of; encode it again");
-    const boxes = boxesOf(prompts);
+    const messages = messagesOf(prompts, this);
     checkOptions("options", options, SEGMENT_OPTIONS);
     checkOptions("uncertainty", options.uncertainty, UNCERTAINTY_OPTIONS);
     const { maps = ALL_MAPS, ...uncertainty } = options.uncertainty ?? {};
-    const perCall = boxesPerCall(this, boxes.length / 4, maps.length);
+    const perCall = boxesPerCall(this, messages.length, maps.length);
     const message = optionsMessage(uncertainty, options);
-    const report = (done: number, boxesOfCall: number) => (fraction: number) =>
-      options.onProgress?.({ stage: "segment", fraction: (done + boxesOfCall * fraction) / (boxes.length / 4) });
+    const report = (done: number, ofCall: number) => (fraction: number) =>
+      options.onProgress?.({ stage: "segment", fraction: (done + ofCall * fraction) / messages.length });
     const segmentations: Segmentation[] = [];
     const timings = { segmentMs: 0, reencodeMs: 0 };
     // An empty call too, so that its options are checked.
-    for (let begin = 0; begin === 0 || begin < boxes.length; begin += 4 * perCall) {
+    for (let begin = 0; begin === 0 || begin < messages.length; begin += perCall) {
+      const portion = messages.slice(begin, begin + perCall);
       const { results, info, ...call } = await this.#connection.call(
         "segment",
-        { imageId: this.#id, boxes: boxes.slice(begin, begin + 4 * perCall), options: message, maps },
-        { what: "segmenting", signal: options.signal, onProgress: report(begin / 4, Math.min(perCall, boxes.length / 4 - begin / 4)) },
+        { imageId: this.#id, prompts: portion, options: message, maps },
+        { what: "segmenting", signal: options.signal, onProgress: report(begin, portion.length) },
       );
       this.#model.update(info);
       timings.segmentMs += call.timings.segmentMs;
@@ -77,12 +78,12 @@ export class EncodedImage {
   }
 
   /**
-   * Segments what is in each box, one after the other: for images and numbers of boxes whose results would not fit in memory together.
+   * Segments an object for each prompt, one after the other: for images and numbers of prompts whose results would not fit in memory together.
    *
    * @throws {UmedsamError} As {@link EncodedImage.segment}.
    */
   async *segmentEach(prompts: readonly Prompt[], options: SegmentOptions = {}): AsyncGenerator<Segmentation, void, undefined> {
-    boxesOf(prompts);
+    messagesOf(prompts, this);
     for (const prompt of prompts) yield* await this.segment([prompt], options);
   }
 

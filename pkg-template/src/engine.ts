@@ -128,10 +128,10 @@ export class Engine {
     return { imageId, timings: image.timings as EncodeTimings, info: this.#info() };
   }
 
-  async #segment({ imageId, boxes, options, maps }: Args<"segment">, onProgress: (fraction: number) => void): Promise<Result<"segment">> {
+  async #segment({ imageId, prompts, options, maps }: Args<"segment">, onProgress: (fraction: number) => void): Promise<Result<"segment">> {
     const image = this.#images.get(imageId);
     if (image === undefined) throw new UmedsamError("disposed", "the image was disposed of; encode it again");
-    const answer = (await image.segment(boxes, options, maps, onProgress)) as {
+    const answer = (await image.segment([...prompts], options, maps, onProgress)) as {
       results: SegmentationMessage[];
       segmentMs: number;
       reencodeMs: number;

@@ -3,6 +3,7 @@ export type ErrorCode =
   | "invalid-image"
   | "invalid-window"
   | "invalid-box"
+  | "invalid-prompt"
   | "invalid-option"
   | "invalid-weights"
   | "fetch-failed"

@@ -15,6 +15,7 @@ import type { Model } from "./model.js";
 import type { LoadOptions } from "./types.js";
 import { defaultWeights } from "./weights-file.js";
 
+export { Annotation, type Correction } from "./annotation.js";
 export { type Colormap, colorize, inferno } from "./colormap.js";
 export { EncodedImage } from "./encoded-image.js";
 export { type ErrorCode, UmedsamError } from "./errors.js";

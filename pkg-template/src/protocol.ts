@@ -5,8 +5,11 @@ import type { ModulePlace } from "./module.js";
 import type {
   DeviceRequest,
   EncodeTimings,
+  LowResMask,
   ModelInfo,
   PixelArray,
+  Point,
+  Scribble,
   SegmentTimings,
   Segmentation,
   UncertaintyMap,
@@ -40,7 +43,7 @@ export interface Methods {
     result: { imageId: number; timings: EncodeTimings; info: ModelInfo };
   };
   segment: {
-    args: { imageId: number; boxes: Float64Array; options: SegmentOptionsMessage; maps: readonly UncertaintyMap[] };
+    args: { imageId: number; prompts: readonly PromptMessage[]; options: SegmentOptionsMessage; maps: readonly UncertaintyMap[] };
     result: { results: SegmentationMessage[]; timings: SegmentTimings; info: ModelInfo };
   };
   /** Ends another request, by its id, after its current step. */
@@ -51,6 +54,14 @@ export interface Methods {
   requests: { args: null; result: string[] };
   crashForTest: { args: null; result: null };
   destroyGpuForTest: { args: null; result: null };
+}
+
+/** A prompt as the wasm library reads it. */
+export interface PromptMessage {
+  readonly box?: readonly number[];
+  readonly points?: readonly Point[];
+  readonly scribbles?: readonly Scribble[];
+  readonly previous?: LowResMask | { readonly mask: Uint8Array };
 }
 
 /** Options as the wasm library reads them; what is left out is the default. */

@@ -176,10 +176,48 @@ export interface EncodeOptions {
   readonly signal?: AbortSignal;
 }
 
-/** One prompt: what to segment. */
-export interface Prompt {
-  readonly box: BoxLike;
+/** Whether a point is inside the object (`"foreground"`) or outside of it (`"background"`). */
+export type PointLabel = "foreground" | "background";
+
+/** A point in pixels of the image, as the corners of a {@link Box}: the middle of the first pixel is 0.5, 0.5. */
+export interface Point {
+  /** From 0 to the image's width. */
+  readonly x: number;
+  /** From 0 to the image's height. */
+  readonly y: number;
+  /** Default `"foreground"`. */
+  readonly label?: PointLabel;
 }
+
+/** A stroke through points in pixels of the image; the network takes about every twelfth pixel of its input along it, at most 8. */
+export interface Scribble {
+  readonly points: readonly (readonly [x: number, y: number])[];
+  /** Default `"foreground"`. */
+  readonly label?: PointLabel;
+}
+
+/** The network's own answer before it is enlarged, to be corrected: see {@link Prompt.previous}. */
+export interface LowResMask {
+  /** Logits of the network's square input, 256 by 256 with the weights of this package, row by row. */
+  readonly logits: Float32Array<ArrayBuffer>;
+  /** The part of the image that was looked at by itself; `null` if it was the whole. */
+  readonly crop: Crop | null;
+}
+
+/** What to segment: any mix of a box, points, scribbles and the mask that is corrected, but not the mask alone. */
+export interface Prompt {
+  readonly box?: BoxLike;
+  /** Points inside and outside of the object; with those along the scribbles at most 128. */
+  readonly points?: readonly Point[];
+  readonly scribbles?: readonly Scribble[];
+  /** The mask that is corrected: `lowRes` of an earlier result, which is best, or a mask of the image's size, non-zero inside. */
+  readonly previous?: LowResMask | Uint8Array | Uint8ClampedArray;
+}
+
+/**
+ * What a prompt is made of, by which its calibration is chosen: a box alone, points or scribbles alone, or else (a box with points, an earlier mask) a correction.
+ */
+export type PromptKind = "box" | "points" | "corrected";
 
 /** Name of an uncertainty map. */
 export type UncertaintyMap = "total" | "aleatoric" | "epistemic";
@@ -269,10 +307,10 @@ export interface UncertaintyMaps {
   readonly epistemic: Float32Array<ArrayBuffer> | null;
 }
 
-/** What the network says of one box. Maps have `width · height` values, row by row. */
+/** What the network says of one prompt. Maps have `width · height` values, row by row. */
 export interface Segmentation {
-  /** The box as it was used: corners in order, clipped to the image. */
-  readonly box: Box;
+  /** The box as it was used: corners in order, clipped to the image; `null` of a prompt without one. */
+  readonly box: Box | null;
   readonly width: number;
   readonly height: number;
   /** 1 inside, 0 outside; see `SegmentOptions.mask`. */
@@ -301,6 +339,10 @@ export interface Segmentation {
   readonly predictedIou: number;
   /** Pixels inside the mask. */
   readonly area: number;
+  /** The network's own answer, to be corrected by the next prompt. */
+  readonly lowRes: LowResMask;
+  /** What the prompt was made of. */
+  readonly promptKind: PromptKind;
   /** The part of the image that was looked at by itself, outside of which everything is 0; `null` if it was the whole. */
   readonly zoom: Crop | null;
   readonly timings: SegmentTimings;

@@ -12,12 +12,12 @@ use crate::data::{CaseBoxes, ChallengeCase, read_npz};
 use crate::error::{Error, Result};
 use crate::image::{BoundingBox, Geometry, ImageView, Pixels, Window};
 use crate::metrics::dsc;
-use crate::segment::{Answer, BoxPrompt, Crop, EncodedImage, SegmentOptions, Segmenter};
+use crate::segment::{Answer, PlacedPrompt, Crop, EncodedImage, SegmentOptions, Segmenter};
 use crate::uncertainty::fit::{
     BoxSamples, DscSample, RiskCurves, conformal_thresholds, fit_expected_dsc, fit_review, fit_scaling, threshold_grid,
 };
 use crate::uncertainty::{
-    Calibration, CalibrationData, ConformalThresholds, ExpectedDsc, ReviewRule, Setting, UncertaintyOptions,
+    Calibration, CalibrationData, ConformalThresholds, ExpectedDsc, PromptKind, ReviewRule, Setting, UncertaintyOptions,
 };
 
 /// Pixels of a box's region that the scaling is fitted to.
@@ -168,11 +168,11 @@ fn prompted(
     settings: &CalibrateSettings,
 ) -> Result<Prompted> {
     let geometry = image.geometry;
-    let prompt = BoxPrompt::new(bounding_box, &geometry);
+    let prompt = [PlacedPrompt::of_box(bounding_box, &geometry)];
     let mut answers = Vec::new();
     for options in &settings.options {
         let mut found = Vec::new();
-        pollster::block_on(segmenter.answers(image, &[prompt], options, |_, answer| found.push(answer)))?;
+        pollster::block_on(segmenter.answers(image, &prompt, options, |_, answer| found.push(answer)))?;
         answers.push(found);
     }
     Ok(Prompted { bounding_box, geometry, truth, answers })
@@ -198,6 +198,7 @@ fn fit_setting(
     let mut setting = Setting {
         options: UncertaintyOptions { seed: 0, ..*options },
         zoom: false,
+        prompt: PromptKind::Box,
         scaling,
         conformal: Vec::new(),
         expected_dsc: ExpectedDsc::default(),

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::clicks::Interaction;
 use super::embeddings::EmbeddingCache;
 use super::volume;
 use crate::data::{CaseBoxes, ChallengeCase};
@@ -11,7 +12,7 @@ use crate::metrics::{Confusion, Mask, PixelStatistics, contour_nsd, dsc, nsd};
 use crate::segment::{SegmentOptions, Segmentation, Segmenter};
 
 /// Tolerance of the NSD, in pixels of images and mm of volumes: the challenge's.
-const NSD_TOLERANCE: f64 = 2.0;
+pub(super) const NSD_TOLERANCE: f64 = 2.0;
 /// The challenge counts the NSD of a case as 0 where its DSC is not above this.
 const LOWEST_DSC_WITH_NSD: f64 = 0.2;
 /// Pixels are judged within the box enlarged by this share of its size on each side.
@@ -70,6 +71,9 @@ pub struct CaseScores {
     pub boxes: Vec<BoxScores>,
     /// Pixels in the boxes' regions.
     pub pixels: PixelStatistics,
+    /// Every round, where clicks were simulated; the scores above are then the first round's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interaction: Option<Interaction>,
 }
 
 /// Segments a case and compares it with its truth.
@@ -204,6 +208,7 @@ impl<'a> Judge<'a> {
                 contour_nsd: (case.depth == 1).then_some(0.0),
                 boxes: Vec::new(),
                 pixels: PixelStatistics::default(),
+                interaction: None,
             },
         }
     }
@@ -214,15 +219,16 @@ impl<'a> Judge<'a> {
         let slice = z * size..(z + 1) * size;
         self.current[slice.clone()].copy_from_slice(&found.mask);
         for (position, &alpha) in self.alphas.iter().enumerate() {
-            if let Some(thresholds) = self.segmenter.thresholds(self.options, alpha, found.zoom.is_some()) {
+            if let Some(thresholds) = self.segmenter.thresholds(self.options, alpha, found.zoom.is_some(), found.prompt_kind) {
                 self.outer[position][slice.clone()]
                     .copy_from_slice(&thresholds.outer_mask(&found.probability, &found.mask));
                 self.inner[position][slice.clone()]
                     .copy_from_slice(&thresholds.inner_mask(&found.probability, &found.mask));
             }
         }
-        self.has_risks = self.segmenter.thresholds(self.options, self.options.alpha, found.zoom.is_some()).is_some();
-        let [x0, y0, x1, y1] = found.bounding_box.0;
+        self.has_risks = self.segmenter.thresholds(self.options, self.options.alpha, found.zoom.is_some(), found.prompt_kind).is_some();
+        let bounding_box = found.bounding_box.expect("cases have boxes");
+        let [x0, y0, x1, y1] = bounding_box.0;
         self.share = (x1 - x0).max(y1 - y0) / self.case.width.max(self.case.height) as f64;
         let area = found.area.max(1) as f64;
         self.expected[0] += area * found.expected_dsc;
@@ -237,7 +243,7 @@ impl<'a> Judge<'a> {
             MapKind::Epistemic => &found.uncertainty.epistemic,
         };
         let truth = &self.gts[slice];
-        let [columns, rows] = region_of_interest(&found.bounding_box, self.case.width, self.case.height);
+        let [columns, rows] = region_of_interest(&bounding_box, self.case.width, self.case.height);
         let width = self.case.width;
         for pixel in rows.flat_map(|y| columns.clone().map(move |x| y * width + x)) {
             let actual = usize::from(truth[pixel]) == index + 1;

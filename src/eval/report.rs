@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::case::{BoxScores, CaseScores};
+use super::rounds::{RoundSums, Rounds};
 use crate::metrics::PixelStatistics;
 use crate::random::SplitMix64;
 
@@ -78,6 +79,9 @@ pub struct Metrics {
     pub flagged: Option<f64>,
     /// Risks by α; empty without calibration.
     pub conformal: BTreeMap<String, Coverage>,
+    /// Of every round, where clicks were simulated.
+    #[serde(flatten)]
+    pub interaction: Option<Rounds>,
 }
 
 /// A group's metrics with their intervals.
@@ -214,10 +218,12 @@ struct Sum {
     /// Sum, and weight of the cases that have it.
     contour_nsd: [f64; 2],
     pixels: PixelStatistics,
-    expected_dsc_error: f64,
+    /// Sum, and weight of the cases that have boxes.
+    expected_dsc_error: [f64; 2],
     /// Flagged, and weight of the boxes that could be.
     flagged: [f64; 2],
     risks: BTreeMap<String, [f64; 3]>,
+    rounds: RoundSums,
 }
 
 impl Sum {
@@ -238,11 +244,15 @@ impl Sum {
             self.contour_nsd[0] += weight * contour_nsd;
             self.contour_nsd[1] += weight;
         }
+        if let Some(interaction) = &scores.interaction {
+            self.rounds.add(interaction, weight, PIXELS_PER_CASE);
+        }
         let pixels = scores.pixels.pixels();
         self.pixels.add(&scores.pixels, weight * (PIXELS_PER_CASE / pixels.max(1.0)).min(1.0));
         let share = weight / scores.boxes.len().max(1) as f64;
         for found in &scores.boxes {
-            self.expected_dsc_error += share * (found.expected_dsc - found.dsc).abs();
+            self.expected_dsc_error[0] += share * (found.expected_dsc - found.dsc).abs();
+            self.expected_dsc_error[1] += share;
             if let Some(needs_review) = found.needs_review {
                 self.flagged[0] += share * f64::from(u8::from(needs_review));
                 self.flagged[1] += share;
@@ -272,13 +282,15 @@ impl Sum {
             aurc: pixels.map(|pixels| pixels.aurc),
             eaurc: pixels.map(|pixels| pixels.eaurc),
             ueo: pixels.and_then(|pixels| pixels.ueo),
-            expected_dsc_mae: (self.weight > 0.0).then(|| mean(self.expected_dsc_error)),
+            expected_dsc_mae: (self.expected_dsc_error[1] > 0.0)
+                .then(|| self.expected_dsc_error[0] / self.expected_dsc_error[1]),
             flagged: (self.flagged[1] > 0.0).then(|| self.flagged[0] / self.flagged[1]),
             conformal: self
                 .risks
                 .iter()
                 .map(|(alpha, [fnr, fpr, weight])| (alpha.clone(), Coverage { fnr: fnr / weight, fpr: fpr / weight }))
                 .collect(),
+            interaction: self.rounds.metrics(),
         }
     }
 }
@@ -305,7 +317,7 @@ impl Metrics {
         let risks = self.conformal.iter().flat_map(|(alpha, Coverage { fnr, fpr })| {
             [(format!("conformal.{alpha}.fnr"), *fnr), (format!("conformal.{alpha}.fpr"), *fpr)]
         });
-        single.chain(risks).collect()
+        single.chain(risks).chain(self.interaction.iter().flat_map(Rounds::named)).collect()
     }
 }
 
@@ -324,7 +336,7 @@ mod tests {
             case: format!("{modality}-{dsc}"),
             modality: modality.into(),
             dataset: "d".into(),
-            scores: CaseScores { dsc, nsd: dsc / 2.0, contour_nsd: None, boxes: vec![found], pixels },
+            scores: CaseScores { dsc, nsd: dsc / 2.0, contour_nsd: None, boxes: vec![found], pixels, interaction: None },
         }
     }
 

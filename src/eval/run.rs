@@ -12,12 +12,14 @@ use serde_json::json;
 
 use super::boxes::DrawnBoxes;
 use super::case::{MapKind, evaluate_case};
+use super::clicks::{Clicks, play_case};
 use super::dataset::CasePath;
 use super::embeddings::EmbeddingCache;
 use super::report::{CaseReport, Failure, Report};
 use crate::data::read_npz;
 use crate::error::{Error, Result};
 use crate::segment::{SegmentOptions, Segmenter};
+use crate::uncertainty::PromptKind;
 
 /// What to evaluate with.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -35,6 +37,9 @@ pub struct EvalSettings {
     /// Boxes drawn around the structures of images instead of those that the files bring.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drawn_boxes: Option<DrawnBoxes>,
+    /// Clicks that correct every structure of images.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clicks: Option<Clicks>,
 }
 
 /// Gets each case as it is done: how many are done, of how many, and what became of it.
@@ -90,7 +95,7 @@ pub fn evaluate(
     }
     let metadata = segmenter.metadata();
     let calibration = metadata.calibration.as_ref().and_then(|calibration| {
-        calibration.setting(&settings.options.uncertainty, false).map(|(setting, state)| {
+        calibration.setting(&settings.options.uncertainty, false, PromptKind::Box).map(|(setting, state)| {
             json!({ "state": state, "data": calibration.data, "scaling": setting.scaling, "review": setting.review })
         })
     });
@@ -102,6 +107,7 @@ pub fn evaluate(
         },
         "options": settings.options,
         "drawn_boxes": settings.drawn_boxes,
+        "clicks": settings.clicks,
         "calibration": calibration,
         "map": settings.map,
         "definitions": {
@@ -111,6 +117,10 @@ pub fn evaluate(
             "contour_nsd": "the same of the contours alone, images only",
             "region": "pixels in the box enlarged by 12.5 % of its size on each side; a case counts as at most 4000 pixels",
             "ece": "15 equal bins of the foreground probability",
+            "rounds": "0 is the first prompt, each further one a click in the middle of the largest connected part of the error, with the logits of the round \
+                       before as mask prompt; pixels in the truth's box enlarged by 12.5 %",
+            "noc": "clicks until the DSC is reached, a first click included, a first box not; what is never reached counts as all clicks",
+            "dsc_auc": "area under the DSC of the rounds after the first, by trapezoids; likewise nsd_auc",
             "ci": "95 % percentile bootstrap over cases, 1000 draws",
         },
     });
@@ -133,7 +143,11 @@ fn evaluate_file(
     if let Some(drawn) = &settings.drawn_boxes {
         drawn.apply(&mut data, &case.relative);
     }
-    let scores = evaluate_case(segmenter, &data, embeddings, &settings.options, settings.map, &settings.alphas)?;
+    let EvalSettings { options, map, alphas, .. } = settings;
+    let scores = match &settings.clicks {
+        Some(clicks) => play_case(segmenter, &data, embeddings, options, clicks, alphas)?,
+        None => evaluate_case(segmenter, &data, embeddings, options, *map, alphas)?,
+    };
     Ok(CaseReport {
         case: case.relative.clone(),
         modality: case.modality.clone(),

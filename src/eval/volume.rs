@@ -8,7 +8,7 @@ use super::embeddings::EmbeddingCache;
 use crate::data::ChallengeCase;
 use crate::error::{Error, Result};
 use crate::image::{BoundingBox, Geometry, Image8, resize_area};
-use crate::segment::{BoxPrompt, EncodedImage, SegmentOptions, Segmentation, Segmenter};
+use crate::segment::{PlacedPrompt, EncodedImage, SegmentOptions, Segmentation, Segmenter};
 
 /// How far a slice's box reaches beyond the mask of the slice before it, in pixels of the network's input.
 const BOX_SHIFT: usize = 3;
@@ -32,14 +32,14 @@ impl<'a> Slices<'a> {
         Self { segmenter, case, embeddings, options, encoded: HashMap::new() }
     }
 
-    fn segment(&mut self, z: usize, prompt: BoxPrompt) -> Result<Segmentation> {
+    fn segment(&mut self, z: usize, prompt: PlacedPrompt) -> Result<Segmentation> {
         if !self.encoded.contains_key(&z) {
             let shape = [self.case.width, self.case.height, self.case.channels];
             let uncertainty = &self.options.uncertainty;
             let image = self.embeddings.encode(self.segmenter, self.case.slice(z), shape, uncertainty)?;
             self.encoded.insert(z, image);
         }
-        let mut found = pollster::block_on(self.segmenter.segment_prompts(&self.encoded[&z], &[prompt], self.options))?;
+        let mut found = pollster::block_on(self.segmenter.segment_placed(&self.encoded[&z], &[prompt], self.options))?;
         Ok(found.remove(0))
     }
 }
@@ -63,7 +63,7 @@ pub fn segment(
         height: slices.case.height,
         input_size: slices.segmenter.metadata().config.input_size(),
     };
-    let whole = BoxPrompt::new(BoundingBox([x0, y0, x1, y1]), &geometry);
+    let whole = PlacedPrompt::of_box(BoundingBox([x0, y0, x1, y1]), &geometry);
     let (z0, z1) = (z0 as usize, z1 as usize);
     let middle = z0 + (z1 - z0) / 2;
     let upwards = middle..(z1 + 1).min(depth);
@@ -73,7 +73,7 @@ pub fn segment(
         if z + 1 == middle {
             before.clone_from(&middle_mask);
         }
-        let prompt = before.as_ref().and_then(|mask| next_box(mask, index, &geometry)).unwrap_or(whole);
+        let prompt = before.as_ref().and_then(|mask| next_box(mask, index, &geometry)).unwrap_or_else(|| whole.clone());
         let found = slices.segment(z, prompt)?;
         visit(z, &found);
         if z == middle {
@@ -86,7 +86,7 @@ pub fn segment(
 
 /// The box around a mask in the network's input, widened; `None` if the mask is empty. The mask is scaled down with its label as its
 /// value, as the baseline does: small parts then survive the rounding at high labels.
-fn next_box(mask: &[u8], index: usize, geometry: &Geometry) -> Option<BoxPrompt> {
+fn next_box(mask: &[u8], index: usize, geometry: &Geometry) -> Option<PlacedPrompt> {
     let label = (index + 1) as u8;
     let data = mask.iter().map(|&inside| inside * label).collect();
     let (width, height) = geometry.resized();
@@ -98,5 +98,5 @@ fn next_box(mask: &[u8], index: usize, geometry: &Geometry) -> Option<BoxPrompt>
     let low = |value: usize| value.saturating_sub(BOX_SHIFT) as f32;
     let high = |value: usize| (value + BOX_SHIFT).min(geometry.input_size) as f32;
     let input = [low(columns().min()?), low(rows().min()?), high(columns().max()?), high(rows().max()?)];
-    Some(BoxPrompt::from_input(input, geometry))
+    Some(PlacedPrompt::of_input_box(input, geometry))
 }

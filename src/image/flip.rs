@@ -1,7 +1,7 @@
 //! Mirrored images.
 
 use super::preprocess::Geometry;
-use crate::model::prompt_encoder::InputBox;
+use crate::model::prompt_encoder::{InputBox, InputPoint, InputPrompt};
 
 /// A mirrored image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,6 +61,21 @@ impl Flip {
         match self {
             Self::Horizontal => [width - x1, y0, width - x0, y1],
             Self::Vertical => [x0, height - y1, x1, height - y0],
+        }
+    }
+}
+
+impl Flip {
+    /// The same prompt in the mirrored image.
+    pub fn apply_to_prompt(self, prompt: &InputPrompt, geometry: &Geometry) -> InputPrompt {
+        let (width, height) = geometry.resized();
+        let mirrored = |point: &InputPoint| match self {
+            Self::Horizontal => InputPoint { x: width as f32 - 1.0 - point.x, ..*point },
+            Self::Vertical => InputPoint { y: height as f32 - 1.0 - point.y, ..*point },
+        };
+        InputPrompt {
+            points: prompt.points.iter().map(mirrored).collect(),
+            bounding_box: prompt.bounding_box.map(|corners| self.apply_to_box(corners, geometry)),
         }
     }
 }

@@ -7,10 +7,12 @@ mod flip;
 mod postprocess;
 mod preprocess;
 mod resize;
+mod strokes;
 
 pub use boxes::BoundingBox;
 pub use flip::Flip;
 pub use postprocess::upsample_logits;
 pub use preprocess::{Geometry, Preprocessed, preprocess};
 pub use resize::resize_area;
+pub use strokes::points_along;
 pub use umedsam_picture::{Image8, ImageView, Pixels, Window};

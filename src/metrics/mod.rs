@@ -3,9 +3,11 @@
 mod distance;
 mod overlap;
 mod pixelwise;
+mod reliability;
 mod surface;
 
 pub use distance::squared_distance_transform;
 pub use overlap::{Confusion, dsc};
-pub use pixelwise::{PixelMetrics, PixelStatistics, RELIABILITY_BINS};
+pub use pixelwise::{PixelMetrics, PixelStatistics};
+pub use reliability::{RELIABILITY_BINS, Reliability};
 pub use surface::{Mask, contour_nsd, nsd};

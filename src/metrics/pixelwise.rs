@@ -4,10 +4,8 @@ use std::sync::OnceLock;
 
 use serde::{Deserialize, Serialize};
 
+use super::reliability::Reliability;
 use crate::uncertainty::{binary_entropy, sigmoid};
-
-/// Bins of the reliability diagram and of the ECE, equally wide in probability.
-pub const RELIABILITY_BINS: usize = 15;
 
 /// Bins of uncertainty. Wide enough in logits to reach 10⁻⁷ bits and fine enough that ties do not matter.
 const UNCERTAINTY_BINS: usize = 1024;
@@ -25,8 +23,7 @@ pub struct PixelStatistics {
     pixels: f64,
     squared_error: f64,
     negative_log_likelihood: f64,
-    /// Pixels, sum of probabilities and pixels inside the truth, by probability.
-    reliability: [[f64; 3]; RELIABILITY_BINS],
+    reliability: Reliability,
     /// Pixels classified rightly and wrongly, by uncertainty.
     by_uncertainty: Vec<[f64; 2]>,
 }
@@ -37,7 +34,7 @@ impl Default for PixelStatistics {
             pixels: 0.0,
             squared_error: 0.0,
             negative_log_likelihood: 0.0,
-            reliability: [[0.0; 3]; RELIABILITY_BINS],
+            reliability: Reliability::default(),
             by_uncertainty: vec![[0.0; 2]; UNCERTAINTY_BINS],
         }
     }
@@ -74,11 +71,7 @@ impl PixelStatistics {
         self.squared_error += (p - truth).powi(2);
         let likelihood = if actual { p } else { 1.0 - p };
         self.negative_log_likelihood -= likelihood.max(SMALLEST_LIKELIHOOD).ln();
-        let bin = ((p * RELIABILITY_BINS as f64) as usize).min(RELIABILITY_BINS - 1);
-        let [pixels, probabilities, inside] = &mut self.reliability[bin];
-        *pixels += 1.0;
-        *probabilities += p;
-        *inside += truth;
+        self.reliability.push(probability, actual);
         self.by_uncertainty[uncertainty_bin(uncertainty)][usize::from(predicted != actual)] += 1.0;
     }
 
@@ -92,9 +85,7 @@ impl PixelStatistics {
         self.pixels += weight * other.pixels;
         self.squared_error += weight * other.squared_error;
         self.negative_log_likelihood += weight * other.negative_log_likelihood;
-        for (sum, other) in self.reliability.as_flattened_mut().iter_mut().zip(other.reliability.as_flattened()) {
-            *sum += weight * other;
-        }
+        self.reliability.add(&other.reliability, weight);
         for (sum, other) in self.by_uncertainty.as_flattened_mut().iter_mut().zip(other.by_uncertainty.as_flattened()) {
             *sum += weight * other;
         }
@@ -114,7 +105,7 @@ impl PixelStatistics {
         };
         Some(PixelMetrics {
             error_rate,
-            ece: self.reliability.iter().map(|[_, sum, inside]| (sum - inside).abs()).sum::<f64>() / self.pixels,
+            ece: self.reliability.ece()?,
             brier: self.squared_error / self.pixels,
             nll: self.negative_log_likelihood / self.pixels,
             auroc: self.auroc(),
@@ -126,8 +117,7 @@ impl PixelStatistics {
 
     /// Per bin of the reliability diagram that has pixels: mean probability, share inside, share of all pixels.
     pub fn reliability(&self) -> Vec<[f64; 3]> {
-        let filled = self.reliability.iter().filter(|[pixels, ..]| *pixels > 0.0);
-        filled.map(|[pixels, sum, inside]| [sum / pixels, inside / pixels, pixels / self.pixels]).collect()
+        self.reliability.diagram()
     }
 
     /// The risk-coverage curve: share of the pixels, the most certain first, and the error rate among them.
@@ -198,7 +188,7 @@ struct Sparse {
     pixels: f64,
     squared_error: f64,
     negative_log_likelihood: f64,
-    reliability: [[f64; 3]; RELIABILITY_BINS],
+    reliability: Reliability,
     by_uncertainty: Vec<(usize, f64, f64)>,
 }
 

@@ -61,11 +61,15 @@ impl PromptEncoderConfig {
     }
 }
 
+/// Logit of the inside of a mask prompt that is a plain mask; the outside has its negative.
+pub const PLAIN_MASK_LOGIT: f32 = 5.0;
+
 /// A box `[x0, y0, x1, y1]` in pixels of the network's input.
 pub type InputBox = [f32; 4];
 
 /// What a point prompt says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum PointLabel {
     /// The point is outside the object.
     Background,

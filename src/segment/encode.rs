@@ -1,13 +1,10 @@
 //! From an image to its embedding.
 
-use std::sync::Arc;
+use burn::tensor::Tensor;
 
-use burn::tensor::{Tensor, TensorData};
-
-use super::image::Embedding;
 use super::pace::{Pace, Unpaced, at_once};
 use super::zoom::{CROPS_KEPT, EncodedCrop};
-use super::{CpuNetwork, Crop, EncodedImage, Segmenter};
+use super::{Crop, EncodedImage, Segmenter};
 use crate::error::Result;
 use crate::image::{Flip, Geometry, ImageView, Pixels, Preprocessed, Window, preprocess};
 use crate::uncertainty::UncertaintyOptions;
@@ -38,7 +35,7 @@ impl Segmenter {
     /// An image whose embedding `[1, embedding_size, embedding_size, dim]` is there already.
     pub(crate) fn encoded(&self, embedding: Tensor<4>, geometry: Geometry) -> EncodedImage {
         EncodedImage {
-            embedding: self.prepare(embedding),
+            embedding: self.network.prepare(embedding),
             flipped: Vec::new(),
             pixels: None,
             crops: Vec::new(),
@@ -48,17 +45,7 @@ impl Segmenter {
 
     /// Gives an image the embedding of its mirror image.
     pub(crate) fn add_flip(&self, image: &mut EncodedImage, flip: Flip, embedding: Tensor<4>) {
-        image.flipped.push((flip, self.prepare(embedding)));
-    }
-
-    fn prepare(&self, embedding: Tensor<4>) -> Embedding {
-        match self.cpu.as_deref() {
-            Some(CpuNetwork { decoder, .. }) => {
-                let values = embedding.into_data().try_into_vec().expect("embeddings are f32");
-                Embedding::Cpu(Arc::new(decoder.prepare(values)))
-            }
-            None => Embedding::Tensor(Box::new(embedding)),
-        }
+        image.flipped.push((flip, self.network.prepare(embedding)));
     }
 
     /// Encodes the mirrored images that the options ask for and that are not there yet.
@@ -88,30 +75,7 @@ impl Segmenter {
     }
 
     async fn embed_paced(&self, input: Vec<f32>, pace: &mut impl Pace) -> Result<Tensor<4>> {
-        let size = self.metadata.config.input_size();
-        let steps = self.model.network.image_encoder.steps() as f64;
-        let mut done = 0.0;
-        if let Some(CpuNetwork { encoder: Some(encoder), .. }) = self.cpu.as_deref() {
-            let config = &self.metadata.config.image_encoder;
-            let shape = [1, config.embedding_size(), config.embedding_size(), config.out_channels()];
-            let mut after_step = async |_: &str, _: &[f32]| {
-                done += 1.0;
-                pace.after(done / steps).await
-            };
-            let embedding = encoder.forward_in_steps(&input, size, &mut after_step).await?;
-            return Ok(Tensor::from_data(TensorData::new(embedding, shape), &self.device));
-        }
-        // A GPU only takes orders here, which it carries out by itself.
-        let input = Tensor::<4>::from_data(TensorData::new(input, [1, size, size, 3]), &self.device);
-        let mut shares = Vec::new();
-        let embedding = self.model.encode(input, &mut |_, _| {
-            done += 1.0;
-            shares.push(done / steps);
-        });
-        for share in shares {
-            pace.after(share).await?;
-        }
-        Ok(embedding)
+        self.network.embed(&self.metadata.config, input, pace).await
     }
 
     /// A part of the image with its embedding, and its mirror images' where the options need them.

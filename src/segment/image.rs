@@ -4,12 +4,11 @@ use std::sync::Arc;
 
 use burn::tensor::Tensor;
 
-use super::decode::{finite, read};
+use super::network::{finite, read};
 use super::zoom::EncodedCrop;
 use crate::error::Result;
-use crate::image::{BoundingBox, Flip, Geometry, Image8};
+use crate::image::{Flip, Geometry, Image8};
 use crate::model::mask_decoder::PreparedImage;
-use crate::model::prompt_encoder::InputBox;
 
 /// An image's embedding, kept to answer prompts.
 #[derive(Debug, Clone)]
@@ -64,27 +63,5 @@ impl EncodedImage {
             None => Some(&self.embedding),
             Some(flip) => self.flipped.iter().find(|(other, _)| *other == flip).map(|(_, embedding)| embedding),
         }
-    }
-}
-
-/// A box and its place in the network's input.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct BoxPrompt {
-    /// In pixels of the image.
-    pub bounding_box: BoundingBox,
-    /// In pixels of the network's input.
-    pub input: InputBox,
-}
-
-impl BoxPrompt {
-    /// A box of the image, truncated to the input's pixels as the challenge's baseline does.
-    pub fn new(bounding_box: BoundingBox, geometry: &Geometry) -> Self {
-        Self { bounding_box, input: bounding_box.to_input(geometry) }
-    }
-
-    /// A box of the input.
-    pub fn from_input(input: InputBox, geometry: &Geometry) -> Self {
-        let corners = input.map(|coordinate| f64::from(coordinate) / geometry.scale());
-        Self { bounding_box: BoundingBox(corners), input }
     }
 }

@@ -2,20 +2,22 @@
 
 use serde::Serialize;
 
-use super::{Crop, MaskSource, SegmentOptions, Segmenter};
+use std::sync::Arc;
+
+use super::{Crop, LowResMask, MaskSource, SegmentOptions, Segmenter};
 use crate::image::{BoundingBox, Flip, Geometry};
 use crate::uncertainty::{
-    Agreement, Calibration, CalibrationUse, ConformalThresholds, Ensemble, ExpectedDsc, ReviewRule, Scaling,
+    Agreement, Calibration, CalibrationUse, ConformalThresholds, Ensemble, ExpectedDsc, PromptKind, ReviewRule, Scaling,
     UncertaintyMaps,
 };
 
-/// What the network says of one box.
+/// What the network says of one prompt.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Segmentation {
-    /// The box as it was used: in order and within the image.
+    /// The box as it was used: in order and within the image; `None` of a prompt without one.
     #[serde(rename = "box")]
-    pub bounding_box: BoundingBox,
+    pub bounding_box: Option<BoundingBox>,
     /// 1 inside, 0 outside; `height · width` values, row by row.
     #[serde(skip)]
     pub mask: Vec<u8>,
@@ -45,6 +47,11 @@ pub struct Segmentation {
     pub agreement: Agreement,
     /// Pixels inside the mask.
     pub area: usize,
+    /// The network's answer before it was enlarged, to be corrected: see [`Prompt::previous`](super::Prompt::previous).
+    #[serde(skip)]
+    pub low_res: LowResMask,
+    /// What the prompt was made of, by which the calibration was chosen.
+    pub prompt_kind: PromptKind,
     /// The part of the image that was looked at by itself; `None` if it was the whole.
     pub zoom: Option<Crop>,
 }
@@ -87,18 +94,25 @@ pub(super) struct Calibrated {
     pub(super) expected_dsc: ExpectedDsc,
     pub(super) review: Option<ReviewRule>,
     pub(super) state: CalibrationUse,
+    kind: PromptKind,
 }
 
 impl Calibrated {
     /// What a calibration says, or nothing.
-    pub(super) fn new(calibration: Option<&Calibration>, options: &SegmentOptions, zoom: bool) -> Self {
-        match calibration.and_then(|calibration| calibration.setting(&options.uncertainty, zoom)) {
+    pub(super) fn new(
+        calibration: Option<&Calibration>,
+        options: &SegmentOptions,
+        zoom: bool,
+        kind: PromptKind,
+    ) -> Self {
+        match calibration.and_then(|calibration| calibration.setting(&options.uncertainty, zoom, kind)) {
             Some((setting, state)) => Self {
                 scaling: setting.scaling,
                 thresholds: (state == CalibrationUse::Fitted).then(|| setting.thresholds(options.alpha)),
                 expected_dsc: setting.expected_dsc,
                 review: Some(setting.review),
                 state,
+                kind,
             },
             None => Self {
                 scaling: Scaling::default(),
@@ -106,6 +120,7 @@ impl Calibrated {
                 expected_dsc: ExpectedDsc::default(),
                 review: None,
                 state: CalibrationUse::None,
+                kind,
             },
         }
     }
@@ -114,7 +129,8 @@ impl Calibrated {
         &self,
         ensemble: Ensemble,
         predicted_iou: f32,
-        bounding_box: BoundingBox,
+        low_res: LowResMask,
+        bounding_box: Option<BoundingBox>,
         source: MaskSource,
     ) -> Segmentation {
         let (mask, probability, uncertainty, agreement) = ensemble.finish(predicted_iou);
@@ -129,6 +145,8 @@ impl Calibrated {
             outer: self.thresholds.map(|thresholds| thresholds.outer_mask(&probability, &mask)),
             inner: self.thresholds.map(|thresholds| thresholds.inner_mask(&probability, &mask)),
             zoom: None,
+            low_res,
+            prompt_kind: self.kind,
             area: mask.iter().map(|&inside| usize::from(inside)).sum(),
             mask,
             probability,
@@ -150,6 +168,7 @@ pub(super) struct Combination<'a> {
     geometry: Geometry,
     ensemble: Ensemble,
     predicted_iou: f32,
+    low_res: LowResMask,
 }
 
 impl<'a> Combination<'a> {
@@ -158,15 +177,19 @@ impl<'a> Combination<'a> {
         options: &'a SegmentOptions,
         calibrated: &'a Calibrated,
         geometry: Geometry,
-        plain: &Answer,
+        plain: Answer,
     ) -> Self {
         let logits = segmenter.upsample(&plain.logits[0], None, &geometry);
         let ensemble = match options.uncertainty.is_single_pass() {
             true => Ensemble::single(&logits, calibrated.scaling),
             false => Ensemble::new(&logits, calibrated.scaling),
         };
-        let mut combination = Self { segmenter, options, calibrated, geometry, ensemble, predicted_iou: plain.ious[0] };
-        combination.add(plain);
+        let predicted_iou = plain.ious[0];
+        let low_res = LowResMask::default();
+        let mut combination = Self { segmenter, options, calibrated, geometry, ensemble, predicted_iou, low_res };
+        combination.add(&plain);
+        let logits = plain.logits.into_iter().next().expect("there is a mask");
+        combination.low_res.logits = Arc::new(logits);
         combination
     }
 
@@ -180,7 +203,8 @@ impl<'a> Combination<'a> {
         }
     }
 
-    pub(super) fn finish(self, bounding_box: BoundingBox) -> Segmentation {
-        self.calibrated.segmentation(self.ensemble, self.predicted_iou, bounding_box, self.options.mask)
+    pub(super) fn finish(self, bounding_box: Option<BoundingBox>) -> Segmentation {
+        let Self { ensemble, predicted_iou, low_res, .. } = self;
+        self.calibrated.segmentation(ensemble, predicted_iou, low_res, bounding_box, self.options.mask)
     }
 }

@@ -6,8 +6,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::image::EncodedImage;
+use super::prompt::{LowResMask, Prompt};
 use super::result::Segmentation;
-use crate::image::{BoundingBox, Image8, Preprocessed};
+use crate::image::{BoundingBox, Geometry, Image8, Preprocessed};
 
 /// When a box is seen in a crop of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -92,6 +93,28 @@ impl Crop {
         Some(Self { x, y, width, height })
     }
 
+    /// The part to look at for a checked prompt: that around its box, if it holds every point; of a prompt without a box the whole image.
+    pub(super) fn of_prompt(prompt: &Prompt, whole: &Geometry) -> Option<Self> {
+        let crop = Self::around(&BoundingBox(prompt.bounding_box?), whole.width, whole.height)?;
+        let points = prompt.points.iter().map(|point| [point.x, point.y]);
+        let mut all = points.chain(prompt.scribbles.iter().flat_map(|scribble| scribble.points.iter().copied()));
+        let holds = |begin: usize, length: usize, value: f64| (begin as f64..=(begin + length) as f64).contains(&value);
+        all.all(|[x, y]| holds(crop.x, crop.width, x) && holds(crop.y, crop.height, y)).then_some(crop)
+    }
+
+    /// Where the crop lies in the network's input.
+    pub(super) fn geometry(&self, input_size: usize) -> Geometry {
+        Geometry { width: self.width, height: self.height, input_size }
+    }
+
+    /// Whether it is a part of a `width · height` image, and not empty.
+    pub(super) fn is_within(&self, width: usize, height: usize) -> bool {
+        let fits = |begin: usize, length: usize, end: usize| {
+            length > 0 && begin.checked_add(length).is_some_and(|last| last <= end)
+        };
+        fits(self.x, self.width, width) && fits(self.y, self.height, height)
+    }
+
     /// The pixels of the crop.
     pub fn cut(&self, image: &Image8) -> Image8 {
         let channels = image.channels;
@@ -127,7 +150,6 @@ impl Crop {
     pub(super) fn whole(
         self,
         found: Segmentation,
-        bounding_box: BoundingBox,
         has_outer_threshold: bool,
         [width, height]: [usize; 2],
     ) -> Segmentation {
@@ -138,13 +160,13 @@ impl Crop {
             *values = map(std::mem::take(values));
         }
         Segmentation {
-            bounding_box,
             mask: mask(found.mask, 0),
             probability: map(found.probability),
             uncertainty,
             outer: found.outer.map(|values| mask(values, u8::from(!has_outer_threshold))),
             inner: found.inner.map(|values| mask(values, 0)),
             zoom: Some(self),
+            low_res: LowResMask { crop: Some(self), ..found.low_res },
             ..found
         }
     }

@@ -1,10 +1,12 @@
 //! What to train, read from TOML.
 
 mod augmentation;
+mod interaction;
 mod loss;
 mod optimizer;
 
 pub use augmentation::{Affine, Augmentation, DrawnBoxes, Intensity, Views};
+pub use interaction::Interaction;
 pub use loss::{LossConfig, LossKind};
 pub use optimizer::{OptimizerConfig, OptimizerKind, Schedule};
 
@@ -55,6 +57,8 @@ pub struct TrainConfig {
     pub ema: Option<f64>,
     /// Learning from a teacher's embeddings.
     pub distillation: Option<Distillation>,
+    /// Learning from clicks, strokes and corrections; without it every prompt is a box.
+    pub interaction: Option<Interaction>,
     /// The loss.
     pub loss: LossConfig,
     /// Sharpness-Aware Minimization; without it, training is exactly the optimizer's.
@@ -87,6 +91,7 @@ impl Default for TrainConfig {
             clip_norm: None,
             ema: None,
             distillation: None,
+            interaction: None,
             loss: LossConfig::default(),
             sharp_min: None,
             optimizer: OptimizerConfig::default(),
@@ -172,10 +177,24 @@ impl Default for ValidationConfig {
 pub enum Part {
     /// The mask decoder: embeddings are computed once.
     Decoder,
+    /// Prompt encoder and mask decoder, for points and mask prompts; embeddings are computed once.
+    Prompts,
     /// The image encoder.
     Encoder,
     /// Image encoder and mask decoder.
     All,
+}
+
+impl Part {
+    /// Whether the image encoder changes.
+    pub fn has_encoder(self) -> bool {
+        matches!(self, Self::Encoder | Self::All)
+    }
+
+    /// Whether the mask decoder changes.
+    pub fn has_decoder(self) -> bool {
+        self != Self::Encoder
+    }
 }
 
 impl TrainConfig {
@@ -221,7 +240,7 @@ impl TrainConfig {
         if lengths.iter().filter(|is_given| **is_given).count() > 1 {
             return fail("only one of steps, epochs and minutes can be given".into());
         }
-        if self.distillation.is_some() && self.part == Part::Decoder {
+        if self.distillation.is_some() && !self.part.has_encoder() {
             return fail("distillation is for the image encoder; use part = \"encoder\" or \"all\"".into());
         }
         if self.distillation.is_some_and(|distillation| !distillation.masks) && self.part != Part::Encoder {
@@ -290,6 +309,7 @@ impl TrainConfig {
         ranges.extend(self.sharp_min.map(|sharp_min| ("sharp_min.rho", sharp_min.rho, 0.0, 10.0)));
         ranges.extend(self.sharp_min.map(|sharp_min| ("sharp_min.begin", sharp_min.begin, 0.0, 1.0)));
         ranges.extend(self.validation.loosen.map(|share| ("validation.loosen", share, 0.0, 1.0)));
+        ranges.extend(self.interaction.iter().flat_map(Interaction::ranges));
         ranges.extend(self.augmentation.ranges());
         ranges
     }

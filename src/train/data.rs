@@ -11,8 +11,8 @@ use rand::{RngExt, SeedableRng};
 use rayon::prelude::*;
 
 use super::augment::LabelledInput;
-use super::config::{Augmentation, Part, TrainConfig, ValidationConfig};
-use super::example::{Example, ExampleImage, Structure};
+use super::config::{Augmentation, Interaction, Part, TrainConfig, ValidationConfig};
+use super::example::{Corrections, Example, ExampleImage, Structure};
 use super::loss::signed_distance;
 use super::objective::Goal;
 use super::sample::{Target, labels_of, scaled_labels, target};
@@ -21,10 +21,11 @@ use super::teacher::Teacher;
 use crate::data::ChallengeCase;
 use crate::error::{Error, Result};
 use crate::eval::{EmbeddingCache, Failure};
-use crate::image::{ImageView, Pixels, Window};
-use crate::model::prompt_encoder::InputBox;
+use crate::image::{Geometry, ImageView, Pixels, Window, points_along};
+use crate::model::prompt_encoder::{InputPoint, InputPrompt};
 use crate::random::SplitMix64;
 use crate::segment::Segmenter;
+use crate::simulated_user::ErrorRegion;
 use crate::weights::sha256;
 
 /// Items to examples.
@@ -39,6 +40,7 @@ pub struct Examples<'a> {
     seed: u64,
     balance: f64,
     boxes_per_image: usize,
+    interaction: Option<Interaction>,
     with_distance: bool,
     recent: Recent,
 }
@@ -52,11 +54,12 @@ impl<'a> Examples<'a> {
             cache,
             augmentation: config.augmentation,
             part: config.part,
-            goal: Goal { loss: config.loss, distillation: config.distillation },
+            goal: Goal::of(config),
             teacher: None,
             seed: config.seed,
             balance: config.balance,
             boxes_per_image: config.boxes_per_image,
+            interaction: config.interaction,
             with_distance: config.loss.boundary > 0.0,
             recent: Recent::default(),
         }
@@ -149,11 +152,27 @@ impl<'a> Examples<'a> {
             }
         };
         let structure = |target: Target| {
-            let bounding_box = target.prompt(&self.augmentation, &geometry, random);
-            self.structure(target.mask, bounding_box)
+            let (prompt, corrections) = self.prompt(&target, &geometry, random);
+            self.structure(target.mask, prompt, corrections)
         };
         let structures = targets.into_iter().map(structure).collect();
-        self.finish(name, &item.case.modality, labelled.input, structures, embedding)
+        let teacher = embedding;
+        self.finish(Finish { name, modality: &item.case.modality, input: labelled.input, geometry, structures, teacher })
+    }
+
+    /// The first prompt of a structure, and how often the answer is corrected.
+    fn prompt(&self, target: &Target, geometry: &Geometry, random: &mut StdRng) -> (InputPrompt, Corrections) {
+        let Some(interaction) = self.interaction else {
+            return (target.prompt(&self.augmentation, geometry, random).into(), Corrections::default());
+        };
+        let kind = random.random_range(0.0..1.0);
+        let prompt = match (kind < interaction.clicks, kind < interaction.clicks + interaction.strokes) {
+            (true, _) => points(target, random, false),
+            (_, true) => points(target, random, true),
+            _ => target.prompt(&self.augmentation, geometry, random).into(),
+        };
+        let count = random.random_range(0..=interaction.corrections);
+        (prompt, Corrections { count, seed: Some(random.random()) })
     }
 
     /// Whose mask is learned from an item.
@@ -194,10 +213,19 @@ impl<'a> Examples<'a> {
                 let target = target(&labelled.labels, labelled.geometry.input_size, label).expect("the label is there");
                 let packed = target.loosened_box(self.augmentation.box_shift, &labelled.geometry, &mut random);
                 let loose = config.loosen.map(|share| target.enlarged_box([share as f32; 4], &labelled.geometry));
-                let boxes = std::iter::once(packed).chain(loose);
-                let structures = boxes.map(|corners| self.structure(target.mask.clone(), corners)).collect();
-                let name = format!("{} slice {} label {label}", item.case.relative, item.slice);
-                self.finish(name, &item.case.modality, labelled.input.clone(), structures, None)
+                let boxes = std::iter::once(packed).chain(loose).map(InputPrompt::from);
+                let click = self.interaction.map(|_| first_click(&target));
+                let count = self.interaction.map_or(0, |interaction| interaction.validated);
+                let structure =
+                    |prompt| self.structure(target.mask.clone(), prompt, Corrections { count, seed: None });
+                self.finish(Finish {
+                    name: format!("{} slice {} label {label}", item.case.relative, item.slice),
+                    modality: &item.case.modality,
+                    input: labelled.input.clone(),
+                    geometry: labelled.geometry,
+                    structures: boxes.chain(click).map(structure).collect(),
+                    teacher: None,
+                })
             });
             examples.collect()
         };
@@ -205,25 +233,20 @@ impl<'a> Examples<'a> {
         Ok(examples?.concat())
     }
 
-    fn finish(
-        &self,
-        name: String,
-        modality: &str,
-        input: Vec<f32>,
-        structures: Vec<Structure>,
-        teacher: Option<Tensor<4>>,
-    ) -> Result<Example> {
-        let image = match (self.part, self.augmentation.is_discrete()) {
-            (Part::Decoder, true) => ExampleImage::Embedding(self.cache.embed(self.segmenter, &input)?),
-            (Part::Decoder, false) => ExampleImage::Embedding(self.segmenter.embed(input)),
-            _ => ExampleImage::Input(input),
+    fn finish(&self, parts: Finish) -> Result<Example> {
+        let Finish { name, modality, input, geometry, structures, teacher } = parts;
+        let image = match (self.part.has_encoder(), self.augmentation.is_discrete()) {
+            (true, _) => ExampleImage::Input(input),
+            (false, true) => ExampleImage::Embedding(self.cache.embed(self.segmenter, &input)?),
+            (false, false) => ExampleImage::Embedding(self.segmenter.embed(input)),
         };
-        Ok(Example { name, modality: modality.to_string(), image, structures, teacher })
+        let content = geometry.resized().into();
+        Ok(Example { name, modality: modality.to_string(), image, content, structures, teacher })
     }
 
-    fn structure(&self, mask: Vec<u8>, bounding_box: InputBox) -> Structure {
+    fn structure(&self, mask: Vec<u8>, prompt: InputPrompt, corrections: Corrections) -> Structure {
         let distance = self.with_distance.then(|| signed_distance(&mask, mask.len().isqrt()));
-        Structure { bounding_box, mask, distance }
+        Structure { prompt, mask, distance, corrections }
     }
 
     fn labelled(&self, item: &Item) -> Result<LabelledInput> {
@@ -239,6 +262,45 @@ impl<'a> Examples<'a> {
         };
         Ok(LabelledInput { input: preprocessed.input, labels, geometry })
     }
+}
+
+/// What an example is made of.
+struct Finish<'a> {
+    name: String,
+    modality: &'a str,
+    input: Vec<f32>,
+    geometry: Geometry,
+    structures: Vec<Structure>,
+    teacher: Option<Tensor<4>>,
+}
+
+/// All of a target as an error.
+fn region(target: &Target) -> ErrorRegion {
+    let nothing = vec![0; target.mask.len()];
+    ErrorRegion::largest(&nothing, &target.mask, nothing.len().isqrt()).expect("targets have pixels")
+}
+
+/// A click in the middle of a target.
+fn first_click(target: &Target) -> InputPrompt {
+    InputPrompt { points: vec![region(target).middle().into()], bounding_box: None }
+}
+
+/// A click near the middle of a target, or points along a stroke in it.
+fn points(target: &Target, random: &mut StdRng, is_stroke: bool) -> InputPrompt {
+    let region = region(target);
+    let mut random = || random.random::<u64>();
+    let width = target.mask.len().isqrt();
+    let click = InputPoint::from(region.near_the_middle(&mut random));
+    let mut points = vec![click];
+    if is_stroke {
+        let ends = region.stroke(&mut random).map(|end| [end.x as f32, end.y as f32]);
+        let inside = |place: &[f32; 2]| target.mask[place[1].round() as usize * width + place[0].round() as usize] != 0;
+        let places: Vec<[f32; 2]> = points_along(&ends).into_iter().filter(inside).collect();
+        if !places.is_empty() {
+            points = places.into_iter().map(|[x, y]| InputPoint { x, y, ..click }).collect();
+        }
+    }
+    InputPrompt { points, bounding_box: None }
 }
 
 /// Whose mask an example has.

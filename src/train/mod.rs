@@ -16,6 +16,7 @@ pub mod loss;
 pub mod objective;
 mod optimizer;
 mod parallel;
+mod rounds;
 mod run;
 pub mod sample;
 pub mod set;

@@ -4,13 +4,14 @@ use burn::module::{Module, ModuleMapper, Param};
 use burn::optim::{GradientsAccumulator, GradientsParams};
 use burn::tensor::{Device, Tensor, TensorData};
 
-use super::config::{Distillation, LossConfig, LossKind, Part};
+use super::config::{Distillation, Interaction, LossConfig, LossKind, Part, TrainConfig};
 use super::example::{Example, ExampleImage, Structure};
 use super::loss::{UncertaintyAware, binary_cross_entropy, boundary, dice, iou_regression};
 use super::parallel;
 pub use super::values::{LossValues, Losses};
 use crate::model::Umedsam;
 use crate::model::mask_decoder::MaskOutput;
+use crate::model::prompt_encoder::InputPrompt;
 
 /// A network with the σ of its loss.
 #[derive(Module, Debug)]
@@ -40,9 +41,16 @@ pub struct Goal {
     pub loss: LossConfig,
     /// The loss of embeddings.
     pub distillation: Option<Distillation>,
+    /// Prompts that are corrected.
+    pub interaction: Option<Interaction>,
 }
 
 impl Goal {
+    /// What a configuration wants minimised.
+    pub fn of(config: &TrainConfig) -> Self {
+        Self { loss: config.loss, distillation: config.distillation, interaction: config.interaction }
+    }
+
     /// Whether embeddings are all that is learned.
     pub fn is_embedding_only(&self) -> bool {
         self.distillation.is_some_and(|distillation| !distillation.masks)
@@ -58,21 +66,23 @@ impl Goal {
 pub const TERMS: usize = 3;
 
 impl Trainee {
-    /// Prepares a network on an autodiff device: what `part` does not name is frozen. Prompt encoder and position encoding always are, as in
-    /// LiteMedSAM's and MedSAM's fine-tuning.
+    /// Prepares a network on an autodiff device: what `part` does not name is frozen. The position encoding always is, as in SAM, where it is no parameter; without
+    /// [`Part::Prompts`] the prompt encoder is too, as in LiteMedSAM's and MedSAM's fine-tuning.
     pub fn new(network: Umedsam, part: Part, device: &Device) -> Self {
         let Umedsam { image_encoder, prompt_encoder, mask_decoder } = network;
+        let mut prompt_encoder = tracked(prompt_encoder, part == Part::Prompts);
+        prompt_encoder.pe_layer = tracked(prompt_encoder.pe_layer, false);
         let dense_pe = Param::from_tensor(prompt_encoder.dense_pe().detach()).no_grad();
         let network = Umedsam {
-            image_encoder: tracked(image_encoder, part != Part::Decoder),
-            prompt_encoder: tracked(prompt_encoder, false),
-            mask_decoder: tracked(mask_decoder, part != Part::Encoder),
+            image_encoder: tracked(image_encoder, part.has_encoder()),
+            prompt_encoder,
+            mask_decoder: tracked(mask_decoder, part.has_decoder()),
         };
         Self { network, weighting: UncertaintyAware::new(TERMS, device), dense_pe }
     }
 
     /// The embedding of an example's image.
-    fn embed(&self, example: &Example) -> Tensor<4> {
+    pub(super) fn embed(&self, example: &Example) -> Tensor<4> {
         let device = self.dense_pe.val().device();
         match &example.image {
             ExampleImage::Embedding(embedding) => on_device(embedding, &device),
@@ -84,15 +94,20 @@ impl Trainee {
         }
     }
 
-    /// Low-res logits `[boxes, low_res_size, low_res_size]` and predicted IoU `[boxes]` of an example's boxes.
-    fn decode(&self, embedding: Tensor<4>, structures: &[Structure]) -> (Tensor<3>, Tensor<1>) {
+    /// Low-res logits `[prompts, low_res_size, low_res_size]` and predicted IoU `[prompts]` of prompts on one image, with a mask prompt
+    /// `[prompts, low_res_size, low_res_size]` for all or for none.
+    pub(super) fn decode(
+        &self,
+        embedding: Tensor<4>,
+        prompts: &[InputPrompt],
+        masks: Option<Tensor<3>>,
+    ) -> (Tensor<3>, Tensor<1>) {
         let prompt_encoder = &self.network.prompt_encoder;
-        let prompts: Vec<_> = structures.iter().map(|structure| structure.bounding_box.into()).collect();
         let prediction = self.network.mask_decoder.forward(
             embedding,
             self.dense_pe.val(),
-            prompt_encoder.embed_sparse(&prompts),
-            prompt_encoder.no_mask(),
+            prompt_encoder.embed_sparse(prompts),
+            masks.map_or_else(|| prompt_encoder.no_mask(), |masks| prompt_encoder.embed_masks(masks)),
             MaskOutput::Single,
         );
         (prediction.logits.squeeze_dim::<3>(1), prediction.iou.squeeze_dim::<1>(1))
@@ -119,12 +134,27 @@ impl Trainee {
     }
 
     fn mask_loss(&self, batch: &[Example], embeddings: Vec<Tensor<4>>, config: &LossConfig) -> (Tensor<3>, Losses) {
-        let decoded =
-            embeddings.into_iter().zip(batch).map(|(embedding, example)| self.decode(embedding, &example.structures));
+        let decoded = embeddings.into_iter().zip(batch).map(|(embedding, example)| {
+            let prompts: Vec<InputPrompt> =
+                example.structures.iter().map(|structure| structure.prompt.clone()).collect();
+            self.decode(embedding, &prompts, None)
+        });
         let (logits, ious): (Vec<_>, Vec<_>) = decoded.unzip();
-        let (logits, ious) = (Tensor::cat(logits, 0), Tensor::cat(ious, 0));
+        let structures: Vec<&Structure> = batch.iter().flat_map(|example| &example.structures).collect();
+        let logits = Tensor::cat(logits, 0);
+        (logits.clone(), self.losses(logits, Tensor::cat(ious, 0), &structures, config))
+    }
+
+    /// The loss of low-res logits `[structures, low_res_size, low_res_size]` and predicted IoU `[structures]`.
+    pub(super) fn losses(
+        &self,
+        logits: Tensor<3>,
+        ious: Tensor<1>,
+        structures: &[&Structure],
+        config: &LossConfig,
+    ) -> Losses {
         let [count, height, width] = logits.dims();
-        let structures = || batch.iter().flat_map(|example| &example.structures);
+        let structures = || structures.iter();
         let masks: Vec<f32> =
             structures().flat_map(|structure| structure.mask.iter().map(|&inside| f32::from(inside))).collect();
         let target = Tensor::<3>::from_data(TensorData::new(masks, [count, height, width]), &logits.device());
@@ -149,7 +179,7 @@ impl Trainee {
         };
         let total = mask + iou.clone() * config.iou + boundary.clone() * config.boundary;
         let embedding = Tensor::zeros([1], &logits.device());
-        (logits, Losses { total, terms: [region, distribution, pixel, iou, boundary, embedding] })
+        Losses { total, terms: [region, distribution, pixel, iou, boundary, embedding] }
     }
 
     /// The gradient of a batch's loss, and the loss.
@@ -157,6 +187,9 @@ impl Trainee {
     /// With `jobs` each example is worked on by itself, so many at the same time, as is best on the CPU: a loss is a mean over its batch, so that the mean of the
     /// examples' gradients is the batch's, and small tensors of several examples keep more cores busy than large ones of one.
     pub fn gradients(&self, batch: &[Example], goal: &Goal, jobs: Option<usize>) -> (GradientsParams, LossValues) {
+        if goal.interaction.is_some() {
+            return self.corrected_gradients(batch, goal, jobs.unwrap_or(1));
+        }
         let Some(jobs) = jobs else {
             let losses = self.loss(batch, goal);
             let values = losses.values();
@@ -180,7 +213,7 @@ impl Trainee {
     }
 
     /// The same parameters as leaves of another graph, so that threads do not wait for each other's.
-    fn with_own_graph(&self) -> Self {
+    pub(super) fn with_own_graph(&self) -> Self {
         struct Leaves;
         impl ModuleMapper for Leaves {
             fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
@@ -220,28 +253,35 @@ fn on_device(embedding: &Tensor<4>, device: &Device) -> Tensor<4> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use burn::optim::AdamWConfig;
 
     use burn::tensor::Tolerance;
 
+    use super::super::example::Corrections;
     use super::super::loss::signed_distance;
     use super::*;
     use crate::model::Config;
+    use crate::model::prompt_encoder::InputBox;
 
-    fn trainee(part: Part) -> Trainee {
+    pub fn trainee(part: Part) -> Trainee {
         let device = Device::flex().autodiff();
         Trainee::new(Config::tiny().init_seeded(3, &device), part, &device)
     }
 
     /// A structure in the upper right quarter; embeddings tell it apart.
-    fn batch(with_embeddings: bool) -> Vec<Example> {
+    pub fn batch(with_embeddings: bool) -> Vec<Example> {
         let config = Config::tiny();
         let encoder = &config.image_encoder;
         let (size, side, dim) = (config.low_res_size(), encoder.embedding_size(), encoder.out_channels());
         let inside = |pixel: usize, side: usize| pixel % side >= side / 2 && pixel / side < side / 2;
         let mask: Vec<u8> = (0..size * size).map(|pixel| u8::from(inside(pixel, size))).collect();
-        let structure = |bounding_box| Structure { bounding_box, mask: mask.clone(), distance: None };
+        let structure = |corners: InputBox| Structure {
+            prompt: corners.into(),
+            mask: mask.clone(),
+            distance: None,
+            corrections: Corrections::default(),
+        };
         let wave = |index: usize| (index as f32 * 0.37).sin();
         let image = match with_embeddings {
             true => {
@@ -259,6 +299,7 @@ mod tests {
             name: "upper right".into(),
             modality: "none".into(),
             image,
+            content: [config.input_size(); 2],
             structures: vec![structure([32.0, 0.0, 63.0, 31.0])],
             teacher: None,
         };
@@ -267,7 +308,7 @@ mod tests {
 
     /// Trains for some steps; returns the Dice loss afterwards.
     fn train(trainee: Trainee, kind: LossKind, steps: usize) -> (Trainee, f64) {
-        let config = Goal { loss: LossConfig { kind, ..Default::default() }, distillation: None };
+        let config = Goal { loss: LossConfig { kind, ..Default::default() }, ..Default::default() };
         let batch = batch(true);
         let mut optimizer = AdamWConfig::new().init();
         let mut trainee = trainee;
@@ -312,7 +353,7 @@ mod tests {
         for structure in batch.iter_mut().flat_map(|example| &mut example.structures) {
             structure.distance = Some(signed_distance(&structure.mask, structure.mask.len().isqrt()));
         }
-        let config = Goal { loss: LossConfig { boundary: 0.3, ..Default::default() }, distillation: None };
+        let config = Goal { loss: LossConfig { boundary: 0.3, ..Default::default() }, ..Default::default() };
         let (whole, values) = trainee.gradients(&batch, &config, None);
         let (parts, mean) = trainee.gradients(&batch, &config, Some(2));
         assert!((values.total - mean.total).abs() < 1e-5 && values.boundary != 0.0);

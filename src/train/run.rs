@@ -11,7 +11,7 @@ use burn::tensor::Device;
 use serde_json::json;
 
 use super::checkpoint::{self, Best, Progress, State};
-use super::config::{Length, LossConfig, TrainConfig, TrainDevice};
+use super::config::{Length, TrainConfig, TrainDevice};
 use super::data::Examples;
 use super::ema::Ema;
 use super::example::Example;
@@ -24,7 +24,6 @@ use super::set::TrainingSet;
 use super::teacher::Teacher;
 use crate::error::{Error, Result};
 use crate::eval::{EmbeddingCache, Failure};
-use crate::metrics::dsc;
 use crate::model::Umedsam;
 use crate::segment::Segmenter;
 use crate::weights::{self, Metadata, Precision, sha256_hex, to_bytes, write_whole};
@@ -126,7 +125,7 @@ pub fn train(
     let segmenter = Segmenter::from_weights(weights, &device.clone().inner())?;
     let input_size = metadata.config.input_size();
 
-    let goal = Goal { loss: config.loss, distillation: config.distillation };
+    let goal = Goal::of(&config);
     let scan = |folders: &[PathBuf]| TrainingSet::scan(folders, input_size, goal.takes_unlabelled());
     let (train_set, validation_set) = match &settings.validation {
         Some(folder) => (scan(&settings.data)?, TrainingSet::scan(std::slice::from_ref(folder), input_size, false)?),
@@ -338,7 +337,8 @@ impl Run<'_> {
             self.export(trainee.network.clone(), state, None, LAST)?;
             return self.export(trainee.network, state, None, BEST);
         }
-        let scores = scores(&trainee, self.validation, &self.config.loss, self.jobs.unwrap_or(1));
+        let jobs = self.jobs.unwrap_or(1);
+        let scores = parallel::map(self.validation, jobs, |example| trainee.score(example, &self.goal));
         let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
         let mut by_modality: BTreeMap<String, Vec<f64>> = BTreeMap::new();
         for (example, (dsc, _)) in self.validation.iter().zip(&scores) {
@@ -373,18 +373,6 @@ impl Run<'_> {
         let bytes = to_bytes(&network.to_device(&Device::flex()), &metadata)?;
         write_whole(&path, &bytes).map_err(|error| Error::file(&path, error))
     }
-}
-
-/// Mean DSC and loss of every example's boxes.
-fn scores(trainee: &Trainee, examples: &[Example], config: &LossConfig, jobs: usize) -> Vec<(f64, LossValues)> {
-    parallel::map(examples, jobs, |example| {
-        let (logits, losses) = trainee.predict(std::slice::from_ref(example), config);
-        let logits: Vec<f32> = logits.into_data().try_into_vec().expect("logits are f32");
-        let mask: Vec<u8> = logits.iter().map(|&logit| u8::from(logit > 0.0)).collect();
-        let masks = mask.chunks_exact(mask.len() / example.structures.len()).zip(&example.structures);
-        let sum: f64 = masks.map(|(mask, structure)| dsc(mask, &structure.mask)).sum();
-        (sum / example.structures.len() as f64, losses.values())
-    })
 }
 
 fn device(device: TrainDevice) -> Result<Device> {

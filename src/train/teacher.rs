@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::eval::EmbeddingCache;
 use crate::image::Geometry;
 use crate::model::prompt_encoder::InputBox;
-use crate::segment::{BoxPrompt, EncodedImage, Segmenter};
+use crate::segment::{PlacedPrompt, EncodedImage, Segmenter};
 use crate::uncertainty::UncertaintyOptions;
 use crate::weights::{Precision, sha256_hex};
 
@@ -124,8 +124,8 @@ fn random_box(geometry: &Geometry, random: &mut impl RngExt) -> InputBox {
 
 /// The masks of some boxes that are no specks, each with its predicted IoU.
 fn masks(segmenter: &Segmenter, image: &EncodedImage, boxes: &[InputBox]) -> Result<Vec<(f32, Target)>> {
-    let prompts: Vec<BoxPrompt> =
-        boxes.iter().map(|&corners| BoxPrompt::from_input(corners, &image.geometry)).collect();
+    let prompts: Vec<PlacedPrompt> =
+        boxes.iter().map(|&corners| PlacedPrompt::of_input_box(corners, &image.geometry)).collect();
     let size = segmenter.metadata().config.low_res_size();
     let mut found = Vec::new();
     pollster::block_on(segmenter.answers(image, &prompts, &UncertaintyOptions::single_pass(), |_, answer| {

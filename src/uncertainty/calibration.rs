@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ensemble::Agreement;
 use super::options::UncertaintyOptions;
+use super::prompt_kind::PromptKind;
 
 /// Calibration of one network, stored in its weight file by `umedsam calibrate`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -42,6 +43,9 @@ pub struct Setting {
     /// Whether it is for small boxes that are seen in a crop of their own.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub zoom: bool,
+    /// The kind of prompt.
+    #[serde(default, skip_serializing_if = "is_box")]
+    pub prompt: PromptKind,
     /// Logits to calibrated logits.
     pub scaling: Scaling,
     /// Thresholds by α, rising.
@@ -50,6 +54,10 @@ pub struct Setting {
     pub expected_dsc: ExpectedDsc,
     /// When to ask for a second look.
     pub review: ReviewRule,
+}
+
+fn is_box(kind: &PromptKind) -> bool {
+    *kind == PromptKind::Box
 }
 
 /// Logits to calibrated logits: `z / temperature + bias` (Guo et al. 2017; Platt 1999).
@@ -168,18 +176,26 @@ impl Calibration {
         self.settings.iter().any(|setting| setting.zoom)
     }
 
-    /// What was learned for these options, of boxes in the whole image or in crops, or for the most similar ones.
-    pub fn setting(&self, options: &UncertaintyOptions, zoom: bool) -> Option<(&Setting, CalibrationUse)> {
-        let is_it = |setting: &&Setting| setting.zoom == zoom && setting.options.same_ensemble(options);
+    /// What was learned for these options, of a kind of prompt in the whole image or in crops, or for the most similar ones.
+    pub fn setting(
+        &self,
+        options: &UncertaintyOptions,
+        zoom: bool,
+        kind: PromptKind,
+    ) -> Option<(&Setting, CalibrationUse)> {
+        let is_it = |setting: &&Setting| {
+            setting.prompt == kind && setting.zoom == zoom && setting.options.same_ensemble(options)
+        };
         if let Some(setting) = self.settings.iter().find(is_it) {
             return Some((setting, CalibrationUse::Fitted));
         }
         let distance = |setting: &&Setting| {
             let other = &setting.options;
-            let kind = usize::from(other.is_single_pass() != options.is_single_pass());
+            let kind_of_ensemble = usize::from(other.is_single_pass() != options.is_single_pass());
             (
+                usize::from(setting.prompt != kind),
                 usize::from(setting.zoom != zoom),
-                kind,
+                kind_of_ensemble,
                 usize::from(other.flips != options.flips),
                 other.samples.abs_diff(options.samples),
             )
@@ -234,6 +250,7 @@ mod tests {
         let row = |alpha, outer, inner| ConformalThresholds { alpha, outer, inner };
         let setting = |options, zoom| Setting {
             zoom,
+            prompt: PromptKind::Box,
             options,
             scaling: Scaling::default(),
             conformal: vec![row(0.05, None, Some(0.9)), row(0.1, Some(0.2), Some(0.7))],
@@ -270,7 +287,7 @@ mod tests {
     fn the_most_similar_setting_is_used() {
         let calibration = calibration();
         let used = |options: UncertaintyOptions| {
-            let (setting, state) = calibration.setting(&options, false).unwrap();
+            let (setting, state) = calibration.setting(&options, false, PromptKind::Box).unwrap();
             assert!(!setting.zoom);
             (setting.options.samples, state)
         };
@@ -282,7 +299,7 @@ mod tests {
         for (options, state) in
             [(UncertaintyOptions::single_pass(), CalibrationUse::Fitted), (options, CalibrationUse::Nearest)]
         {
-            let (setting, found) = calibration.setting(&options, true).unwrap();
+            let (setting, found) = calibration.setting(&options, true, PromptKind::Box).unwrap();
             assert!(setting.zoom && found == state);
         }
     }

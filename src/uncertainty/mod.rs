@@ -10,6 +10,7 @@ mod entropy;
 #[cfg(feature = "cli")]
 pub mod fit;
 mod options;
+mod prompt_kind;
 
 pub use calibration::{
     Calibration, CalibrationData, CalibrationUse, ConformalThresholds, ExpectedDsc, ReviewRule, Scaling, Setting,
@@ -17,3 +18,4 @@ pub use calibration::{
 pub use ensemble::{Agreement, Ensemble, UncertaintyMaps};
 pub use entropy::{binary_entropy, entropy_of_logit, logit, sigmoid};
 pub use options::{MAX_JITTER, MAX_SAMPLES, UncertaintyOptions};
+pub use prompt_kind::PromptKind;

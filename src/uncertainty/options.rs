@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::image::{Flip, Geometry};
-use crate::model::prompt_encoder::InputBox;
+use crate::model::prompt_encoder::{InputBox, InputPoint, InputPrompt};
 use crate::random::SplitMix64;
 
 /// Most perturbed boxes of an ensemble.
@@ -12,6 +12,9 @@ pub const MAX_SAMPLES: usize = 64;
 
 /// Largest jitter, in pixels of the network's input.
 pub const MAX_JITTER: f64 = 20.0;
+
+/// How far points move, as a share of the jitter of a box's sides: a click is more exact than a box.
+const POINT_SHARE: f64 = 0.4;
 
 /// The largest seed: the whole numbers that JavaScript can tell apart.
 const MAX_SEED: u64 = (1 << 53) - 1;
@@ -92,6 +95,37 @@ impl UncertaintyOptions {
     /// The flips of the image that the ensemble needs.
     pub fn flips(&self) -> &'static [Flip] {
         if self.flips { &[Flip::Horizontal, Flip::Vertical] } else { &[] }
+    }
+
+    /// A prompt and its perturbations, the prompt itself first: its box as [`UncertaintyOptions::boxes`], every point by up to two fifths of the jitter, within the
+    /// image.
+    pub fn prompts(&self, prompt: &InputPrompt, geometry: &Geometry) -> Vec<InputPrompt> {
+        let boxes = prompt.bounding_box.map(|corners| self.boxes(corners, geometry));
+        let (width, height) = geometry.resized();
+        // Numbers of their own, so that boxes move the same with points and without.
+        let mut random = SplitMix64::new(!self.seed);
+        let mut shift = || (((random.next() >> 11) as f64 / (1u64 << 52) as f64 - 1.0) * POINT_SHARE * self.jitter) as f32;
+        let mut shifts = vec![[0.0; 2]; prompt.points.len()];
+        let moved = |(point, [x, y]): (&InputPoint, &[f32; 2])| InputPoint {
+            x: (point.x + x).clamp(-0.5, width as f32 - 0.5),
+            y: (point.y + y).clamp(-0.5, height as f32 - 0.5),
+            ..*point
+        };
+        (0..=self.samples)
+            .map(|sample| {
+                for shift_of_point in &mut shifts {
+                    *shift_of_point = match (sample, sample % 2) {
+                        (0, _) => [0.0; 2],
+                        (_, 1) => [shift(), shift()],
+                        _ => shift_of_point.map(|side: f32| -side),
+                    };
+                }
+                InputPrompt {
+                    points: prompt.points.iter().zip(&shifts).map(moved).collect(),
+                    bounding_box: boxes.as_ref().map(|boxes| boxes[sample]),
+                }
+            })
+            .collect()
     }
 
     /// A box and its perturbations, the box itself first. Every second perturbation mirrors the one before it, so that they are balanced

@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use async_lock::{Mutex, MutexGuard};
-use js_sys::{Float64Array, Function};
+use js_sys::{Array, Function};
 use serde::Serialize;
 use umedsam_picture::js::{Intensities, JsPixels};
 use wasm_bindgen::prelude::*;
@@ -14,8 +14,8 @@ use super::pace::Yielding;
 use super::{now_ms, values};
 use crate::error::{Error, Result};
 use crate::image::Preprocessed;
-use crate::segment::{EncodedImage, Pace, SegmentOptions, Segmentation, Segmenter};
-use crate::uncertainty::{Calibration, UncertaintyOptions};
+use crate::segment::{EncodedImage, Pace, Prompt, SegmentOptions, Segmentation, Segmenter};
+use crate::uncertainty::{Calibration, PromptKind, UncertaintyOptions};
 use crate::weights::Metadata;
 
 /// A network on its device. JavaScript may call while an earlier call is under way: calls wait for each other.
@@ -74,11 +74,11 @@ impl Running {
     async fn segment(
         &self,
         image: &mut EncodedImage,
-        boxes: &[[f64; 4]],
+        prompts: &[Prompt],
         options: &SegmentOptions,
         pace: &mut impl Pace,
     ) -> Result<Vec<Segmentation>> {
-        self.device.explain(self.segmenter.segment_paced(image, boxes, options, pace).await).await
+        self.device.explain(self.segmenter.segment_paced(image, prompts, options, pace).await).await
     }
 }
 
@@ -162,7 +162,7 @@ struct CalibrationInfo<'a> {
 
 impl<'a> CalibrationInfo<'a> {
     fn new(calibration: &'a Calibration) -> Option<Self> {
-        let (setting, _) = calibration.setting(&UncertaintyOptions::default(), false)?;
+        let (setting, _) = calibration.setting(&UncertaintyOptions::default(), false, PromptKind::Box)?;
         let data = &calibration.data;
         Some(Self {
             description: &data.description,
@@ -312,17 +312,17 @@ impl Image {
         values::to_js(&self.timings)
     }
 
-    /// Segments boxes given as four numbers each, one after the other. `options` is a [`SegmentOptions`], `maps` names the uncertainty maps
+    /// Segments an object for each prompt: objects as [`Prompt`] has them, with `previous`. `options` is a [`SegmentOptions`], `maps` names the uncertainty maps
     /// to give back; both may be undefined. `progress` is called with 0–1.
     pub async fn segment(
         &self,
-        boxes: Float64Array,
+        prompts: Array,
         options: JsValue,
         maps: JsValue,
         progress: Option<Function>,
     ) -> std::result::Result<JsValue, JsValue> {
         let state = self.state.clone();
-        state.segment(&boxes, options, maps, progress.as_ref()).await.map_err(|error| values::to_js_error(&error))
+        state.segment(&prompts, options, maps, progress.as_ref()).await.map_err(|error| values::to_js_error(&error))
     }
 
     /// Frees the embedding, at the end of a call that is under way; later calls answer that it was disposed of.
@@ -337,17 +337,17 @@ impl Image {
 impl ImageState {
     async fn segment(
         &self,
-        boxes: &Float64Array,
+        prompts: &Array,
         options: JsValue,
         maps: JsValue,
         progress: Option<&Function>,
     ) -> Result<JsValue> {
         self.shared.stopping.set(false);
-        let boxes = values::boxes(boxes)?;
+        let prompts = values::prompts(prompts)?;
         let options = values::segment_options(options)?;
         let maps = values::from_js(maps, |cause| Error::InvalidOption(format!("maps: {cause}")))?;
         let mut embedded = self.embedded.lock().await;
-        let answer = self.segment_with(&mut embedded, &boxes, &options, &maps, progress).await;
+        let answer = self.segment_with(&mut embedded, &prompts, &options, &maps, progress).await;
         if self.disposed.get() {
             *embedded = None;
         }
@@ -357,7 +357,7 @@ impl ImageState {
     async fn segment_with(
         &self,
         embedded: &mut Option<Embedded>,
-        boxes: &[[f64; 4]],
+        prompts: &[Prompt],
         options: &SegmentOptions,
         maps: &values::WantedMaps,
         progress: Option<&Function>,
@@ -375,7 +375,7 @@ impl ImageState {
         let reencode_ms = now_ms() - start;
         let start = now_ms();
         let pace = &mut self.shared.pace("segmenting", progress);
-        let results = running.segment(&mut current.encoded, boxes, options, pace).await?;
+        let results = running.segment(&mut current.encoded, prompts, options, pace).await?;
         let answer = js_sys::Object::new();
         let list = results.iter().map(|result| values::segmentation(result, maps)).collect::<js_sys::Array>();
         values::set(&answer, "results", &list);

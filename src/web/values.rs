@@ -1,12 +1,14 @@
 //! JavaScript values to ours and back.
 
-use js_sys::{Float32Array, Float64Array, Object, Reflect, Uint8Array};
+use std::sync::Arc;
+
+use js_sys::{Array, Float32Array, Object, Reflect, Uint8Array};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use wasm_bindgen::prelude::*;
 
 use crate::error::{Error, Result};
-use crate::segment::{SegmentOptions, Segmentation};
+use crate::segment::{Crop, LowResMask, Previous, Prompt, SegmentOptions, Segmentation};
 
 /// A JavaScript `Error` with our code.
 pub fn to_js_error(error: &Error) -> JsValue {
@@ -50,14 +52,29 @@ pub fn segment_options(value: JsValue) -> Result<SegmentOptions> {
     from_js::<SegmentOptions>(value, Error::InvalidOption)?.checked()
 }
 
-/// Boxes as four numbers each, one after the other.
-pub fn boxes(corners: &Float64Array) -> Result<Vec<[f64; 4]>> {
-    let corners = corners.to_vec();
-    let (boxes, rest) = corners.as_chunks::<4>();
-    match rest {
-        [] => Ok(boxes.to_vec()),
-        _ => Err(Error::InvalidBox(format!("{} numbers; each box is [x0, y0, x1, y1]", corners.len()))),
+/// Prompts: objects with `box`, `points`, `scribbles` and `previous`, which is `{ logits, crop }` or `{ mask }`.
+pub fn prompts(list: &Array) -> Result<Vec<Prompt>> {
+    list.iter().map(|value| prompt(&value)).collect()
+}
+
+fn prompt(value: &JsValue) -> Result<Prompt> {
+    let invalid = |cause: &dyn std::fmt::Display| Error::InvalidPrompt(cause.to_string());
+    let mut prompt: Prompt = serde_wasm_bindgen::from_value(value.clone()).map_err(|cause| invalid(&cause))?;
+    let of = |object: &JsValue, key: &str| Reflect::get(object, &key.into()).unwrap_or(JsValue::UNDEFINED);
+    let previous = of(value, "previous");
+    if previous.is_undefined() || previous.is_null() {
+        return Ok(prompt);
     }
+    let (logits, mask) = (of(&previous, "logits"), of(&previous, "mask"));
+    prompt.previous = Some(match (logits.dyn_into::<Float32Array>(), mask.dyn_into::<Uint8Array>()) {
+        (Ok(logits), _) => {
+            let crop = from_js::<Option<Crop>>(of(&previous, "crop"), |cause| invalid(&cause))?;
+            Previous::LowRes(LowResMask { logits: Arc::new(logits.to_vec()), crop })
+        }
+        (_, Ok(mask)) => Previous::Mask(Arc::new(mask.to_vec())),
+        _ => return Err(invalid(&"previous has no logits (Float32Array) and no mask (Uint8Array)")),
+    });
+    Ok(prompt)
 }
 
 /// Which uncertainty maps to give back.
@@ -88,6 +105,10 @@ pub fn segmentation(result: &Segmentation, maps: &WantedMaps) -> JsValue {
     set(&object, "probability", &Float32Array::from(result.probability.as_slice()));
     set(&object, "outer", &mask(&result.outer));
     set(&object, "inner", &mask(&result.inner));
+    let low_res = Object::new();
+    set(&low_res, "logits", &Float32Array::from(result.low_res.logits.as_slice()));
+    set(&low_res, "crop", &to_js(&result.low_res.crop));
+    set(&object, "lowRes", &low_res);
     let uncertainty = Object::new();
     for (name, key, map) in [
         (MapName::Total, "total", &result.uncertainty.total),

@@ -87,8 +87,8 @@ impl Page {
     /// Waits until every box has its result.
     pub async fn wait_for_results(&self, boxes: usize, seconds: u64) -> Result<()> {
         let script = format!(
-            "const items = [...document.querySelectorAll('#boxes small')];
-             return items.length === {boxes} && items.every((item) => item.textContent.includes('expected DSC'))"
+            "const items = [...document.querySelectorAll('#objects small')];
+             return items.length === {boxes} && items.every((item) => item.textContent.includes('unsure (over'))"
         );
         self.wait_for(&format!("{boxes} results"), &script, seconds).await
     }

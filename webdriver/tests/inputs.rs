@@ -135,7 +135,7 @@ async fn any_shape_can_be_pointed_at_and_boxed() -> Result<()> {
         let text = page.text("pointer").await?;
         let x = text.strip_prefix("x ").and_then(|text| text.split(',').next()).and_then(|x| x.parse::<f64>().ok());
         ensure!(x.is_some_and(|x| (x - 1000.0).abs() <= 3.0), "{text}");
-        ensure!(page.text("boxes").await?.contains("px"), "no box");
+        ensure!(page.text("objects").await?.contains("px"), "no box");
         page.screenshot("8-zoomed").await?;
         page.click("zoom-fit").await?;
         // Two fingers zoom, and neither draws.
@@ -143,7 +143,7 @@ async fn any_shape_can_be_pointed_at_and_boxed() -> Result<()> {
         let before = page.script(transform).await?;
         page.pinch((2000.0, 400.0)).await?;
         ensure!(page.script(transform).await? != before, "two fingers do not zoom");
-        let boxes = page.script("return document.querySelectorAll('#boxes li').length").await?;
+        let boxes = page.script("return document.querySelectorAll('#objects li').length").await?;
         ensure!(boxes == 1, "two fingers drew: there are {boxes} boxes");
         page.click("zoom-fit").await
     })

@@ -203,24 +203,24 @@ async fn segment_reference(page: &Page, reference: &Reference) -> Result<()> {
 
     // Move the box away and back; the result follows.
     let centre = ((x0 + x1) / 2.0, (y0 + y1) / 2.0);
-    let before = page.text("boxes").await?;
+    let before = page.text("objects").await?;
     page.drag(centre, (centre.0 - 60.0, centre.1)).await?;
-    page.wait_for("the moved box", &format!("return document.getElementById('boxes').innerText !== {before:?}"), 30)
+    page.wait_for("the moved box", &format!("return document.getElementById('objects').innerText !== {before:?}"), 30)
         .await?;
     // Resize by the second corner.
-    let before = page.text("boxes").await?;
+    let before = page.text("objects").await?;
     page.drag((x1 - 60.0, y1), (x1 - 20.0, y1 + 20.0)).await?;
-    page.wait_for("the resized box", &format!("return document.getElementById('boxes').innerText !== {before:?}"), 30)
+    page.wait_for("the resized box", &format!("return document.getElementById('objects').innerText !== {before:?}"), 30)
         .await?;
 
     // A finger draws a further box, and moves it.
     page.touch_drag((60.0, 60.0), (130.0, 120.0)).await?;
     page.wait_for_results(2, 30).await?;
-    let before = page.text("boxes").await?;
+    let before = page.text("objects").await?;
     page.touch_drag((95.0, 90.0), (105.0, 130.0)).await?;
     page.wait_for(
         "the box moved by touch",
-        &format!("return document.getElementById('boxes').innerText !== {before:?}"),
+        &format!("return document.getElementById('objects').innerText !== {before:?}"),
         30,
     )
     .await
@@ -230,7 +230,7 @@ async fn segment_reference(page: &Page, reference: &Reference) -> Result<()> {
 async fn maps_and_contours_are_shown(page: &Page) -> Result<()> {
     ensure!(page.text("calibration").await?.contains("images"), "{}", page.text("calibration").await?);
     ensure!(page.text("guarantee").await?.contains("10 %"), "{}", page.text("guarantee").await?);
-    ensure!(page.text("boxes").await?.contains("expected DSC"), "{}", page.text("boxes").await?);
+    ensure!(page.text("objects").await?.contains("expected DSC"), "{}", page.text("objects").await?);
     let mut pictures = Vec::new();
     let mut meanings = Vec::new();
     for map in ["aleatoric", "epistemic", "total"] {
@@ -308,13 +308,13 @@ async fn heatmap_follows_the_edge(page: &Page, mask: &GrayImage) -> Result<()> {
 
 async fn edit_with_keys(page: &Page) -> Result<()> {
     let boxes =
-        page.script("return document.querySelectorAll('#boxes li').length").await?.as_u64().unwrap_or(0) as usize;
+        page.script("return document.querySelectorAll('#objects li').length").await?.as_u64().unwrap_or(0) as usize;
     let viewer = page.driver.find(thirtyfour::By::Id("viewer")).await?;
     viewer.send_keys("n").await?;
     page.wait_for_results(boxes + 1, 60).await?;
-    let before = page.text("boxes").await?;
+    let before = page.text("objects").await?;
     viewer.send_keys(thirtyfour::Key::Left + "").await?;
-    page.wait_for("the shifted box", &format!("return document.getElementById('boxes').innerText !== {before:?}"), 30)
+    page.wait_for("the shifted box", &format!("return document.getElementById('objects').innerText !== {before:?}"), 30)
         .await?;
     page.screenshot("4-keyboard").await?;
     viewer.send_keys(thirtyfour::Key::Delete + "").await?;
@@ -322,7 +322,7 @@ async fn edit_with_keys(page: &Page) -> Result<()> {
 }
 
 async fn survive_bad_files(page: &Page) -> Result<()> {
-    let boxes = page.script("return document.querySelectorAll('#boxes li').length").await?;
+    let boxes = page.script("return document.querySelectorAll('#objects li').length").await?;
     for (name, content) in [
         ("notes.png", b"this is no image".as_slice()),
         ("empty.jpg", b"".as_slice()),
@@ -331,7 +331,7 @@ async fn survive_bad_files(page: &Page) -> Result<()> {
         page.open_file(&bad_file(name, content)?).await?;
         let script = format!("return document.getElementById('error').innerText.includes({name:?})");
         page.wait_for(&format!("an error about {name}"), &script, 20).await?;
-        let after = page.script("return document.querySelectorAll('#boxes li').length").await?;
+        let after = page.script("return document.querySelectorAll('#objects li').length").await?;
         ensure!(after == boxes, "{name} changed the boxes");
     }
     // The next good action works and clears the error.

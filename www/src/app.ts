@@ -1,10 +1,11 @@
-/** What is open: a model, an image and its boxes, and the order in which the network is asked. */
+/** What is open: a model, an image and its objects, and the order in which the network is asked. */
 
 import { type ReadImage, readImage, windowedImage } from "../umedsam/image.js";
-import { type Box, type DeviceRequest, type EncodedImage, type Model, type Progress, type Segmentation, UmedsamError, load } from "../umedsam/index.js";
-import { type Entry, boxItem } from "./boxes.js";
+import { type Box, type Correction, type DeviceRequest, type EncodedImage, type Model, type Progress, UmedsamError, load } from "../umedsam/index.js";
 import { checkCanvas, milliseconds } from "./dom.js";
 import { chosenWindow, resetWindow } from "./intensities.js";
+import { objectItem } from "./object-item.js";
+import { SegmentedObject } from "./objects.js";
 import { savePng } from "./overlay.js";
 import { page } from "./page.js";
 import { pictures, resultsOf, saveHeat, saveMask, showValues } from "./painting.js";
@@ -13,8 +14,6 @@ import type { Sample } from "./samples.js";
 import { hideError, showError, showGuarantee, showModel, showProgress } from "./status.js";
 import { Viewer } from "./viewer.js";
 
-/** Okabe and Ito's colours, told apart by colour-blind people too. */
-const COLORS = ["#56b4e9", "#e69f00", "#009e73", "#cc79a7", "#f0e442", "#d55e00"];
 /** Other weights than the package's, to compare them: `?weights=URL`. */
 const WEIGHTS = new URLSearchParams(location.search).get("weights");
 /** Keyboard steps are gathered for this long before the network runs. */
@@ -24,10 +23,12 @@ const OTHER_IMAGE = "image";
 export class App {
   readonly viewer = new Viewer({
     drawn: (box) => this.addBox(box),
-    changed: (box, done) => this.#edited(box as Entry, done),
+    changed: (id, box, done) => this.#moved(id, box, done),
+    clicked: ({ x, y }, label) => this.correct({ points: [{ x, y, label }] }),
+    stroked: (points, label) => this.correct({ scribbles: [{ points, label }] }),
     selected: (id) => this.#select(id),
     removed: (id) => this.#remove(id),
-    pointed: (pixel) => showValues(this.#entries, this.viewer.width, pixel),
+    pointed: (pixel) => showValues(this.#objects, this.viewer.width, pixel),
   });
   #model: Promise<Model> | undefined;
   #image: EncodedImage | undefined;
@@ -40,7 +41,7 @@ export class App {
   /** Ends what the network does for an earlier one. */
   #stop = new AbortController();
   #name = OTHER_IMAGE;
-  #entries: Entry[] = [];
+  #objects: SegmentedObject[] = [];
   #selected: number | undefined;
   #nextId = 1;
 
@@ -132,9 +133,10 @@ export class App {
     resetWindow(input);
     this.#show(picture, true);
     page.credit.textContent = `${credit} · ${picture.width}×${picture.height} px`;
-    this.#entries = [];
+    for (const object of this.#objects) object.close();
+    this.#objects = [];
     this.#selected = undefined;
-    for (const box of boxes) this.#newEntry(box);
+    for (const box of boxes) this.#newObject().say({ box });
     this.render();
     await this.#encode();
   }
@@ -159,7 +161,7 @@ export class App {
     await this.#encode();
   }
 
-  /** Encodes the shown image and segments its boxes. */
+  /** Encodes the shown image and segments its objects. */
   async #encode(): Promise<void> {
     const input = this.#input;
     const intensities = chosenWindow();
@@ -181,6 +183,7 @@ export class App {
         return;
       }
       this.#image = image;
+      for (const object of this.#objects) object.continueOn(image);
       const { preprocessMs, encodeMs } = image.timings;
       page.encodeTime.textContent = milliseconds(preprocessMs + encodeMs);
       showModel(model);
@@ -191,99 +194,114 @@ export class App {
       if (isCurrent()) page.progress.hidden = true;
     }
     this.render();
-    await this.#segment(this.#entries);
+    await this.#segment(this.#objects);
   }
 
-  /** First a single pass, to show the mask at once, then the ensemble. */
-  async #segment(entries: readonly Entry[]): Promise<void> {
+  /** Asks the network what was said of objects: first single passes, to show masks at once, then ensembles. */
+  async #segment(objects: readonly SegmentedObject[]): Promise<void> {
     const image = this.#image;
     const { signal } = this.#stop;
-    if (image === undefined || entries.length === 0) return;
-    const edits = new Map(entries.map((entry) => [entry, entry.edit]));
-    const current = () => entries.filter((entry) => entry.edit === edits.get(entry) && this.#entries.includes(entry));
-    for (const samples of [0, undefined]) {
-      const asked = current();
-      if (asked.length === 0 || image !== this.#image) return;
-      let results: Segmentation[];
-      try {
-        results = await image.segment(
-          asked.map(({ box }) => ({ box })),
-          {
-            alpha: Number(page.alpha.value),
-            zoom: page.zoomOn.checked ? "auto" : "off",
-            uncertainty: samples === undefined ? {} : { samples },
-            signal,
-            // One box is done before a bar could be read.
-            ...(asked.length > 1 ? { onProgress: showProgress } : {}),
-          },
-        );
-      } catch (error) {
-        // The image was closed, or another opened meanwhile.
-        if (error instanceof UmedsamError && (error.code === "disposed" || error.code === "aborted")) return;
-        throw error;
-      } finally {
-        if (!signal.aborted) page.progress.hidden = true;
+    if (image === undefined || objects.length === 0) return;
+    const options = { alpha: Number(page.alpha.value), zoom: page.zoomOn.checked ? "auto" : "off" } as const;
+    try {
+      for (const [done, object] of objects.entries()) {
+        // One object is done before a bar could be read.
+        if (objects.length > 1) showProgress({ stage: "segment", fraction: done / objects.length });
+        await this.#answer(object, image, options);
+        if (signal.aborted || image !== this.#image) return;
       }
-      const kept = new Set(current());
-      for (const [index, entry] of asked.entries()) {
-        const result = results[index];
-        if (result === undefined || !kept.has(entry)) continue;
-        entry.result = result;
-        entry.crop = result.zoom;
-        entry.isFinal = samples === undefined;
-        this.#showTime(result, entry.isFinal);
-      }
-      this.render();
+    } finally {
+      if (!signal.aborted) page.progress.hidden = true;
     }
-    showGuarantee(resultsOf(this.#entries));
+    showGuarantee(resultsOf(this.#objects));
     const model = await this.#model;
     if (model === undefined || image !== this.#image) return;
     await showRequests(model);
     page.memory.textContent = `${((await model.memoryBytes()) / 2 ** 20).toFixed(0)} MiB of WebAssembly, at most`;
   }
 
-  #showTime({ timings }: Segmentation, isFinal: boolean): void {
-    if (isFinal) page.uncertaintyTime.textContent = milliseconds(timings.segmentMs);
-    else page.segmentTime.textContent = milliseconds(timings.segmentMs);
+  async #answer(object: SegmentedObject, image: EncodedImage, options: { alpha: number; zoom: "auto" | "off" }): Promise<void> {
+    const shown = () => {
+      if (!this.#objects.includes(object)) return;
+      const { result, isFinal } = object;
+      if (result !== undefined) (isFinal ? page.uncertaintyTime : page.segmentTime).textContent = milliseconds(result.timings.segmentMs);
+      this.render();
+    };
+    try {
+      await object.answer(image, options, shown);
+    } catch (error) {
+      // More was said, the image was closed, or another opened meanwhile.
+      if (error instanceof UmedsamError && (error.code === "disposed" || error.code === "aborted")) return;
+      throw error;
+    } finally {
+      this.#renderObjects();
+    }
   }
 
-  #newEntry(box: Box): Entry {
-    const id = this.#nextId++;
-    const color = COLORS[(id - 1) % COLORS.length] ?? "#ffffff";
-    const entry: Entry = { id, box, color, edit: 0 };
-    this.#entries.push(entry);
-    this.#selected = id;
-    return entry;
+  #newObject(): SegmentedObject {
+    const object = new SegmentedObject(this.#nextId++);
+    this.#objects.push(object);
+    this.#selected = object.id;
+    return object;
   }
 
   addBox(box: Box): void {
-    const entry = this.#newEntry(box);
+    const object = this.#newObject();
+    object.say({ box });
     this.render();
-    this.guard(() => this.#segment([entry]));
+    this.guard(() => this.#segment([object]));
   }
 
-  #edited(entry: Entry, done: boolean): void {
-    entry.edit++;
+  /** Corrects the selected object, or begins one. */
+  correct(correction: Correction): void {
+    const object = this.#objects.find(({ id }) => id === this.#selected) ?? this.#newObject();
+    object.say(correction);
+    this.render();
+    this.guard(() => this.#segment([object]));
+  }
+
+  #moved(id: number, box: Box, done: boolean): void {
+    const object = this.#objects.find((object) => object.id === id);
+    if (object === undefined) return;
+    object.box = box;
+    clearTimeout(object.timer);
     if (!done) return;
-    this.#renderBoxes();
-    clearTimeout(entry.timer);
-    entry.timer = setTimeout(() => this.guard(() => this.#segment([entry])), SETTLE_MS);
+    object.timer = setTimeout(() => {
+      object.say({ box });
+      this.render();
+      this.guard(() => this.#segment([object]));
+    }, SETTLE_MS);
+  }
+
+  /** Takes the selected object's last step back, or takes it again. */
+  step(direction: "undo" | "redo"): void {
+    const object = this.#objects.find(({ id }) => id === this.#selected);
+    if (object === undefined || !object[direction]()) return;
+    this.render();
+    this.guard(() => this.#segment([object]));
+  }
+
+  /** The next point or stroke begins an object. */
+  selectNone(): void {
+    this.#select(undefined);
   }
 
   #select(id: number | undefined): void {
     this.#selected = id;
-    this.#renderBoxes();
+    this.#renderObjects();
   }
 
   #remove(id: number): void {
-    this.#entries = this.#entries.filter((entry) => entry.id !== id);
-    if (this.#selected === id) this.#selected = this.#entries.at(-1)?.id;
+    this.#objects.find((object) => object.id === id)?.close();
+    this.#objects = this.#objects.filter((object) => object.id !== id);
+    if (this.#selected === id) this.#selected = this.#objects.at(-1)?.id;
     this.render();
   }
 
-  /** Segments all boxes anew, as after a change of an option. */
+  /** Segments all objects anew, as after a change of an option. */
   async segmentAll(): Promise<void> {
-    await this.#segment(this.#entries);
+    for (const object of this.#objects) object.forget();
+    await this.#segment(this.#objects);
   }
 
   async saveImage(): Promise<void> {
@@ -291,36 +309,43 @@ export class App {
   }
 
   async saveMask(): Promise<void> {
-    if (this.#picture !== undefined) await saveMask(this.#entries, this.#picture, this.#name);
+    if (this.#picture !== undefined) await saveMask(this.#objects, this.#picture, this.#name);
   }
 
   async saveHeat(): Promise<void> {
-    if (this.#picture !== undefined) await saveHeat(this.#entries, this.#picture, this.#name);
+    if (this.#picture !== undefined) await saveHeat(this.#objects, this.#picture, this.#name);
   }
 
   render(): void {
-    this.#renderBoxes();
+    this.#renderObjects();
     this.paint();
   }
 
-  #renderBoxes(): void {
+  #renderObjects(): void {
     const ready = this.#image !== undefined;
-    this.viewer.setBoxes(this.#entries, this.#selected, ready);
+    this.viewer.setObjects(this.#objects, this.#selected, ready);
     page.addBox.disabled = !ready;
-    page.saveMask.disabled = page.saveHeat.disabled = resultsOf(this.#entries).length === 0;
-    const item = (entry: Entry, index: number) =>
-      boxItem(entry, index, {
-        isSelected: entry.id === this.#selected,
+    const selected = this.#objects.find(({ id }) => id === this.#selected);
+    page.undo.disabled = !(ready && selected?.canUndo === true);
+    page.redo.disabled = !(ready && selected?.canRedo === true);
+    page.saveMask.disabled = page.saveHeat.disabled = resultsOf(this.#objects).length === 0;
+    const item = (object: SegmentedObject) =>
+      objectItem(object, {
+        isSelected: object.id === this.#selected,
         select: () => {
-          this.#select(entry.id);
+          this.#select(object.id);
           page.viewer.focus();
         },
-        remove: () => this.#remove(entry.id),
+        rename: (name) => {
+          object.name = name;
+          this.#renderObjects();
+        },
+        remove: () => this.#remove(object.id),
       });
-    page.boxes.replaceChildren(...this.#entries.map(item));
+    page.objects.replaceChildren(...this.#objects.map(item));
   }
 
   paint(): void {
-    this.viewer.setMaps(pictures(this.#entries));
+    this.viewer.setMaps(pictures(this.#objects));
   }
 }

@@ -5,6 +5,7 @@ import { droppedFile } from "./drop.js";
 import { page } from "./page.js";
 import { fetchSample, loadSamples } from "./samples.js";
 import { drawLegend, showError } from "./status.js";
+import { isTyping, listenToTools } from "./tools.js";
 import { ZOOM_STEP } from "./viewer.js";
 
 /** Everything the page fetches it fetches here, before the first segmentation. */
@@ -27,6 +28,7 @@ async function start(app: App): Promise<void> {
 }
 
 function listen(app: App): void {
+  listenToTools();
   page.file.addEventListener("change", () => {
     const file = page.file.files?.[0];
     page.file.value = "";
@@ -53,6 +55,16 @@ function listen(app: App): void {
   for (const input of [page.windowKind, page.windowCenter, page.windowWidth, page.invert]) {
     input.addEventListener("change", () => app.guard(() => app.changeWindow()));
   }
+  page.newObject.addEventListener("click", () => app.selectNone());
+  page.undo.addEventListener("click", () => app.step("undo"));
+  page.redo.addEventListener("click", () => app.step("redo"));
+  window.addEventListener("keydown", (event) => {
+    if (!(event.ctrlKey || event.metaKey) || event.altKey || isTyping(event)) return;
+    const key = event.key.toLowerCase();
+    if (key !== "z" && key !== "y") return;
+    event.preventDefault();
+    app.step(key === "y" || event.shiftKey ? "redo" : "undo");
+  });
   page.addBox.addEventListener("click", () => app.addBox(app.viewer.centredBox()));
   for (const input of [page.maskOn, page.maskOpacity, page.heatOn, page.heatOpacity, page.outerOn, page.innerOn]) {
     input.addEventListener("input", () => app.paint());

@@ -1,7 +1,7 @@
 /** Results as pictures over the image, as files, and as values under the pointer. */
 
 import type { Segmentation, UncertaintyMap } from "../umedsam/index.js";
-import type { Entry } from "./boxes.js";
+import type { SegmentedObject } from "./objects.js";
 import { contourPicture, heatPicture, maskPicture, over, savePng, unionPicture } from "./overlay.js";
 import { page } from "./page.js";
 import { shownMap } from "./status.js";
@@ -10,16 +10,16 @@ import { shownMap } from "./status.js";
 const OUTER_COLOR = "#ffffff";
 const INNER_COLOR = "#7dff9b";
 
-export function resultsOf(entries: readonly Entry[]): Segmentation[] {
-  return entries.flatMap(({ result }) => result ?? []);
+export function resultsOf(objects: readonly SegmentedObject[]): Segmentation[] {
+  return objects.flatMap(({ result }) => result ?? []);
 }
 
 /** The pictures that are switched on, the lowest first. */
-export function pictures(entries: readonly Entry[]): ImageData[] {
-  const results = resultsOf(entries);
+export function pictures(objects: readonly SegmentedObject[]): ImageData[] {
+  const results = resultsOf(objects);
   const shown: ImageData[] = [];
   if (page.maskOn.checked) {
-    for (const { result, color } of entries) {
+    for (const { result, color } of objects) {
       if (result !== undefined) shown.push(maskPicture(result, color, page.maskOpacity.valueAsNumber));
     }
   }
@@ -32,18 +32,18 @@ export function pictures(entries: readonly Entry[]): ImageData[] {
   return shown;
 }
 
-export async function saveMask(entries: readonly Entry[], { width, height }: ImageData, name: string): Promise<void> {
-  await savePng(unionPicture(resultsOf(entries), width, height), `${name}-mask.png`);
+export async function saveMask(objects: readonly SegmentedObject[], { width, height }: ImageData, name: string): Promise<void> {
+  await savePng(unionPicture(resultsOf(objects), width, height), `${name}-mask.png`);
 }
 
-export async function saveHeat(entries: readonly Entry[], picture: ImageData, name: string): Promise<void> {
-  const heat = heatPicture(resultsOf(entries), shownMap(), page.heatOpacity.valueAsNumber);
+export async function saveHeat(objects: readonly SegmentedObject[], picture: ImageData, name: string): Promise<void> {
+  const heat = heatPicture(resultsOf(objects), shownMap(), page.heatOpacity.valueAsNumber);
   if (heat !== undefined) await savePng(over(heat, picture), `${name}-${shownMap()}-uncertainty.png`);
 }
 
 /** Says what the maps have at a pixel, the largest of all boxes. */
-export function showValues(entries: readonly Entry[], width: number, pixel: { x: number; y: number } | undefined): void {
-  const results = resultsOf(entries);
+export function showValues(objects: readonly SegmentedObject[], width: number, pixel: { x: number; y: number } | undefined): void {
+  const results = resultsOf(objects);
   if (pixel === undefined || results.length === 0) {
     page.pointer.textContent = "Point at the image to read values.";
     return;

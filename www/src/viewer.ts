@@ -1,23 +1,22 @@
-/** Shows the image and lets boxes be drawn, moved and resized with mouse, touch or keyboard. */
+/** Shows the image and lets boxes, points and strokes be drawn with mouse, touch or keyboard. */
 
-import type { Box, Crop } from "../umedsam/index.js";
+import type { Box, PointLabel, Scribble } from "../umedsam/index.js";
+import { type BoxDrag, type Place, between, grab, shifted } from "./box-edits.js";
 import { context2d, element } from "./dom.js";
+import { type Marks, MarksPainter } from "./marks.js";
+import { isTyping, labelOf, tool } from "./tools.js";
 import { type Layout, View } from "./view.js";
-
-export interface EditableBox {
-  readonly id: number;
-  readonly color: string;
-  box: Box;
-  /** The part of the image that was looked at by itself for the box. */
-  crop?: Crop | null;
-}
 
 /** What the page does about edits. */
 export interface ViewerEvents {
   /** A new box was drawn. */
   drawn(box: Box): void;
   /** A box was moved or resized; `done` is false while a pointer still drags it. */
-  changed(box: EditableBox, done: boolean): void;
+  changed(id: number, box: Box, done: boolean): void;
+  /** A point was set. */
+  clicked(place: Place, label: PointLabel): void;
+  /** A stroke was drawn. */
+  stroked(line: Scribble["points"], label: PointLabel): void;
   selected(id: number | undefined): void;
   removed(id: number): void;
   /** The pointer is over a pixel, or left the image. */
@@ -25,15 +24,11 @@ export interface ViewerEvents {
 }
 
 type Drag =
-  | { kind: "draw"; start: Point; current: Point }
-  | { kind: "move"; target: EditableBox; from: Box; start: Point }
-  | { kind: "resize"; target: EditableBox; from: Box; anchor: Point }
+  | BoxDrag
+  | { kind: "draw"; start: Place; current: Place }
+  | { kind: "click"; start: Place; label: PointLabel }
+  | { kind: "stroke"; line: [x: number, y: number][]; label: PointLabel }
   | { kind: "pan" };
-
-interface Point {
-  readonly x: number;
-  readonly y: number;
-}
 
 /** How near to a corner a pointer grabs it, in CSS pixels; a finger is wider. */
 const GRAB = { mouse: 9, touch: 22 };
@@ -48,15 +43,17 @@ export class Viewer {
   readonly #root = element("viewer", HTMLDivElement);
   readonly #image = element("image-layer", HTMLCanvasElement);
   readonly #map = element("map-layer", HTMLCanvasElement);
-  readonly #boxLayer = element("box-layer", HTMLCanvasElement);
+  readonly #markLayer = element("mark-layer", HTMLCanvasElement);
   readonly #events: ViewerEvents;
-  #boxes: readonly EditableBox[] = [];
+  #objects: readonly Marks[] = [];
+  /** Where keys set points, once they were used. */
+  #cross: Place | undefined;
   #selected: number | undefined;
   #drag: Drag | undefined;
   #enabled = false;
   readonly #view = new View();
   /** Pointers that are down, in the frame: one draws, two zoom and move. */
-  readonly #pointers = new Map<number, Point>();
+  readonly #pointers = new Map<number, Place>();
 
   constructor(events: ViewerEvents) {
     this.#events = events;
@@ -110,7 +107,7 @@ export class Viewer {
     this.#show();
   }
 
-  #enlarge(factor: number, point: Point): void {
+  #enlarge(factor: number, point: Place): void {
     if (this.width === 0) return;
     this.#view.enlarge(factor, point, this.#root, this.width, this.height);
     this.#show();
@@ -118,7 +115,7 @@ export class Viewer {
 
   #show(): void {
     for (const canvas of [this.#image, this.#map]) canvas.style.transform = this.#view.transform;
-    this.#drawBoxes();
+    this.#drawMarks();
   }
 
   /** Paints over the image; pictures later in the list lie above. */
@@ -134,23 +131,23 @@ export class Viewer {
     }
   }
 
-  setBoxes(boxes: readonly EditableBox[], selected: number | undefined, enabled: boolean): void {
-    this.#boxes = boxes;
+  setObjects(objects: readonly Marks[], selected: number | undefined, enabled: boolean): void {
+    this.#objects = objects;
     this.#selected = selected;
     this.#enabled = enabled;
-    this.#drawBoxes();
+    this.#drawMarks();
   }
 
   #layout(): Layout {
     return this.#view.layout(this.#root, this.width, this.height);
   }
 
-  #inFrame(event: MouseEvent): Point {
+  #inFrame(event: MouseEvent): Place {
     const frame = this.#root.getBoundingClientRect();
     return { x: event.clientX - frame.left - this.#root.clientLeft, y: event.clientY - frame.top - this.#root.clientTop };
   }
 
-  #toImage(event: PointerEvent): Point {
+  #toImage(event: PointerEvent): Place {
     const { scale, left, top } = this.#layout();
     const { x, y } = this.#inFrame(event);
     return { x: (x - left) / scale, y: (y - top) / scale };
@@ -163,7 +160,7 @@ export class Viewer {
     this.#enlarge(Math.exp(-pixels * (event.ctrlKey ? 0.01 : 0.002)), this.#inFrame(event));
   }
 
-  #clamp({ x, y }: Point): Point {
+  #clamp({ x, y }: Place): Place {
     return { x: Math.min(this.width, Math.max(0, x)), y: Math.min(this.height, Math.max(0, y)) };
   }
 
@@ -175,18 +172,26 @@ export class Viewer {
       event.preventDefault();
       this.#revert();
       this.#drag = { kind: "pan" };
-      this.#drawBoxes();
+      this.#drawMarks();
       return;
     }
     if (!this.#enabled || event.button !== 0) return;
-    const point = this.#toImage(event);
-    this.#drag = this.#grab(point, event.pointerType) ?? {
-      kind: "draw",
-      start: this.#clamp(point),
-      current: this.#clamp(point),
-    };
+    this.#cross = undefined;
+    this.#drag = this.#begin(this.#toImage(event), event);
     if (this.#drag.kind === "move" || this.#drag.kind === "resize") this.#events.selected(this.#drag.target.id);
-    this.#drawBoxes();
+    this.#drawMarks();
+  }
+
+  /** What a pointer that goes down begins with the chosen tool. */
+  #begin(place: Place, { pointerType, altKey }: PointerEvent): Drag {
+    const start = this.#clamp(place);
+    const name = tool();
+    if (name === "box") {
+      const reach = (pointerType === "touch" ? GRAB.touch : GRAB.mouse) / this.#layout().scale;
+      return grab(this.#objects, this.#selected, place, reach) ?? { kind: "draw", start, current: start };
+    }
+    const label = labelOf(name, altKey);
+    return name === "add" || name === "remove" ? { kind: "click", start, label } : { kind: "stroke", line: [[start.x, start.y]], label };
   }
 
   /** Puts a box back that a finger was dragging when the second one came. */
@@ -194,7 +199,7 @@ export class Viewer {
     const drag = this.#drag;
     if (drag?.kind !== "move" && drag?.kind !== "resize") return;
     drag.target.box = drag.from;
-    this.#events.changed(drag.target, true);
+    this.#events.changed(drag.target.id, drag.from, true);
   }
 
   /** Two fingers: the middle between them moves the image, their distance enlarges it. One pointer moves it. */
@@ -202,37 +207,14 @@ export class Viewer {
     const before = [...this.#pointers.values()];
     this.#pointers.set(event.pointerId, this.#inFrame(event));
     const after = [...this.#pointers.values()];
-    const middle = (points: readonly Point[]) => ({
+    const middle = (points: readonly Place[]) => ({
       x: points.reduce((sum, { x }) => sum + x, 0) / points.length,
       y: points.reduce((sum, { y }) => sum + y, 0) / points.length,
     });
-    const spread = ([a, b]: readonly Point[]) => (a === undefined || b === undefined ? 1 : Math.max(1, Math.hypot(a.x - b.x, a.y - b.y)));
+    const spread = ([a, b]: readonly Place[]) => (a === undefined || b === undefined ? 1 : Math.max(1, Math.hypot(a.x - b.x, a.y - b.y)));
     const [from, to] = [middle(before), middle(after)];
     this.#view.move(to.x - from.x, to.y - from.y, this.#root);
     this.#enlarge(spread(after) / spread(before), to);
-  }
-
-  #grab(point: Point, pointerType: string): Drag | undefined {
-    const reach = (pointerType === "touch" ? GRAB.touch : GRAB.mouse) / this.#layout().scale;
-    // The selected box lies on top of the others.
-    const order = [...this.#boxes].sort((a, b) => Number(b.id === this.#selected) - Number(a.id === this.#selected));
-    for (const target of order) {
-      const [x0, y0, x1, y1] = target.box;
-      for (const [corner, anchor] of [
-        [{ x: x0, y: y0 }, { x: x1, y: y1 }],
-        [{ x: x1, y: y0 }, { x: x0, y: y1 }],
-        [{ x: x0, y: y1 }, { x: x1, y: y0 }],
-        [{ x: x1, y: y1 }, { x: x0, y: y0 }],
-      ] as const) {
-        if (Math.hypot(corner.x - point.x, corner.y - point.y) <= reach) return { kind: "resize", target, from: target.box, anchor };
-      }
-    }
-    for (const target of order) {
-      const [x0, y0, x1, y1] = target.box;
-      const inside = point.x > x0 && point.x < x1 && point.y > y0 && point.y < y1;
-      if (inside) return { kind: "move", target, from: target.box, start: point };
-    }
-    return undefined;
   }
 
   #pointerMove(event: PointerEvent): void {
@@ -250,14 +232,17 @@ export class Viewer {
     }
     if (drag.kind === "draw") {
       drag.current = this.#clamp(point);
+    } else if (drag.kind === "stroke") {
+      const { x, y } = this.#clamp(point);
+      drag.line.push([x, y]);
     } else if (drag.kind === "resize") {
       drag.target.box = between(drag.anchor, this.#clamp(point));
-      this.#events.changed(drag.target, false);
-    } else {
-      drag.target.box = this.#shifted(drag.from, point.x - drag.start.x, point.y - drag.start.y);
-      this.#events.changed(drag.target, false);
+      this.#events.changed(drag.target.id, drag.target.box, false);
+    } else if (drag.kind === "move") {
+      drag.target.box = shifted(drag.from, point.x - drag.start.x, point.y - drag.start.y, this.width, this.height);
+      this.#events.changed(drag.target.id, drag.target.box, false);
     }
-    this.#drawBoxes();
+    this.#drawMarks();
   }
 
   #pointerUp(event: PointerEvent): void {
@@ -273,46 +258,74 @@ export class Viewer {
       const smallest = SMALLEST / this.#layout().scale;
       if (box[2] - box[0] >= smallest && box[3] - box[1] >= smallest) this.#events.drawn(box);
       else this.#events.selected(undefined);
+    } else if (drag.kind === "click") {
+      this.#events.clicked(drag.start, drag.label);
+    } else if (drag.kind === "stroke") {
+      this.#events.stroked(drag.line, drag.label);
     } else {
       const [x0, y0, x1, y1] = drag.target.box;
+      const isSame = drag.from.every((side, index) => side === drag.target.box[index]);
       if (x0 === x1 || y0 === y1) this.#events.removed(drag.target.id);
-      else this.#events.changed(drag.target, true);
+      else if (!isSame) this.#events.changed(drag.target.id, drag.target.box, true);
     }
-    this.#drawBoxes();
+    this.#drawMarks();
   }
 
   #cancelDrag(): void {
     this.#drag = undefined;
-    this.#drawBoxes();
+    this.#drawMarks();
   }
 
   #keyDown(event: KeyboardEvent): void {
-    if (!this.#enabled || event.ctrlKey || event.metaKey) return;
+    if (!this.#enabled || event.ctrlKey || event.metaKey || isTyping(event)) return;
     if (this.#viewKey(event)) {
       event.preventDefault();
       return;
     }
-    const target = this.#boxes.find(({ id }) => id === this.#selected);
+    const target = this.#objects.find(({ id }) => id === this.#selected);
     if (event.key === "n" || event.key === "N") {
       this.#events.drawn(this.centredBox());
     } else if (target !== undefined && (event.key === "Delete" || event.key === "Backspace")) {
       this.#events.removed(target.id);
-    } else if (target !== undefined && event.key in ARROWS) {
-      const [dx, dy] = ARROWS[event.key as keyof typeof ARROWS];
-      const step = Math.max(1, Math.round(Math.max(this.width, this.height) / 100));
+    } else if (event.key === "Escape") {
+      this.#events.selected(undefined);
+    } else if (tool() !== "box" && (event.key in ARROWS || event.key === "Enter")) {
+      this.#crossKey(event);
+    } else if (target?.box !== undefined && event.key in ARROWS) {
+      const [dx, dy] = this.#step(event);
       const [x0, y0, x1, y1] = target.box;
       if (event.shiftKey) {
-        const corner = this.#clamp({ x: Math.max(x0 + 1, x1 + dx * step), y: Math.max(y0 + 1, y1 + dy * step) });
+        const corner = this.#clamp({ x: Math.max(x0 + 1, x1 + dx), y: Math.max(y0 + 1, y1 + dy) });
         target.box = [x0, y0, corner.x, corner.y];
       } else {
-        target.box = this.#shifted(target.box, dx * step, dy * step);
+        target.box = shifted(target.box, dx, dy, this.width, this.height);
       }
-      this.#events.changed(target, true);
+      this.#events.changed(target.id, target.box, true);
     } else {
       return;
     }
     event.preventDefault();
-    this.#drawBoxes();
+    this.#drawMarks();
+  }
+
+  /** How far an arrow key moves things, in pixels of the image. */
+  #step(event: KeyboardEvent): [dx: number, dy: number] {
+    const [dx, dy] = ARROWS[event.key as keyof typeof ARROWS];
+    const step = Math.max(1, Math.round(Math.max(this.width, this.height) / 100));
+    return [dx * step, dy * step];
+  }
+
+  /** Arrows move a cross, Enter sets a point there. */
+  #crossKey(event: KeyboardEvent): void {
+    const [x0, y0, x1, y1] = this.centredBox();
+    const cross = this.#cross ?? { x: (x0 + x1) / 2, y: (y0 + y1) / 2 };
+    if (event.key === "Enter") {
+      this.#events.clicked(cross, labelOf(tool(), event.altKey));
+      this.#cross = cross;
+      return;
+    }
+    const [dx, dy] = this.#step(event);
+    this.#cross = this.#clamp({ x: cross.x + dx, y: cross.y + dy });
   }
 
   /** Keys that change what is seen; returns whether this was one. */
@@ -338,14 +351,8 @@ export class Viewer {
     return [from.x + width / 4, from.y + height / 4, to.x - width / 4, to.y - height / 4];
   }
 
-  #shifted([x0, y0, x1, y1]: Box, dx: number, dy: number): Box {
-    const limit = (delta: number, low: number, high: number, end: number) => Math.min(end - high, Math.max(-low, delta));
-    const [sx, sy] = [limit(dx, x0, x1, this.width), limit(dy, y0, y1, this.height)];
-    return [x0 + sx, y0 + sy, x1 + sx, y1 + sy];
-  }
-
-  #drawBoxes(): void {
-    const canvas = this.#boxLayer;
+  #drawMarks(): void {
+    const canvas = this.#markLayer;
     const density = window.devicePixelRatio;
     canvas.width = Math.round(this.#root.clientWidth * density);
     canvas.height = Math.round(this.#root.clientHeight * density);
@@ -353,44 +360,14 @@ export class Viewer {
     if (this.width === 0) return;
     const { scale, left, top } = this.#layout();
     context.setTransform(density, 0, 0, density, left * density, top * density);
-    const stroke = ([x0, y0, x1, y1]: Box, color: string, selected: boolean) => {
-      const place = [x0 * scale, y0 * scale, (x1 - x0) * scale, (y1 - y0) * scale] as const;
-      context.lineWidth = 4;
-      context.strokeStyle = "#000a";
-      context.strokeRect(...place);
-      context.lineWidth = 2;
-      context.strokeStyle = color;
-      context.setLineDash(selected ? [] : [6, 4]);
-      context.strokeRect(...place);
-      context.setLineDash([]);
-      if (!selected) return;
-      for (const x of [x0, x1]) {
-        for (const y of [y0, y1]) {
-          context.fillStyle = color;
-          context.fillRect(x * scale - 4, y * scale - 4, 8, 8);
-          context.lineWidth = 1;
-          context.strokeStyle = "#000";
-          context.strokeRect(x * scale - 4, y * scale - 4, 8, 8);
-        }
-      }
-    };
-    const selected = this.#boxes.find(({ id }) => id === this.#selected);
-    if (selected?.crop != null) {
-      const { x, y, width, height } = selected.crop;
-      context.lineWidth = 1;
-      context.strokeStyle = selected.color;
-      context.setLineDash([2, 4]);
-      context.strokeRect(x * scale, y * scale, width * scale, height * scale);
-      context.setLineDash([]);
-    }
-    for (const { id, box, color } of this.#boxes) if (id !== this.#selected) stroke(box, color, false);
-    for (const { id, box, color } of this.#boxes) if (id === this.#selected) stroke(box, color, true);
-    if (this.#drag?.kind === "draw") stroke(between(this.#drag.start, this.#drag.current), "#ffffff", false);
+    const painter = new MarksPainter(context, scale);
+    for (const object of this.#objects) if (object.id !== this.#selected) painter.object(object, false);
+    for (const object of this.#objects) if (object.id === this.#selected) painter.object(object, true);
+    if (this.#drag?.kind === "draw") painter.box(between(this.#drag.start, this.#drag.current), "#ffffff", false);
+    if (this.#drag?.kind === "stroke") painter.stroke(this.#drag.line, this.#drag.label);
+    if (this.#drag?.kind === "click") painter.point(this.#drag.start.x, this.#drag.start.y, this.#drag.label);
+    if (this.#cross !== undefined) painter.cross(this.#cross.x, this.#cross.y);
   }
 }
 
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] } as const;
-
-function between(a: Point, b: Point): Box {
-  return [Math.min(a.x, b.x), Math.min(a.y, b.y), Math.max(a.x, b.x), Math.max(a.y, b.y)];
-}

@@ -5,13 +5,18 @@ use std::path::PathBuf;
 use burn::tensor::Device;
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
-use umedsam::eval::{DrawnBoxes, EmbeddingCache, EvalSettings, MapKind, Report, evaluate, find_cases, to_html};
+use umedsam::eval::{
+    Clicks, ClicksNeeded, DrawnBoxes, EmbeddingCache, EvalSettings, FirstPrompt, MapKind, Report, evaluate, find_cases, to_html,
+};
 use umedsam::segment::{SegmentOptions, Segmenter};
 use umedsam::uncertainty::UncertaintyOptions;
 use umedsam::weights::sha256_hex;
 use umedsam::{Error, Result};
 
 use super::segment::{MaskArgument, ZoomArgument};
+
+/// Most clicks of a simulated person.
+const MOST_CLICKS: usize = 100;
 
 #[derive(Args)]
 pub struct Arguments {
@@ -45,6 +50,12 @@ pub struct Arguments {
     /// Draw boxes whose sides lie up to this share of the tight box's side further out or in, each by chance
     #[arg(long)]
     jitter: Option<f64>,
+    /// Correct every structure of images with this many clicks, each in the middle of the largest error, and measure every round
+    #[arg(long)]
+    clicks: Option<usize>,
+    /// What comes before the clicks: box (the file's), click (in the structure's middle), loose=SHARE or jitter=SHARE (boxes as of --loosen and --jitter)
+    #[arg(long, default_value = "box", requires = "clicks", value_parser = parse_first)]
+    first: First,
     /// What the mask is: the network's for the box, or where the ensemble's calibrated probability is above one half
     #[arg(long, value_enum, default_value = "network")]
     mask: MaskArgument,
@@ -69,13 +80,36 @@ enum MapArgument {
     Epistemic,
 }
 
+/// What comes before clicks: a kind of prompt, and how boxes are drawn.
+#[derive(Clone, Copy)]
+struct First {
+    prompt: FirstPrompt,
+    drawn: Option<DrawnBoxes>,
+}
+
+fn parse_first(text: &str) -> std::result::Result<First, String> {
+    let share = |text: &str| text.parse::<f64>().map_err(|_| format!("{text:?} is not a number"));
+    let (prompt, drawn) = match text.split_once('=') {
+        None if text == "box" => (FirstPrompt::Box, None),
+        None if text == "click" => (FirstPrompt::Click, None),
+        Some(("loose", text)) => (FirstPrompt::Box, Some(DrawnBoxes { loosen: share(text)?, jitter: 0.0 })),
+        Some(("jitter", text)) => (FirstPrompt::Box, Some(DrawnBoxes { loosen: 0.0, jitter: share(text)? })),
+        _ => return Err("use box, click, loose=SHARE or jitter=SHARE".into()),
+    };
+    Ok(First { prompt, drawn })
+}
+
 pub fn run(arguments: &Arguments) -> Result<()> {
     for &alpha in &arguments.alphas {
         SegmentOptions { alpha, ..Default::default() }.checked()?;
     }
     let drawn_boxes = (arguments.loosen.is_some() || arguments.jitter.is_some())
         .then(|| DrawnBoxes { loosen: arguments.loosen.unwrap_or(0.0), jitter: arguments.jitter.unwrap_or(0.0) });
-    let drawn_boxes = drawn_boxes.map(DrawnBoxes::checked).transpose()?;
+    let drawn_boxes = drawn_boxes.or(arguments.first.drawn).map(DrawnBoxes::checked).transpose()?;
+    let clicks = arguments.clicks.map(|count| Clicks { count, first: arguments.first.prompt });
+    if let Some(Clicks { count, .. }) = clicks.filter(|clicks| clicks.count > MOST_CLICKS) {
+        return Err(Error::InvalidOption(format!("clicks is {count}; use 0–{MOST_CLICKS}")));
+    }
     let cases = find_cases(&arguments.data)?;
     let bytes = super::weights::read(arguments.weights.as_ref())?;
     let settings = EvalSettings {
@@ -95,6 +129,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         alphas: arguments.alphas.clone(),
         boxes_per_image: arguments.boxes_per_image,
         drawn_boxes,
+        clicks,
     };
     let embeddings = EmbeddingCache::new(arguments.embeddings.clone(), &bytes);
     let segmenter = Segmenter::from_weights(bytes, &Device::flex())?;
@@ -147,6 +182,14 @@ fn print_table(report: &Report) {
     }
     for (alpha, risk) in &report.overall.metrics.conformal {
         println!("α = {alpha}: outer masks miss {:.4} of the truth, {:.4} of inner masks is wrong", risk.fnr, risk.fpr);
+    }
+    for (number, round) in report.overall.metrics.interaction.iter().flat_map(|rounds| &rounds.rounds).enumerate() {
+        let ece = round.ece.map_or_else(|| "–".into(), |ece| format!("{ece:.4}"));
+        println!("round {number}: DSC {:.4}, NSD {:.4}, ECE {ece}", round.dsc, round.nsd);
+    }
+    for (dsc, needed) in report.overall.metrics.interaction.iter().flat_map(|rounds| &rounds.noc) {
+        let ClicksNeeded { mean, median, never } = needed;
+        println!("NoC@{dsc}: mean {mean:.2}, median {median}, never {:.1} %", 100.0 * never);
     }
     if !report.failures.is_empty() {
         println!("{} files were left out; the report says why", report.failures.len());

@@ -6,18 +6,26 @@
 //!
 //! What the first layer makes of the image alone is computed once per image, see [`PreparedImage`].
 
+mod arithmetic;
+mod attention;
+mod mask_prompt;
+
 use std::ops::Range;
 use std::sync::OnceLock;
 
 use super::{MaskDecoder, MaskOutput};
 use crate::kernels::cpu::{
-    Activation, Attended, LayerNorm, PackedMatrix, Residual, SharedSlice, TILE, TokenKeys, TokenQueries, Upscaling,
-    for_each_chunk, for_each_task, gemm, with_scratch,
+    Attended, LayerNorm, PackedMatrix, SharedSlice, TILE, TokenKeys, TokenQueries, Upscaling, for_each_chunk,
+    for_each_task, with_scratch,
 };
 use crate::model::common::Mlp;
-use crate::model::layers::{ConvTranspose2d, Linear};
-use crate::model::packing::{bias_values, layer_norm, layer_norm_2d, linear, scaled_linear, values};
-use crate::model::transformer::{Attention, TwoWayAttentionBlock};
+use crate::model::layers::ConvTranspose2d;
+use crate::model::packing::{bias_values, layer_norm, layer_norm_2d, linear, values};
+use crate::model::prompt_encoder::PromptEncoder;
+use crate::model::transformer::TwoWayAttentionBlock;
+use arithmetic::{add_and_normalize, add_into, apply, dot, relu, sum, through};
+use attention::{ImageToToken, SelfAttention, TokenToImage};
+use mask_prompt::MaskPrompts;
 
 /// Parts of the image that are attended to by themselves and then put together: a fixed number, so that results do not depend on the number of
 /// threads.
@@ -41,6 +49,7 @@ pub struct MaskDecoderCpu {
     image_pe: Vec<f32>,
     /// Added to the embedding where there is no mask prompt, `[dim]`.
     no_mask: Vec<f32>,
+    mask_prompts: MaskPrompts,
 }
 
 #[derive(Debug, Clone)]
@@ -57,8 +66,9 @@ struct Layer {
 }
 
 impl MaskDecoderCpu {
-    /// Packs the weights of a decoder on the CPU, with the image's position encoding `[tokens, dim]` and the embedding of no mask `[dim]`.
-    pub fn new(decoder: &MaskDecoder, image_pe: Vec<f32>, no_mask: Vec<f32>) -> Self {
+    /// Packs the weights of a decoder on the CPU, with the image's position encoding `[tokens, dim]` and what the prompt encoder does with masks.
+    pub fn new(decoder: &MaskDecoder, image_pe: Vec<f32>, prompt_encoder: &PromptEncoder) -> Self {
+        let no_mask = values(&prompt_encoder.no_mask_embed.weight);
         let (conv1, norm, _, conv2, _) = &decoder.output_upscaling;
         let own = [values(&decoder.iou_token.weight), values(&decoder.mask_tokens.weight)];
         Self {
@@ -71,6 +81,7 @@ impl MaskDecoderCpu {
             hypernetworks: decoder.output_hypernetworks_mlps.iter().map(mlp).collect(),
             iou_head: mlp(&decoder.iou_prediction_head),
             image_pe,
+            mask_prompts: MaskPrompts::new(prompt_encoder, &decoder.transformer.layers[0]),
             no_mask,
         }
     }
@@ -94,7 +105,15 @@ impl MaskDecoderCpu {
         }
     }
 
-    /// Decodes masks for prompts on one image, without mask prompts. Returns the low-res logits and the predicted IoU.
+    /// What prompts with a mask prompt share: as [`MaskDecoderCpu::prepare`], of the mask's embedding instead of that of no mask.
+    ///
+    /// # Shapes
+    /// - `logits`: `[4 · side, 4 · side]`
+    pub fn with_mask_prompt(&self, image: &PreparedImage, logits: &[f32]) -> PreparedImage {
+        self.mask_prompts.add(image, logits)
+    }
+
+    /// Decodes masks for prompts on one image, prepared for their mask prompt. Returns the low-res logits and the predicted IoU.
     ///
     /// # Shapes
     /// - `sparse`: `[K, points, dim]`
@@ -322,196 +341,6 @@ impl Layer {
     }
 }
 
-/// Attention among the prompt tokens.
-#[derive(Debug, Clone)]
-struct SelfAttention {
-    heads: usize,
-    /// Scaled as the softmax wants it.
-    q_proj: PackedMatrix,
-    k_proj: PackedMatrix,
-    v_proj: PackedMatrix,
-    out_proj: PackedMatrix,
-}
-
-impl SelfAttention {
-    fn new(attention: &Attention) -> Self {
-        Self {
-            heads: attention.num_heads,
-            q_proj: scaled_linear(&attention.q_proj, attention.scale() as f32),
-            k_proj: linear(&attention.k_proj),
-            v_proj: linear(&attention.v_proj),
-            out_proj: linear(&attention.out_proj),
-        }
-    }
-
-    /// # Shapes
-    /// - `queries` (also the keys) and `values`: `[tokens, dim]`
-    fn forward(&self, queries: &[f32], values: &[f32]) -> Vec<f32> {
-        let [q, k, v] =
-            [(&self.q_proj, queries), (&self.k_proj, queries), (&self.v_proj, values)].map(|(proj, x)| apply(proj, x));
-        let internal = self.q_proj.columns();
-        let (tokens, head_dim) = (q.len() / internal, internal / self.heads);
-        let mut mixed = vec![0.0; q.len()];
-        for (token, head) in (0..tokens).flat_map(|token| (0..self.heads).map(move |head| (token, head))) {
-            let part = |token: usize| token * internal + head * head_dim..token * internal + (head + 1) * head_dim;
-            let scores: Vec<f32> = (0..tokens).map(|other| dot(&q[part(token)], &k[part(other)])).collect();
-            let largest = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-            let weights: Vec<f32> = scores.iter().map(|score| (score - largest).exp()).collect();
-            let total: f32 = weights.iter().sum();
-            for (other, weight) in weights.iter().enumerate() {
-                add_scaled(&mut mixed[part(token)], &v[part(other)], weight / total);
-            }
-        }
-        apply(&self.out_proj, &mixed)
-    }
-}
-
-/// Prompt tokens look at image tokens.
-#[derive(Debug, Clone)]
-struct TokenToImage {
-    heads: usize,
-    /// Scaled as the softmax wants it.
-    q_proj: PackedMatrix,
-    /// `[internal, dim]`; the keys' bias shifts all scores of a query alike, which the softmax takes away.
-    k_proj: Vec<f32>,
-    /// The same for many tokens, `[dim, internal]`.
-    image_k_proj: PackedMatrix,
-    /// `[dim, internal]`
-    v_proj: Vec<f32>,
-    /// The same for many tokens.
-    image_v_proj: PackedMatrix,
-    v_bias: Vec<f32>,
-    out_proj: PackedMatrix,
-}
-
-impl TokenToImage {
-    fn new(attention: &Attention) -> Self {
-        let [_, internal] = attention.v_proj.weight.dims();
-        Self {
-            heads: attention.num_heads,
-            q_proj: scaled_linear(&attention.q_proj, attention.scale() as f32),
-            k_proj: transposed(&attention.k_proj),
-            image_k_proj: without_bias(&attention.k_proj),
-            v_proj: values(&attention.v_proj.weight),
-            image_v_proj: without_bias(&attention.v_proj),
-            v_bias: bias_values(attention.v_proj.bias.as_ref(), internal),
-            out_proj: linear(&attention.out_proj),
-        }
-    }
-
-    fn queries(&self, tokens: &[f32]) -> TokenQueries {
-        let dim = self.q_proj.depth();
-        TokenQueries::new(&per_head(&apply(&self.q_proj, tokens), &self.k_proj, self.heads, dim), dim)
-    }
-
-    /// The means of the image tokens, projected.
-    fn finish(&self, attended: &Attended, tokens: usize) -> Vec<f32> {
-        let internal = self.v_bias.len();
-        let head_dim = internal / self.heads;
-        let mut mixed = self.v_bias.repeat(tokens);
-        for (channel, weights) in self.v_proj.chunks_exact(internal).enumerate() {
-            for (column, mixed) in mixed.chunks_exact_mut(head_dim).enumerate() {
-                let head = column % self.heads;
-                add_scaled(mixed, &weights[head * head_dim..][..head_dim], attended.mean(channel, 0, column));
-            }
-        }
-        apply(&self.out_proj, &mixed)
-    }
-
-    /// Queries of an image's projected keys.
-    fn queries_of_projected(&self, tokens: &[f32]) -> TokenQueries {
-        TokenQueries::per_head(&apply(&self.q_proj, tokens), self.heads, self.v_bias.len() / self.heads)
-    }
-
-    /// The means of an image's projected values.
-    fn finish_projected(&self, attended: &Attended, tokens: usize) -> Vec<f32> {
-        let internal = self.v_bias.len();
-        let head_dim = internal / self.heads;
-        let mut mixed = self.v_bias.repeat(tokens);
-        for (index, value) in mixed.iter_mut().enumerate() {
-            let (token, channel) = (index / internal, index % internal);
-            *value += attended.mean(channel % head_dim, channel / head_dim, token);
-        }
-        apply(&self.out_proj, &mixed)
-    }
-}
-
-/// Image tokens look at prompt tokens.
-#[derive(Debug, Clone)]
-struct ImageToToken {
-    heads: usize,
-    /// `[internal, dim]`
-    q_proj: Vec<f32>,
-    q_bias: Vec<f32>,
-    /// The same for many tokens, `[dim, internal]`.
-    image_q_proj: PackedMatrix,
-    /// Scaled as the softmax wants it.
-    k_proj: PackedMatrix,
-    v_proj: PackedMatrix,
-    /// `[internal, dim]`
-    out_proj: Vec<f32>,
-    out_bias: Vec<f32>,
-}
-
-impl ImageToToken {
-    fn new(attention: &Attention) -> Self {
-        let [internal, dim] = attention.out_proj.weight.dims();
-        Self {
-            heads: attention.num_heads,
-            q_proj: transposed(&attention.q_proj),
-            q_bias: bias_values(attention.q_proj.bias.as_ref(), internal),
-            image_q_proj: linear(&attention.q_proj),
-            k_proj: scaled_linear(&attention.k_proj, attention.scale() as f32),
-            v_proj: linear(&attention.v_proj),
-            out_proj: values(&attention.out_proj.weight),
-            out_bias: bias_values(attention.out_proj.bias.as_ref(), dim),
-        }
-    }
-
-    fn keys(&self, tokens: &[f32], prompt: &[f32]) -> TokenKeys {
-        let (dim, heads) = (self.out_bias.len(), self.heads);
-        let keys = apply(&self.k_proj, &sum(tokens, prompt));
-        let head_dim = self.q_bias.len() / heads;
-        let score = |(column, key): (usize, &[f32])| dot(key, &self.q_bias[column % heads * head_dim..][..head_dim]);
-        let scores: Vec<f32> = keys.chunks_exact(head_dim).enumerate().map(score).collect();
-        let keys = per_head(&keys, &self.q_proj, heads, dim);
-        TokenKeys::new(&keys, &scores, &self.brought(tokens), &self.out_bias, heads)
-    }
-
-    /// Keys for an image's projected queries: each column's in its head's place, among zeros.
-    fn keys_for_projected(&self, tokens: &[f32], prompt: &[f32]) -> TokenKeys {
-        let keys = apply(&self.k_proj, &sum(tokens, prompt));
-        let internal = self.q_bias.len();
-        let head_dim = internal / self.heads;
-        let mut columns = vec![0.0; keys.len() / head_dim * internal];
-        for (column, key) in keys.chunks_exact(head_dim).enumerate() {
-            columns[column * internal + column % self.heads * head_dim..][..head_dim].copy_from_slice(key);
-        }
-        let scores = vec![0.0; keys.len() / head_dim];
-        TokenKeys::new(&columns, &scores, &self.brought(tokens), &self.out_bias, self.heads)
-    }
-
-    /// What each column brings to the image, `[tokens · heads, dim]`.
-    fn brought(&self, tokens: &[f32]) -> Vec<f32> {
-        per_head(&apply(&self.v_proj, tokens), &self.out_proj, self.heads, self.out_bias.len())
-    }
-}
-
-/// Every head's part of each token through its part of a projection: `[tokens · heads, dim]`.
-///
-/// # Shapes
-/// - `tokens`: `[tokens, internal]`
-/// - `projection`: `[internal, dim]`
-fn per_head(tokens: &[f32], projection: &[f32], heads: usize, dim: usize) -> Vec<f32> {
-    let head_dim = projection.len() / dim / heads;
-    let mut columns = vec![0.0; tokens.len() / head_dim * dim];
-    for (column, (output, token)) in columns.chunks_exact_mut(dim).zip(tokens.chunks_exact(head_dim)).enumerate() {
-        let weights = projection[column % heads * head_dim * dim..].chunks_exact(dim);
-        token.iter().zip(weights).for_each(|(value, weights)| add_scaled(output, weights, *value));
-    }
-    columns
-}
-
 /// The logits of a mask from the upscaled image, in rows and columns.
 ///
 /// # Shapes
@@ -547,74 +376,8 @@ fn spreading(conv: &ConvTranspose2d) -> PackedMatrix {
     PackedMatrix::new(&spread, channels_in, 4 * channels_out).with_bias(&bias)
 }
 
-/// A linear layer whose bias is added elsewhere.
-fn without_bias(linear: &Linear) -> PackedMatrix {
-    let [features_in, features_out] = linear.weight.dims();
-    PackedMatrix::new(&values(&linear.weight), features_in, features_out)
-}
-
 fn mlp(mlp: &Mlp) -> Vec<PackedMatrix> {
     mlp.layers.iter().map(linear).collect()
-}
-
-/// A token through linear layers with ReLU between them.
-fn through(layers: &[PackedMatrix], mut token: Vec<f32>) -> Vec<f32> {
-    for (index, layer) in layers.iter().enumerate() {
-        token = apply(layer, &token);
-        if index + 1 < layers.len() {
-            relu(&mut token);
-        }
-    }
-    token
-}
-
-fn apply(matrix: &PackedMatrix, x: &[f32]) -> Vec<f32> {
-    let rows = x.len() / matrix.depth();
-    let mut output = vec![0.0; rows * matrix.columns()];
-    gemm(x, matrix.depth(), rows, matrix, Residual::None, Activation::None, &mut output, matrix.columns());
-    output
-}
-
-/// The weight of a linear layer, `[features_out, features_in]`.
-fn transposed(linear: &Linear) -> Vec<f32> {
-    let [features_in, features_out] = linear.weight.dims();
-    let weight = values(&linear.weight);
-    (0..weight.len()).map(|index| weight[index % features_in * features_out + index / features_in]).collect()
-}
-
-fn relu(values: &mut [f32]) {
-    values.iter_mut().for_each(|value| *value = value.max(0.0));
-}
-
-fn sum(a: &[f32], b: &[f32]) -> Vec<f32> {
-    a.iter().zip(b).map(|(a, b)| a + b).collect()
-}
-
-fn add_into(output: &mut [f32], a: &[f32], b: &[f32]) {
-    output.iter_mut().zip(a.iter().zip(b)).for_each(|(output, (a, b))| *output = a + b);
-}
-
-fn add_and_normalize(tokens: &mut [f32], addition: &[f32], norm: &LayerNorm) {
-    add_scaled(tokens, addition, 1.0);
-    norm.normalize_in_place(tokens);
-}
-
-fn add_scaled(output: &mut [f32], values: &[f32], factor: f32) {
-    output.iter_mut().zip(values).for_each(|(output, value)| *output += value * factor);
-}
-
-/// Several sums at a time, so that the compiler makes vectors of them.
-fn dot(a: &[f32], b: &[f32]) -> f32 {
-    const SUMS: usize = 8;
-    let (a_blocks, a_rest) = a.as_chunks::<SUMS>();
-    let (b_blocks, b_rest) = b.as_chunks::<SUMS>();
-    let mut sums = [0.0; SUMS];
-    for (a, b) in a_blocks.iter().zip(b_blocks) {
-        for lane in 0..SUMS {
-            sums[lane] += a[lane] * b[lane];
-        }
-    }
-    sums.iter().sum::<f32>() + a_rest.iter().zip(b_rest).map(|(a, b)| a * b).sum::<f32>()
 }
 
 #[cfg(test)]
@@ -623,29 +386,53 @@ mod tests {
 
     use super::*;
     use crate::model::Config;
-    use crate::model::prompt_encoder::InputPrompt;
+    use crate::model::prompt_encoder::{InputBox, InputPoint, InputPrompt, PointLabel};
+
+    fn box_prompts(size: f32) -> Vec<InputPrompt> {
+        [[0.1, 0.2, 0.6, 0.9], [0.0, 0.0, 1.0, 1.0], [0.5, 0.5, 0.52, 0.51]]
+            .map(|corners| InputPrompt::from(corners.map(|side: f32| side * size)))
+            .to_vec()
+    }
+
+    /// As many points as `count`, with a box or without.
+    fn points(size: f32, count: usize, bounding_box: Option<InputBox>) -> Vec<InputPrompt> {
+        let label = |index: usize| [PointLabel::Foreground, PointLabel::Background][index % 2];
+        let wave = |index: usize| (index as f32 * 0.77).sin().abs() * size;
+        let point = |index| InputPoint { x: wave(index), y: wave(index + 31), label: label(index) };
+        vec![InputPrompt { points: (0..count).map(point).collect(), bounding_box }]
+    }
 
     fn compare(config: &Config) {
+        let size = config.input_size() as f32;
+        compare_prompts(config, &box_prompts(size), false);
+        compare_prompts(config, &box_prompts(size), true);
+        for (count, bounding_box) in [(1, None), (2, Some([3.0, 4.0, size, size / 2.0])), (40, None)] {
+            for with_mask in [false, true] {
+                compare_prompts(config, &points(size, count, bounding_box), with_mask);
+            }
+        }
+    }
+
+    fn compare_prompts(config: &Config, prompts: &[InputPrompt], with_mask: bool) {
         let device = Device::flex();
         let model = config.init_seeded(7, &device).into_inference();
         let side = config.image_encoder.embedding_size();
         let dim = config.image_encoder.out_channels();
         let embedding = Tensor::<4>::random([1, side, side, dim], Distribution::Normal(0.0, 1.0), &device);
-        let size = config.input_size() as f32;
-        let prompts: Vec<InputPrompt> = [[0.1, 0.2, 0.6, 0.9], [0.0, 0.0, 1.0, 1.0], [0.5, 0.5, 0.52, 0.51]]
-            .map(|corners| InputPrompt::from(corners.map(|side: f32| side * size)))
-            .to_vec();
+        let low_res = config.low_res_size();
+        let mask = Tensor::<3>::random([1, low_res, low_res], Distribution::Normal(0.0, 4.0), &device);
         let vec = |data: TensorData| data.try_into_vec::<f32>().unwrap();
         let encoder = &model.network.prompt_encoder;
         let decoder = MaskDecoderCpu::new(
             &model.network.mask_decoder,
             vec(model.dense_pe.val().into_data()),
-            vec(encoder.no_mask().into_data()),
+            encoder,
         );
-        let sparse = vec(encoder.embed_sparse(&prompts).into_data());
+        let sparse = vec(encoder.embed_sparse(prompts).into_data());
         for output in [MaskOutput::Single, MaskOutput::Multi, MaskOutput::All] {
-            let expected = model.decode(embedding.clone(), &prompts, None, output);
+            let expected = model.decode(embedding.clone(), prompts, with_mask.then(|| mask.clone()), output);
             let image = decoder.prepare(vec(embedding.to_data()));
+            let image = if with_mask { decoder.with_mask_prompt(&image, &vec(mask.to_data())) } else { image };
             let (logits, ious) = decoder.forward(&image, &sparse, prompts.len(), output);
             let logits = TensorData::new(logits, expected.logits.shape());
             logits.assert_approx_eq::<f32>(&expected.logits.into_data(), Tolerance::rel_abs(1e-3, 1e-3));
@@ -683,8 +470,7 @@ mod tests {
         let sparse = vec(encoder.embed_sparse(&[[5.0, 6.0, 30.0, 40.0].into()]).into_data());
         let mut decoder = model.network.mask_decoder.clone();
         let answer = |decoder: &MaskDecoder, output| {
-            let (pe, no_mask) = (vec(model.dense_pe.val().into_data()), vec(encoder.no_mask().into_data()));
-            let decoder = MaskDecoderCpu::new(decoder, pe, no_mask);
+            let decoder = MaskDecoderCpu::new(decoder, vec(model.dense_pe.val().into_data()), encoder);
             decoder.forward(&decoder.prepare(image.clone()), &sparse, 1, output)
         };
         let whole = answer(&decoder, MaskOutput::Single);

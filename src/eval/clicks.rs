@@ -1,0 +1,218 @@
+//! One case, corrected click by click by a simulated person.
+//!
+//! Source: the interactive track of the CVPR 2025 challenge "Foundation Models for Interactive 3D Biomedical Image Segmentation" (first prompt, then clicks in the
+//! largest error), here on images; NoC: Sofiiuk et al., *Reviving Iterative Training with Mask Guidance for Interactive Segmentation*, 2022.
+
+use serde::{Deserialize, Serialize};
+
+use super::case::{CaseScores, NSD_TOLERANCE, Risk, region_of_interest};
+use super::embeddings::EmbeddingCache;
+use crate::data::{CaseBoxes, ChallengeCase};
+use crate::error::{Error, Result};
+use crate::image::BoundingBox;
+use crate::metrics::{Confusion, Mask, PixelStatistics, Reliability, dsc, nsd};
+use crate::segment::{EncodedImage, Point, Previous, Prompt, SegmentOptions, Segmentation, Segmenter};
+use crate::simulated_user::ErrorRegion;
+
+/// What a simulated person begins with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FirstPrompt {
+    /// The case's box.
+    #[default]
+    Box,
+    /// A click in the middle of the structure.
+    Click,
+}
+
+/// How a simulated person corrects.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Clicks {
+    /// Clicks after the first prompt, 0–100.
+    pub count: usize,
+    /// What comes first.
+    pub first: FirstPrompt,
+}
+
+/// The answer to a first prompt (round 0) or to a further click.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Round {
+    /// DSC of the mask.
+    pub dsc: f64,
+    /// NSD of the mask at tolerance 2.
+    pub nsd: f64,
+    /// The expected DSC.
+    pub expected_dsc: f64,
+    /// Risks by α; empty without calibration.
+    pub risks: Vec<Risk>,
+}
+
+/// Every round of a case's structures.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Interaction {
+    /// What the structures began with.
+    pub first: FirstPrompt,
+    /// By structure, by round, all of the same number.
+    pub structures: Vec<Vec<Round>>,
+    /// By round, the probabilities of the pixels around the structures.
+    pub reliability: Vec<Reliability>,
+}
+
+/// Plays with every structure of an image.
+///
+/// # Errors
+/// [`Error::InvalidImage`] of a volume, and of a case without truth or with too few boxes; those of [`Segmenter::segment_prompts`].
+pub fn play_case(
+    segmenter: &Segmenter,
+    case: &ChallengeCase,
+    embeddings: &EmbeddingCache,
+    options: &SegmentOptions,
+    clicks: &Clicks,
+    alphas: &[f64],
+) -> Result<CaseScores> {
+    let (CaseBoxes::Image(boxes), Some(gts)) = (&case.boxes, &case.gts) else {
+        return Err(Error::InvalidImage("clicks are simulated on images with gts; this is a volume, or has none".into()));
+    };
+    let labels = usize::from(gts.iter().copied().max().unwrap_or(0));
+    if labels == 0 || boxes.len() < labels {
+        let count = boxes.len();
+        return Err(Error::InvalidImage(format!(
+            "the case has {labels} labels and {count} boxes; each label needs its box"
+        )));
+    }
+    let shape = [case.width, case.height, case.channels];
+    let mut image = embeddings.encode(segmenter, &case.imgs, shape, &options.uncertainty)?;
+    let mut interaction = Interaction {
+        first: clicks.first,
+        structures: Vec::new(),
+        reliability: vec![Reliability::default(); clicks.count + 1],
+    };
+    let mut pixels = PixelStatistics::default();
+    for (label, &corners) in (1..=labels as u8).zip(boxes) {
+        let truth: Vec<u8> = gts.iter().map(|&value| u8::from(value == label)).collect();
+        if truth.iter().all(|&inside| inside == 0) {
+            continue;
+        }
+        let mut game = Game { segmenter, case, options, alphas, truth, interaction: &mut interaction };
+        game.play(&mut image, corners, clicks, &mut pixels)?;
+    }
+    let mean = |value: fn(&Round) -> f64| {
+        let first = interaction.structures.iter().map(|rounds| value(&rounds[0]));
+        first.sum::<f64>() / interaction.structures.len().max(1) as f64
+    };
+    let (dsc, nsd) = (mean(|round| round.dsc), mean(|round| round.nsd));
+    Ok(CaseScores { dsc, nsd, contour_nsd: None, boxes: Vec::new(), pixels, interaction: Some(interaction) })
+}
+
+/// One structure.
+struct Game<'a> {
+    segmenter: &'a Segmenter,
+    case: &'a ChallengeCase,
+    options: &'a SegmentOptions,
+    alphas: &'a [f64],
+    truth: Vec<u8>,
+    interaction: &'a mut Interaction,
+}
+
+impl Game<'_> {
+    fn play(
+        &mut self,
+        image: &mut EncodedImage,
+        corners: [f64; 4],
+        clicks: &Clicks,
+        pixels: &mut PixelStatistics,
+    ) -> Result<()> {
+        let width = self.case.width;
+        let mut prompt = match clicks.first {
+            FirstPrompt::Box => Prompt::from(corners),
+            FirstPrompt::Click => {
+                let nothing = vec![0; self.truth.len()];
+                let whole = ErrorRegion::largest(&nothing, &self.truth, width).expect("the structure has pixels");
+                Prompt { points: vec![middle(&whole)], ..Prompt::default() }
+            }
+        };
+        let region = self.region();
+        let mut rounds: Vec<Round> = Vec::with_capacity(clicks.count + 1);
+        let mut found = self.answer(image, &prompt)?;
+        self.push_pixels(&found, &region, pixels);
+        loop {
+            let reliability = self.reliability(&found, &region);
+            self.interaction.reliability[rounds.len()].add(&reliability, 1.0);
+            rounds.push(self.judge(&found));
+            let error = ErrorRegion::largest(&found.mask, &self.truth, width);
+            let (false, Some(error)) = (rounds.len() > clicks.count, error) else { break };
+            prompt.points.push(middle(&error));
+            prompt.previous = Some(Previous::LowRes(found.low_res.clone()));
+            found = self.answer(image, &prompt)?;
+        }
+        // A mask without error stays as it is.
+        let last = self.reliability(&found, &region);
+        while rounds.len() <= clicks.count {
+            self.interaction.reliability[rounds.len()].add(&last, 1.0);
+            rounds.push(rounds[rounds.len() - 1].clone());
+        }
+        self.interaction.structures.push(rounds);
+        Ok(())
+    }
+
+    fn answer(&self, image: &mut EncodedImage, prompt: &Prompt) -> Result<Segmentation> {
+        let mut found =
+            pollster::block_on(self.segmenter.segment_prompts(image, std::slice::from_ref(prompt), self.options))?;
+        Ok(found.remove(0))
+    }
+
+    fn judge(&self, found: &Segmentation) -> Round {
+        let shape = [1, self.case.height, self.case.width];
+        let dsc = dsc(&found.mask, &self.truth);
+        let (mask, truth) = (Mask { values: &found.mask, shape }, Mask { values: &self.truth, shape });
+        let risk = |&alpha: &f64| {
+            let zoom = found.zoom.is_some();
+            let thresholds = self.segmenter.thresholds(self.options, alpha, zoom, found.prompt_kind)?;
+            let outer = thresholds.outer_mask(&found.probability, &found.mask);
+            let inner = thresholds.inner_mask(&found.probability, &found.mask);
+            Some(Risk {
+                alpha,
+                fnr: Confusion::of(&outer, &self.truth).false_negative_rate(),
+                fpr: Confusion::of(&inner, &self.truth).false_positive_share(),
+            })
+        };
+        Round {
+            dsc,
+            nsd: nsd(truth, mask, self.case.spacing, NSD_TOLERANCE),
+            expected_dsc: found.expected_dsc,
+            risks: self.alphas.iter().filter_map(risk).collect(),
+        }
+    }
+
+    /// The pixels that probabilities are judged by: as in a box's evaluation, around the truth's tight box.
+    fn region(&self) -> Vec<usize> {
+        let (width, height) = (self.case.width, self.case.height);
+        let inside = || (0..self.truth.len()).filter(|&pixel| self.truth[pixel] != 0);
+        let columns = || inside().map(|pixel| pixel % width);
+        let rows = || inside().map(|pixel| pixel / width);
+        let corners = [columns().min(), rows().min(), columns().max(), rows().max()].map(Option::unwrap_or_default);
+        let [x0, y0, x1, y1] = corners.map(|corner| corner as f64);
+        let [columns, rows] = region_of_interest(&BoundingBox([x0, y0, x1 + 1.0, y1 + 1.0]), width, height);
+        rows.flat_map(|y| columns.clone().map(move |x| y * width + x)).collect()
+    }
+
+    fn reliability(&self, found: &Segmentation, region: &[usize]) -> Reliability {
+        let mut reliability = Reliability::default();
+        region.iter().for_each(|&pixel| reliability.push(found.probability[pixel], self.truth[pixel] != 0));
+        reliability
+    }
+
+    fn push_pixels(&self, found: &Segmentation, region: &[usize], pixels: &mut PixelStatistics) {
+        for &pixel in region {
+            let actual = self.truth[pixel] != 0;
+            pixels.push(found.probability[pixel], found.uncertainty.total[pixel], found.mask[pixel] != 0, actual);
+        }
+    }
+}
+
+/// A click in the middle of a region, in the middle of its pixel.
+fn middle(region: &ErrorRegion) -> Point {
+    let click = region.middle();
+    Point { x: click.x as f64 + 0.5, y: click.y as f64 + 0.5, label: click.label }
+}
+

@@ -1,0 +1,120 @@
+/** Draws what was said of the objects: boxes, points, strokes. */
+
+import type { Box, Crop, Point, PointLabel, Scribble } from "../umedsam/index.js";
+
+/** What is drawn of an object. */
+export interface Marks {
+  readonly id: number;
+  readonly color: string;
+  box: Box | undefined;
+  readonly points: readonly Point[];
+  readonly scribbles: readonly Scribble[];
+  readonly crop: Crop | null;
+}
+
+const LABEL_COLORS: Readonly<Record<PointLabel, string>> = { foreground: "#36d46a", background: "#ff5a4f" };
+const [POINT_RADIUS, STROKE_WIDTH] = [6, 5];
+
+/** Draws in CSS pixels, `scale` of them to a pixel of the image. */
+export class MarksPainter {
+  readonly #context: CanvasRenderingContext2D;
+  readonly #scale: number;
+
+  constructor(context: CanvasRenderingContext2D, scale: number) {
+    this.#context = context;
+    this.#scale = scale;
+  }
+
+  object({ box, color, crop, points, scribbles }: Marks, isSelected: boolean): void {
+    if (isSelected && crop !== null) this.crop(crop, color);
+    if (box !== undefined) this.box(box, color, isSelected);
+    this.#context.globalAlpha = isSelected ? 1 : 0.5;
+    for (const { points: line, label = "foreground" } of scribbles) this.stroke(line, label);
+    for (const { x, y, label = "foreground" } of points) this.point(x, y, label);
+    this.#context.globalAlpha = 1;
+  }
+
+  box([x0, y0, x1, y1]: Box, color: string, isSelected: boolean): void {
+    const [context, scale] = [this.#context, this.#scale];
+    const place = [x0 * scale, y0 * scale, (x1 - x0) * scale, (y1 - y0) * scale] as const;
+    context.lineWidth = 4;
+    context.strokeStyle = "#000a";
+    context.strokeRect(...place);
+    context.lineWidth = 2;
+    context.strokeStyle = color;
+    context.setLineDash(isSelected ? [] : [6, 4]);
+    context.strokeRect(...place);
+    context.setLineDash([]);
+    if (!isSelected) return;
+    for (const x of [x0, x1]) {
+      for (const y of [y0, y1]) {
+        context.fillStyle = color;
+        context.fillRect(x * scale - 4, y * scale - 4, 8, 8);
+        context.lineWidth = 1;
+        context.strokeStyle = "#000";
+        context.strokeRect(x * scale - 4, y * scale - 4, 8, 8);
+      }
+    }
+  }
+
+  /** A disc with a plus inside of the object, with a minus outside: not by colour alone. */
+  point(x: number, y: number, label: PointLabel): void {
+    const [context, scale] = [this.#context, this.#scale];
+    context.beginPath();
+    context.arc(x * scale, y * scale, POINT_RADIUS, 0, 2 * Math.PI);
+    context.fillStyle = LABEL_COLORS[label];
+    context.fill();
+    context.lineWidth = 1.5;
+    context.strokeStyle = "#000";
+    context.stroke();
+    const reach = POINT_RADIUS / 2;
+    context.beginPath();
+    context.moveTo(x * scale - reach, y * scale);
+    context.lineTo(x * scale + reach, y * scale);
+    if (label === "foreground") {
+      context.moveTo(x * scale, y * scale - reach);
+      context.lineTo(x * scale, y * scale + reach);
+    }
+    context.stroke();
+  }
+
+  stroke(line: Scribble["points"], label: PointLabel): void {
+    const [context, scale] = [this.#context, this.#scale];
+    context.beginPath();
+    for (const [x, y] of line) context.lineTo(x * scale, y * scale);
+    context.lineCap = context.lineJoin = "round";
+    for (const [width, color] of [[STROKE_WIDTH + 2, "#000a"], [STROKE_WIDTH, LABEL_COLORS[label]]] as const) {
+      context.lineWidth = width;
+      context.strokeStyle = color;
+      if (label === "background") context.setLineDash([STROKE_WIDTH, 2 * STROKE_WIDTH]);
+      context.stroke();
+      context.setLineDash([]);
+    }
+    context.lineCap = "butt";
+  }
+
+  /** The part of the image that was looked at by itself. */
+  crop({ x, y, width, height }: Crop, color: string): void {
+    const [context, scale] = [this.#context, this.#scale];
+    context.lineWidth = 1;
+    context.strokeStyle = color;
+    context.setLineDash([2, 4]);
+    context.strokeRect(x * scale, y * scale, width * scale, height * scale);
+    context.setLineDash([]);
+  }
+
+  /** Where a key would set a point. */
+  cross(x: number, y: number): void {
+    const [context, scale] = [this.#context, this.#scale];
+    for (const [width, color] of [[4, "#000a"], [1.5, "#fff"]] as const) {
+      context.lineWidth = width;
+      context.strokeStyle = color;
+      context.beginPath();
+      context.moveTo(x * scale - 12, y * scale);
+      context.lineTo(x * scale + 12, y * scale);
+      context.moveTo(x * scale, y * scale - 12);
+      context.lineTo(x * scale, y * scale + 12);
+      context.stroke();
+    }
+  }
+}

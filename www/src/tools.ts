@@ -1,0 +1,53 @@
+/** What a pointer does on the image. */
+
+import type { PointLabel } from "../umedsam/index.js";
+import { page } from "./page.js";
+
+export type Tool = "box" | "add" | "remove" | "brush" | "eraser";
+
+const TOOLS: Readonly<Record<Tool, { readonly button: HTMLButtonElement; readonly key?: string }>> = {
+  box: { button: page.toolBox, key: "b" },
+  add: { button: page.toolAdd, key: "p" },
+  remove: { button: page.toolRemove },
+  brush: { button: page.toolBrush, key: "s" },
+  eraser: { button: page.toolEraser, key: "e" },
+};
+
+let current: Tool = "box";
+
+export function tool(): Tool {
+  return current;
+}
+
+export function choose(next: Tool): void {
+  current = next;
+  for (const [name, { button }] of Object.entries(TOOLS)) button.setAttribute("aria-pressed", String(name === next));
+  page.viewer.dataset["tool"] = next;
+}
+
+/** What a tool says of where it points; Alt says the contrary. */
+export function labelOf(name: Tool, isInverted: boolean): PointLabel {
+  const isInside = name === "add" || name === "brush";
+  return isInside === isInverted ? "background" : "foreground";
+}
+
+/** Listens to the buttons and keys of the tools. */
+export function listenToTools(): void {
+  for (const [name, { button }] of Object.entries(TOOLS)) {
+    button.addEventListener("click", () => {
+      choose(name as Tool);
+      page.viewer.focus();
+    });
+  }
+  window.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey || isTyping(event)) return;
+    const found = Object.entries(TOOLS).find(([, { key }]) => key === event.key.toLowerCase());
+    if (found !== undefined) choose(found[0] as Tool);
+  });
+  choose(current);
+}
+
+/** Whether a key goes into a field. */
+export function isTyping({ target }: Event): boolean {
+  return target instanceof HTMLElement && (target.matches("textarea, select") || (target instanceof HTMLInputElement && !["checkbox", "range", "button", "file"].includes(target.type)));
+}
