@@ -192,6 +192,17 @@ impl Segmenter {
         }
     }
 
+    /// Checks a prompt and places it in the whole image.
+    ///
+    /// # Errors
+    /// [`Error::InvalidBox`] and [`Error::InvalidPrompt`] if it cannot be used.
+    pub fn place(&self, prompt: &Prompt, image: &EncodedImage) -> Result<PlacedPrompt> {
+        let geometry = image.geometry;
+        let low_res_size = self.metadata.config.low_res_size();
+        let prompt = prompt.clone().checked(geometry.width, geometry.height, low_res_size)?;
+        PlacedPrompt::new(&prompt, &geometry, None, &geometry, low_res_size)
+    }
+
     /// Segments prompts that are placed already, in the whole image.
     ///
     /// # Errors

@@ -8,8 +8,8 @@ use burn::tensor::{Device, Tensor};
 use support::{Reference, assert_close, segmenter, values};
 use umedsam::image::{ImageView, Pixels, Window, preprocess};
 use umedsam::model::image_encoder::ImageEncoderCpu;
-use umedsam::model::mask_decoder::MaskOutput;
-use umedsam::model::prompt_encoder::InputPrompt;
+use umedsam::model::mask_decoder::{MaskDecoderCpu, MaskOutput};
+use umedsam::model::prompt_encoder::{InputPoint, InputPrompt, PointLabel};
 use umedsam::segment::{SegmentOptions, Segmenter};
 use umedsam::uncertainty::UncertaintyOptions;
 
@@ -161,4 +161,81 @@ fn f32_weights_match_pytorch() {
 #[test]
 fn f16_weights_match_pytorch() {
     compare_all("f16", F16_TOLERANCE);
+}
+
+/// What `bench/prompts.py` wrote of the official network.
+#[derive(serde::Deserialize)]
+struct OfficialPrompts {
+    prompts: Vec<OfficialAnswer>,
+}
+
+#[derive(serde::Deserialize)]
+struct OfficialAnswer {
+    #[serde(default)]
+    points: Vec<[f32; 3]>,
+    #[serde(rename = "box")]
+    bounding_box: Option<[f32; 4]>,
+    #[serde(default)]
+    mask: bool,
+    sparse: Vec<f32>,
+    dense: Vec<f32>,
+    logits: Vec<f32>,
+    iou: f32,
+}
+
+impl OfficialAnswer {
+    fn prompt(&self) -> InputPrompt {
+        let label = |label: f32| if label > 0.0 { PointLabel::Foreground } else { PointLabel::Background };
+        let point = |&[x, y, inside]: &[f32; 3]| InputPoint { x, y, label: label(inside) };
+        InputPrompt { points: self.points.iter().map(point).collect(), bounding_box: self.bounding_box }
+    }
+
+    fn mask_prompt(&self) -> Option<Vec<f32>> {
+        let logit =
+            |pixel: usize| 8.0 * ((pixel % 256) as f32 * 0.05).sin() * ((pixel / 256) as f32 * 0.03).cos() - 1.0;
+        self.mask.then(|| (0..256 * 256).map(logit).collect())
+    }
+}
+
+/// Every sixteenth pixel of every sixteenth row.
+fn thinned(logits: &[f32]) -> Vec<f32> {
+    (0..256).map(|place| logits[place / 16 * 16 * 256 + place % 16 * 16]).collect()
+}
+
+#[test]
+fn points_boxes_and_mask_prompts_match_pytorch() {
+    let segmenter = or_skip!(segmenter("f32"), "weights/ (run cargo xtask weights)");
+    let reference = or_skip!(Reference::litemedsam("ct_abdomen"), "../shared/reference");
+    let official: OfficialPrompts = serde_json::from_str(include_str!("files/prompts.json")).unwrap();
+    let model = segmenter.model();
+    let encoder = &model.network.prompt_encoder;
+    let embedding = reference.channels_last("embedding");
+    let packed = MaskDecoderCpu::new(&model.network.mask_decoder, values(model.dense_pe.val()), encoder);
+    let image = packed.prepare(embedding.clone());
+    let embedding = Tensor::<1>::from_floats(embedding.as_slice(), &Device::flex()).reshape([1, 64, 64, 256]);
+    for (number, answer) in official.prompts.iter().enumerate() {
+        let prompts = [answer.prompt()];
+        let sparse = values(encoder.embed_sparse(&prompts));
+        let some: Vec<f32> = sparse.iter().copied().step_by(64).collect();
+        assert_close(&format!("prompt {number}: sparse"), &some, &answer.sparse, F32_TOLERANCE);
+        let mask = answer.mask_prompt();
+        let masks =
+            mask.as_ref().map(|mask| Tensor::<1>::from_floats(mask.as_slice(), &Device::flex()).reshape([1, 256, 256]));
+        if let Some(masks) = masks.clone() {
+            let dense = values(encoder.embed_masks(masks));
+            let some: Vec<f32> =
+                (0..4).flat_map(|channel| dense.iter().skip(64 * channel).step_by(512 * 256)).copied().collect();
+            assert_close(&format!("prompt {number}: dense"), &some, &answer.dense, F32_TOLERANCE);
+        }
+        let expected = model.decode(embedding.clone(), &prompts, masks, MaskOutput::Single);
+        let image = mask.map_or_else(|| image.clone(), |mask| packed.with_mask_prompt(&image, &mask));
+        let (logits, iou) = packed.forward(&image, &sparse, 1, MaskOutput::Single);
+        for (name, logits, iou) in
+            [("tensors", values(expected.logits), values(expected.iou)), ("kernels", logits, iou)]
+        {
+            let name = format!("prompt {number} on {name}");
+            assert_close(&format!("{name}: logits"), &thinned(&logits), &answer.logits, F32_TOLERANCE);
+            assert!((iou[0] - answer.iou).abs() < 1e-4, "{name}: IoU {} instead of {}", iou[0], answer.iou);
+        }
+    }
 }

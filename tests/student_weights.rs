@@ -32,7 +32,11 @@ fn they_are_calibrated_and_say_how_they_were_made() {
     let calibration = metadata.calibration.as_ref().expect("they are calibrated");
     assert!(calibration.setting(&UncertaintyOptions::default(), false, PromptKind::Box).is_some());
     assert!(calibration.setting(&UncertaintyOptions::single_pass(), false, PromptKind::Box).is_some());
-    assert!(calibration.setting(&UncertaintyOptions::default(), true, PromptKind::Box).is_some_and(|(setting, _)| setting.zoom));
+    assert!(
+        calibration
+            .setting(&UncertaintyOptions::default(), true, PromptKind::Box)
+            .is_some_and(|(setting, _)| setting.zoom)
+    );
     assert!(metadata.training.is_some(), "they say how they were made");
 }
 

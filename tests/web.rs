@@ -166,7 +166,11 @@ async fn compare_devices(config: Config) {
         let model = Model::load(weights_of(config.clone()), device.into()).await.unwrap();
         assert_eq!(get(&get(&model.info(), "device"), "kind").as_string().as_deref(), Some(device));
         let image = encode(&model).await.unwrap();
-        answers.push(segment(&image, &boxes).await.unwrap());
+        let mut found = segment(&image, &boxes).await.unwrap();
+        found.extend(segment_prompts(&image, correction(POINTS, &JsValue::UNDEFINED), "{}").await.unwrap());
+        let low_res = get(&found[0], "lowRes");
+        found.extend(segment_prompts(&image, correction(POINTS, &low_res), "{}").await.unwrap());
+        answers.push(found);
     }
     for (cpu, gpu) in answers[0].iter().zip(&answers[1]) {
         let worst = probability(cpu).iter().zip(probability(gpu)).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);

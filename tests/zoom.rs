@@ -5,8 +5,8 @@ use umedsam::image::{ImageView, Pixels, Window};
 use umedsam::model::Config;
 use umedsam::segment::{Crop, EncodedImage, SegmentOptions, Segmentation, Segmenter, Zoom};
 use umedsam::uncertainty::{
-    Calibration, CalibrationData, CalibrationUse, ConformalThresholds, ExpectedDsc, PromptKind, ReviewRule, Scaling, Setting,
-    UncertaintyOptions,
+    Calibration, CalibrationData, CalibrationUse, ConformalThresholds, ExpectedDsc, PromptKind, ReviewRule, Scaling,
+    Setting, UncertaintyOptions,
 };
 use umedsam::weights::Metadata;
 

@@ -8,11 +8,12 @@ use rayon::prelude::*;
 use super::case::region_of_interest;
 use super::dataset::CasePath;
 use super::embeddings::EmbeddingCache;
+use super::person::Person;
 use crate::data::{CaseBoxes, ChallengeCase, read_npz};
 use crate::error::{Error, Result};
 use crate::image::{BoundingBox, Geometry, ImageView, Pixels, Window};
 use crate::metrics::dsc;
-use crate::segment::{Answer, PlacedPrompt, Crop, EncodedImage, SegmentOptions, Segmenter};
+use crate::segment::{Answer, Crop, EncodedImage, PlacedPrompt, SegmentOptions, Segmenter};
 use crate::uncertainty::fit::{
     BoxSamples, DscSample, RiskCurves, conformal_thresholds, fit_expected_dsc, fit_review, fit_scaling, threshold_grid,
 };
@@ -32,6 +33,8 @@ pub struct CalibrateSettings {
     pub options: Vec<UncertaintyOptions>,
     /// Whether small boxes are calibrated in crops of their own as well.
     pub zoom: bool,
+    /// Whether clicks and corrected masks are calibrated as well.
+    pub corrections: bool,
     /// At most this many boxes of an image, evenly spread.
     pub boxes_per_image: usize,
     /// Masks with a DSC below this are poor.
@@ -48,9 +51,17 @@ fn alphas() -> Vec<f64> {
     (1..=100).map(|step| f64::from(step) / 200.0).collect()
 }
 
-/// One box with its truth and the answers of one kind of ensemble.
+/// What is calibrated apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Group {
+    prompt: PromptKind,
+    zoom: bool,
+}
+
+/// One prompt with its truth and the answers of each kind of ensemble.
 struct Prompted {
-    bounding_box: BoundingBox,
+    /// What is around the structure.
+    region: BoundingBox,
     /// Of the image, or of the crop around the box.
     geometry: Geometry,
     truth: Vec<bool>,
@@ -60,12 +71,11 @@ struct Prompted {
 
 struct Image {
     modality: String,
-    boxes: Vec<Prompted>,
-    /// Small boxes once more, in crops.
-    zoomed: Vec<Prompted>,
+    prompted: Vec<Prompted>,
 }
 
-/// Learns a calibration. Files that cannot be used are told to `progress` and left out.
+/// Learns a calibration: of boxes, half of them as the files bring them and half drawn up to a quarter too large; of boxes in crops; of clicks; of masks that were
+/// corrected. Files that cannot be used are told to `progress` and left out.
 ///
 /// # Errors
 /// [`Error::InvalidOption`] without ensembles; the first failure if every case failed.
@@ -80,53 +90,86 @@ pub fn calibrate(
     if settings.options.is_empty() {
         return Err(Error::InvalidOption("no kind of ensemble to calibrate".into()));
     }
-    let done = Mutex::new(0);
-    let decode_case = |case: &CasePath| {
-        let image = read_npz(&case.path).and_then(|data| decode(segmenter, data, case, embeddings, settings));
-        let mut done = done.lock().expect("no panics while counting");
-        *done += 1;
-        progress(*done, case, image.as_ref().err());
-        image
-    };
     let pool = rayon::ThreadPoolBuilder::new()
         .num_threads(jobs)
         .build()
         .map_err(|error| Error::InvalidOption(format!("jobs is {jobs}: {error}")))?;
-    let (images, errors): (Vec<_>, Vec<_>) =
-        pool.install(|| cases.par_iter().map(decode_case).collect::<Vec<_>>()).into_iter().partition(Result::is_ok);
-    let images: Vec<Image> = images.into_iter().flatten().collect();
-    if let (true, Some(Err(error))) = (images.is_empty(), errors.into_iter().next()) {
-        return Err(error);
-    }
-    let mut modalities = BTreeMap::new();
-    images.iter().for_each(|image| *modalities.entry(image.modality.clone()).or_insert(0) += 1);
-    let fit = |boxes: fn(&Image) -> &[Prompted], zoom: bool| {
-        let boxes: Vec<&[Prompted]> = images.iter().map(boxes).filter(|boxes| !boxes.is_empty()).collect();
-        let kinds = settings.options.iter().enumerate().filter(|_| !boxes.is_empty());
-        let fit = |(kind, options)| fit_setting(segmenter, &boxes, kind, options, settings);
-        kinds.map(fit).map(|setting| Ok(Setting { zoom, ..setting? })).collect::<Result<Vec<_>>>()
-    };
-    let mut fitted = fit(|image| &image.boxes, false)?;
-    fitted.extend(fit(|image| &image.zoomed, true)?);
-    Ok(Calibration {
+    let mut calibration = Calibration {
         source_sha256: segmenter.metadata().source_sha256.clone(),
         data: CalibrationData {
             description: settings.description.clone(),
-            cases: images.len(),
-            boxes: images.iter().map(|image| image.boxes.len()).sum(),
-            modalities,
+            cases: 0,
+            boxes: 0,
+            modalities: BTreeMap::new(),
         },
-        settings: fitted,
-    })
+        settings: Vec::new(),
+    };
+    let done = Mutex::new(0);
+    // One after the other, since the answers of one take gigabytes.
+    for group in settings.groups() {
+        let decode_case = |case: &CasePath| {
+            let image =
+                read_npz(&case.path).and_then(|data| decode(segmenter, data, case, embeddings, settings, group));
+            let mut done = done.lock().expect("no panics while counting");
+            *done += 1;
+            progress(*done, case, image.as_ref().err());
+            image
+        };
+        let (images, errors): (Vec<_>, Vec<_>) =
+            pool.install(|| cases.par_iter().map(decode_case).collect::<Vec<_>>()).into_iter().partition(Result::is_ok);
+        let images: Vec<Image> = images.into_iter().flatten().collect();
+        if let (true, Some(Err(error))) = (images.is_empty(), errors.into_iter().next()) {
+            return Err(error);
+        }
+        if calibration.settings.is_empty() {
+            let data = &mut calibration.data;
+            data.cases = images.len();
+            data.boxes = images.iter().map(|image| image.prompted.len()).sum();
+            images.iter().for_each(|image| *data.modalities.entry(image.modality.clone()).or_insert(0) += 1);
+        }
+        let prompted: Vec<&[Prompted]> =
+            images.iter().map(|image| &image.prompted[..]).filter(|prompted| !prompted.is_empty()).collect();
+        for (kind, options) in settings.options_of(group).iter().enumerate().filter(|_| !prompted.is_empty()) {
+            let setting = pool.install(|| fit_setting(segmenter, &prompted, kind, options, settings))?;
+            calibration.settings.push(Setting { zoom: group.zoom, prompt: group.prompt, ..setting });
+        }
+    }
+    Ok(calibration)
 }
 
-/// Decodes some boxes of a case with every kind of ensemble.
+impl CalibrateSettings {
+    fn groups(&self) -> Vec<Group> {
+        let group = |prompt, zoom| Group { prompt, zoom };
+        let mut groups = vec![group(PromptKind::Box, false)];
+        if self.zoom {
+            groups.push(group(PromptKind::Box, true));
+        }
+        if self.corrections {
+            groups.extend([group(PromptKind::Points, false), group(PromptKind::Corrected, false)]);
+        }
+        groups
+    }
+
+    /// Mirrored images are for boxes alone: what is corrected is to be answered at once.
+    fn options_of(&self, group: Group) -> Vec<UncertaintyOptions> {
+        let is_wanted = |options: &&UncertaintyOptions| group.prompt == PromptKind::Box || !options.flips;
+        self.options.iter().filter(is_wanted).copied().collect()
+    }
+
+    /// How many cases are decoded in all.
+    pub fn steps(&self, cases: usize) -> usize {
+        cases * self.groups().len()
+    }
+}
+
+/// Decodes some structures of a case with every kind of ensemble.
 fn decode(
     segmenter: &Segmenter,
     mut data: ChallengeCase,
     case: &CasePath,
     embeddings: &EmbeddingCache,
     settings: &CalibrateSettings,
+    group: Group,
 ) -> Result<Image> {
     data.keep_boxes(settings.boxes_per_image);
     let CaseBoxes::Image(boxes) = &data.boxes else {
@@ -137,45 +180,57 @@ fn decode(
     if labels == 0 {
         return Err(Error::InvalidImage("the case has no label with a box".into()));
     }
-    let flips = settings.options.iter().find(|options| options.flips).copied().unwrap_or_default();
+    let all_options = settings.options_of(group);
+    let flips = all_options.iter().find(|options| options.flips).copied().unwrap_or_default();
     let view = ImageView::new(Pixels::U8(&data.imgs), data.width, data.height, data.channels)?;
     let preprocessed = segmenter.preprocess(&view, Window::Auto)?;
-    let encoded = embeddings.encode_preprocessed(segmenter, &preprocessed, &flips)?;
-    let mut image = Image { modality: case.modality.clone(), boxes: Vec::new(), zoomed: Vec::new() };
+    let mut encoded = embeddings.encode_preprocessed(segmenter, &preprocessed, &flips)?;
+    let mut image = Image { modality: case.modality.clone(), prompted: Vec::new() };
     for (index, &corners) in boxes[..labels].iter().enumerate() {
         let Ok(bounding_box) = BoundingBox::checked(corners, data.width, data.height) else { continue };
-        let truth: Vec<bool> = gts.iter().map(|&label| usize::from(label) == index + 1).collect();
-        let crop = Crop::around(&bounding_box, data.width, data.height).filter(|_| settings.zoom);
-        if let Some(crop) = crop {
-            let pixels = crop.cut(&preprocessed.windowed);
-            let view = ImageView::new(Pixels::U8(&pixels.data), pixels.width, pixels.height, pixels.channels)?;
-            let closer = segmenter.preprocess(&view, Window::Auto)?;
-            let encoded = embeddings.encode_preprocessed(segmenter, &closer, &flips)?;
-            let truth = crop.cut_values(&truth, data.width);
-            image.zoomed.push(prompted(segmenter, &encoded, crop.box_within(&bounding_box), truth, settings)?);
+        let truth: Vec<u8> = gts.iter().map(|&label| u8::from(usize::from(label) == index + 1)).collect();
+        let mut person = Person::new(&format!("{} {index}", case.relative), &truth, data.width);
+        let mut push =
+            |encoded: &EncodedImage, prompt: PlacedPrompt, region: BoundingBox, truth: Vec<u8>| -> Result<()> {
+                let mut answers = Vec::new();
+                for options in &all_options {
+                    let mut found = Vec::new();
+                    let prompts = std::slice::from_ref(&prompt);
+                    pollster::block_on(segmenter.answers(encoded, prompts, options, |_, answer| found.push(answer)))?;
+                    answers.push(found);
+                }
+                let truth = truth.iter().map(|&inside| inside != 0).collect();
+                image.prompted.push(Prompted { region, geometry: encoded.geometry, truth, answers });
+                Ok(())
+            };
+        match (group.prompt, group.zoom) {
+            (PromptKind::Box, false) => {
+                let packed = PlacedPrompt::of_box(bounding_box, &encoded.geometry);
+                push(&encoded, packed, bounding_box, truth.clone())?;
+                let drawn = person.drawn_box(data.width, data.height);
+                push(&encoded, PlacedPrompt::of_box(drawn, &encoded.geometry), drawn, truth.clone())?;
+            }
+            (PromptKind::Box, true) => {
+                let Some(crop) = Crop::around(&bounding_box, data.width, data.height) else { continue };
+                let pixels = crop.cut(&preprocessed.windowed);
+                let view = ImageView::new(Pixels::U8(&pixels.data), pixels.width, pixels.height, pixels.channels)?;
+                let closer = segmenter.preprocess(&view, Window::Auto)?;
+                let encoded = embeddings.encode_preprocessed(segmenter, &closer, &flips)?;
+                let seen = crop.box_within(&bounding_box);
+                let prompt = PlacedPrompt::of_box(seen, &encoded.geometry);
+                push(&encoded, prompt, seen, crop.cut_values(&truth, data.width))?;
+            }
+            (kind, _) => {
+                let prompt = match kind {
+                    PromptKind::Points => person.click(),
+                    _ => person.corrected(segmenter, &mut encoded, corners)?,
+                };
+                let placed = segmenter.place(&prompt, &encoded)?;
+                push(&encoded, placed, person.tight_box(), truth.clone())?;
+            }
         }
-        image.boxes.push(prompted(segmenter, &encoded, bounding_box, truth, settings)?);
     }
     Ok(image)
-}
-
-/// Decodes a box with every kind of ensemble.
-fn prompted(
-    segmenter: &Segmenter,
-    image: &EncodedImage,
-    bounding_box: BoundingBox,
-    truth: Vec<bool>,
-    settings: &CalibrateSettings,
-) -> Result<Prompted> {
-    let geometry = image.geometry;
-    let prompt = [PlacedPrompt::of_box(bounding_box, &geometry)];
-    let mut answers = Vec::new();
-    for options in &settings.options {
-        let mut found = Vec::new();
-        pollster::block_on(segmenter.answers(image, &prompt, options, |_, answer| found.push(answer)))?;
-        answers.push(found);
-    }
-    Ok(Prompted { bounding_box, geometry, truth, answers })
 }
 
 fn fit_setting(
@@ -223,7 +278,7 @@ fn fit_setting(
             let (mut curves, mut samples) = (Vec::new(), Vec::new());
             for found in *boxes {
                 let answers = found.answers[kind].iter();
-                let result = calibrated.combine(answers, found.geometry, found.bounding_box, &segment_options)?;
+                let result = calibrated.combine(answers, found.geometry, found.region, &segment_options)?;
                 curves.push(RiskCurves::of_box(&result.probability, &result.mask, &found.truth, &grid));
                 let truth: Vec<u8> = found.truth.iter().map(|&inside| u8::from(inside)).collect();
                 let weight = 1.0 / boxes.len() as f64;
@@ -256,7 +311,7 @@ fn sample_pixels(
     options: &UncertaintyOptions,
 ) -> BoxSamples {
     let Geometry { width, height, .. } = found.geometry;
-    let [columns, rows] = region_of_interest(&found.bounding_box, width, height);
+    let [columns, rows] = region_of_interest(&found.region, width, height);
     let pixels: Vec<usize> = rows.flat_map(|y| columns.clone().map(move |x| y * width + x)).collect();
     let count = pixels.len().min(PIXELS_PER_BOX);
     let pixels: Vec<usize> = (0..count).map(|position| pixels[position * pixels.len() / count]).collect();

@@ -219,14 +219,19 @@ impl<'a> Judge<'a> {
         let slice = z * size..(z + 1) * size;
         self.current[slice.clone()].copy_from_slice(&found.mask);
         for (position, &alpha) in self.alphas.iter().enumerate() {
-            if let Some(thresholds) = self.segmenter.thresholds(self.options, alpha, found.zoom.is_some(), found.prompt_kind) {
+            if let Some(thresholds) =
+                self.segmenter.thresholds(self.options, alpha, found.zoom.is_some(), found.prompt_kind)
+            {
                 self.outer[position][slice.clone()]
                     .copy_from_slice(&thresholds.outer_mask(&found.probability, &found.mask));
                 self.inner[position][slice.clone()]
                     .copy_from_slice(&thresholds.inner_mask(&found.probability, &found.mask));
             }
         }
-        self.has_risks = self.segmenter.thresholds(self.options, self.options.alpha, found.zoom.is_some(), found.prompt_kind).is_some();
+        self.has_risks = self
+            .segmenter
+            .thresholds(self.options, self.options.alpha, found.zoom.is_some(), found.prompt_kind)
+            .is_some();
         let bounding_box = found.bounding_box.expect("cases have boxes");
         let [x0, y0, x1, y1] = bounding_box.0;
         self.share = (x1 - x0).max(y1 - y0) / self.case.width.max(self.case.height) as f64;

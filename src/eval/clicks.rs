@@ -71,7 +71,9 @@ pub fn play_case(
     alphas: &[f64],
 ) -> Result<CaseScores> {
     let (CaseBoxes::Image(boxes), Some(gts)) = (&case.boxes, &case.gts) else {
-        return Err(Error::InvalidImage("clicks are simulated on images with gts; this is a volume, or has none".into()));
+        return Err(Error::InvalidImage(
+            "clicks are simulated on images with gts; this is a volume, or has none".into(),
+        ));
     };
     let labels = usize::from(gts.iter().copied().max().unwrap_or(0));
     if labels == 0 || boxes.len() < labels {
@@ -215,4 +217,3 @@ fn middle(region: &ErrorRegion) -> Point {
     let click = region.middle();
     Point { x: click.x as f64 + 0.5, y: click.y as f64 + 0.5, label: click.label }
 }
-

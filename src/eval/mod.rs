@@ -10,6 +10,7 @@ mod clicks;
 mod dataset;
 mod embeddings;
 mod html;
+mod person;
 mod report;
 mod rounds;
 mod run;

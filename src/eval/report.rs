@@ -336,7 +336,14 @@ mod tests {
             case: format!("{modality}-{dsc}"),
             modality: modality.into(),
             dataset: "d".into(),
-            scores: CaseScores { dsc, nsd: dsc / 2.0, contour_nsd: None, boxes: vec![found], pixels, interaction: None },
+            scores: CaseScores {
+                dsc,
+                nsd: dsc / 2.0,
+                contour_nsd: None,
+                boxes: vec![found],
+                pixels,
+                interaction: None,
+            },
         }
     }
 

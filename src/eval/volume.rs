@@ -8,7 +8,7 @@ use super::embeddings::EmbeddingCache;
 use crate::data::ChallengeCase;
 use crate::error::{Error, Result};
 use crate::image::{BoundingBox, Geometry, Image8, resize_area};
-use crate::segment::{PlacedPrompt, EncodedImage, SegmentOptions, Segmentation, Segmenter};
+use crate::segment::{EncodedImage, PlacedPrompt, SegmentOptions, Segmentation, Segmenter};
 
 /// How far a slice's box reaches beyond the mask of the slice before it, in pixels of the network's input.
 const BOX_SHIFT: usize = 3;

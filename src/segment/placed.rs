@@ -104,13 +104,7 @@ impl LowResMask {
 }
 
 /// Low-res logits of a mask of the image: by the share of each low-res pixel that is inside, from −5 to 5.
-fn of_mask(
-    mask: &[u8],
-    geometry: &Geometry,
-    crop: Option<Crop>,
-    image_width: usize,
-    low_res_size: usize,
-) -> Vec<f32> {
+fn of_mask(mask: &[u8], geometry: &Geometry, crop: Option<Crop>, image_width: usize, low_res_size: usize) -> Vec<f32> {
     let cut = crop.map_or_else(|| mask.to_vec(), |crop| crop.cut_values(mask, image_width));
     let data = cut.into_iter().map(|inside| if inside != 0 { u8::MAX } else { 0 }).collect();
     let low_res = Geometry { input_size: low_res_size, ..*geometry };

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use super::{Crop, LowResMask, MaskSource, SegmentOptions, Segmenter};
 use crate::image::{BoundingBox, Flip, Geometry};
 use crate::uncertainty::{
-    Agreement, Calibration, CalibrationUse, ConformalThresholds, Ensemble, ExpectedDsc, PromptKind, ReviewRule, Scaling,
-    UncertaintyMaps,
+    Agreement, Calibration, CalibrationUse, ConformalThresholds, Ensemble, ExpectedDsc, PromptKind, ReviewRule,
+    Scaling, UncertaintyMaps,
 };
 
 /// What the network says of one prompt.

@@ -157,7 +157,14 @@ impl<'a> Examples<'a> {
         };
         let structures = targets.into_iter().map(structure).collect();
         let teacher = embedding;
-        self.finish(Finish { name, modality: &item.case.modality, input: labelled.input, geometry, structures, teacher })
+        self.finish(Finish {
+            name,
+            modality: &item.case.modality,
+            input: labelled.input,
+            geometry,
+            structures,
+            teacher,
+        })
     }
 
     /// The first prompt of a structure, and how often the answer is corrected.
@@ -216,8 +223,7 @@ impl<'a> Examples<'a> {
                 let boxes = std::iter::once(packed).chain(loose).map(InputPrompt::from);
                 let click = self.interaction.map(|_| first_click(&target));
                 let count = self.interaction.map_or(0, |interaction| interaction.validated);
-                let structure =
-                    |prompt| self.structure(target.mask.clone(), prompt, Corrections { count, seed: None });
+                let structure = |prompt| self.structure(target.mask.clone(), prompt, Corrections { count, seed: None });
                 self.finish(Finish {
                     name: format!("{} slice {} label {label}", item.case.relative, item.slice),
                     modality: &item.case.modality,

@@ -89,17 +89,25 @@ impl Trainee {
         jobs: usize,
     ) -> (GradientsParams, LossValues) {
         let structures: usize = batch.iter().map(|example| example.structures.len()).sum();
-        let work: Vec<(&Example, &Structure)> =
-            batch.iter().flat_map(|example| example.structures.iter().map(move |structure| (example, structure))).collect();
+        let work: Vec<(&Example, &Structure)> = batch
+            .iter()
+            .flat_map(|example| example.structures.iter().map(move |structure| (example, structure)))
+            .collect();
         let results = parallel::map(&work, jobs, |&(example, structure)| {
             let own = self.with_own_graph();
             let share = 1.0 / (structures * (structure.corrections.count + 1)) as f64;
             let (mut sum, mut all) = (GradientsAccumulator::new(), Vec::new());
-            own.play(example, structure, goal, || own.embed(example), |losses, _| {
-                all.push(losses.values());
-                let gradients = (losses.total * share).backward();
-                sum.accumulate(&own, GradientsParams::from_grads(gradients, &own));
-            });
+            own.play(
+                example,
+                structure,
+                goal,
+                || own.embed(example),
+                |losses, _| {
+                    all.push(losses.values());
+                    let gradients = (losses.total * share).backward();
+                    sum.accumulate(&own, GradientsParams::from_grads(gradients, &own));
+                },
+            );
             (sum.grads(), LossValues::mean(&all))
         });
         // In the batch's order, so that the sum does not depend on who was first.
@@ -118,10 +126,16 @@ impl Trainee {
         let embedding = self.embed(example);
         for structure in &example.structures {
             let mut scores = Vec::new();
-            self.play(example, structure, goal, || embedding.clone(), |losses, mask| {
-                scores.push(dsc(mask, &structure.mask));
-                all.push(losses.values());
-            });
+            self.play(
+                example,
+                structure,
+                goal,
+                || embedding.clone(),
+                |losses, mask| {
+                    scores.push(dsc(mask, &structure.mask));
+                    all.push(losses.values());
+                },
+            );
             // A mask without error needs no correction, and stays as it is.
             let last = scores[scores.len() - 1];
             scores.resize(structure.corrections.count + 1, last);
@@ -144,9 +158,8 @@ impl Trainee {
             let embedding = embed();
             let device = embedding.device();
             let size = structure.mask.len().isqrt();
-            let as_tensor = |logits: &Vec<f32>| {
-                Tensor::<3>::from_data(TensorData::new(logits.clone(), [1, size, size]), &device)
-            };
+            let as_tensor =
+                |logits: &Vec<f32>| Tensor::<3>::from_data(TensorData::new(logits.clone(), [1, size, size]), &device);
             let masks = session.mask_prompt.as_ref().map(as_tensor);
             let (logits, iou) = self.decode(embedding, std::slice::from_ref(&session.prompt), masks);
             let values: Vec<f32> = logits.clone().into_data().try_into_vec().expect("logits are f32");
@@ -218,9 +231,8 @@ mod tests {
         let trainee = trainee(Part::Prompts);
         let (gradients, _) = trainee.gradients(&corrected(4, None), &goal(), Some(2));
         let named = gradients_by_name(&trainee, &gradients);
-        let sum = |part: &str| -> f32 {
-            named.iter().filter(|(name, _)| name.contains(part)).map(|(_, sum)| sum).sum()
-        };
+        let sum =
+            |part: &str| -> f32 { named.iter().filter(|(name, _)| name.contains(part)).map(|(_, sum)| sum).sum() };
         for part in ["point_embeddings", "mask_downscaling", "no_mask_embed", "mask_decoder"] {
             assert!(sum(part) > 0.0, "{part}: {named:?}");
         }

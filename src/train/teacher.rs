@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::eval::EmbeddingCache;
 use crate::image::Geometry;
 use crate::model::prompt_encoder::InputBox;
-use crate::segment::{PlacedPrompt, EncodedImage, Segmenter};
+use crate::segment::{EncodedImage, PlacedPrompt, Segmenter};
 use crate::uncertainty::UncertaintyOptions;
 use crate::weights::{Precision, sha256_hex};
 

@@ -104,7 +104,8 @@ impl UncertaintyOptions {
         let (width, height) = geometry.resized();
         // Numbers of their own, so that boxes move the same with points and without.
         let mut random = SplitMix64::new(!self.seed);
-        let mut shift = || (((random.next() >> 11) as f64 / (1u64 << 52) as f64 - 1.0) * POINT_SHARE * self.jitter) as f32;
+        let mut shift =
+            || (((random.next() >> 11) as f64 / (1u64 << 52) as f64 - 1.0) * POINT_SHARE * self.jitter) as f32;
         let mut shifts = vec![[0.0; 2]; prompt.points.len()];
         let moved = |(point, [x, y]): (&InputPoint, &[f32; 2])| InputPoint {
             x: (point.x + x).clamp(-0.5, width as f32 - 0.5),

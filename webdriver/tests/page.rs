@@ -210,8 +210,12 @@ async fn segment_reference(page: &Page, reference: &Reference) -> Result<()> {
     // Resize by the second corner.
     let before = page.text("objects").await?;
     page.drag((x1 - 60.0, y1), (x1 - 20.0, y1 + 20.0)).await?;
-    page.wait_for("the resized box", &format!("return document.getElementById('objects').innerText !== {before:?}"), 30)
-        .await?;
+    page.wait_for(
+        "the resized box",
+        &format!("return document.getElementById('objects').innerText !== {before:?}"),
+        30,
+    )
+    .await?;
 
     // A finger draws a further box, and moves it.
     page.touch_drag((60.0, 60.0), (130.0, 120.0)).await?;
@@ -314,8 +318,12 @@ async fn edit_with_keys(page: &Page) -> Result<()> {
     page.wait_for_results(boxes + 1, 60).await?;
     let before = page.text("objects").await?;
     viewer.send_keys(thirtyfour::Key::Left + "").await?;
-    page.wait_for("the shifted box", &format!("return document.getElementById('objects').innerText !== {before:?}"), 30)
-        .await?;
+    page.wait_for(
+        "the shifted box",
+        &format!("return document.getElementById('objects').innerText !== {before:?}"),
+        30,
+    )
+    .await?;
     page.screenshot("4-keyboard").await?;
     viewer.send_keys(thirtyfour::Key::Delete + "").await?;
     page.wait_for_results(boxes, 30).await

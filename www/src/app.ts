@@ -135,6 +135,7 @@ export class App {
     page.credit.textContent = `${credit} · ${picture.width}×${picture.height} px`;
     for (const object of this.#objects) object.close();
     this.#objects = [];
+    this.#nextId = 1;
     this.#selected = undefined;
     for (const box of boxes) this.#newObject().say({ box });
     this.render();

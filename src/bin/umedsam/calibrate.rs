@@ -35,6 +35,9 @@ pub struct Arguments {
     /// Also calibrate small boxes in crops of their own, for --zoom auto
     #[arg(long)]
     zoom: bool,
+    /// Also calibrate clicks and corrected masks
+    #[arg(long)]
+    corrections: bool,
     /// At most this many boxes of an image, so that images with many objects do not take most of the time
     #[arg(long, default_value_t = 8)]
     boxes_per_image: usize,
@@ -58,11 +61,12 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         description: arguments.description.clone(),
         options: arguments.uncertainty.clone(),
         zoom: arguments.zoom,
+        corrections: arguments.corrections,
         boxes_per_image: arguments.boxes_per_image,
         poor_dsc: arguments.poor_dsc,
         sensitivity: 0.9,
     };
-    let bar = progress_bar("calibrating", cases.len());
+    let bar = progress_bar("calibrating", settings.steps(cases.len()));
     let calibration = calibrate(&segmenter, &cases, &embeddings, &settings, arguments.jobs, &|done, case, failure| {
         bar.set_position(done as u64);
         if let Some(error) = failure {
@@ -71,7 +75,8 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     })?;
     bar.finish_and_clear();
     for setting in &calibration.settings {
-        println!("{:?}{}", setting.options, if setting.zoom { ", in crops" } else { "" });
+        let seen = if setting.zoom { ", in crops" } else { "" };
+        println!("{:?}{seen}: {:?}", setting.prompt, setting.options);
         println!("  temperature {:.3}, bias {:+.3}", setting.scaling.temperature, setting.scaling.bias);
         for alpha in [0.05, 0.1, 0.2] {
             let row = setting.thresholds(alpha);

@@ -6,7 +6,8 @@ use burn::tensor::Device;
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use umedsam::eval::{
-    Clicks, ClicksNeeded, DrawnBoxes, EmbeddingCache, EvalSettings, FirstPrompt, MapKind, Report, evaluate, find_cases, to_html,
+    Clicks, ClicksNeeded, DrawnBoxes, EmbeddingCache, EvalSettings, FirstPrompt, MapKind, Report, evaluate, find_cases,
+    to_html,
 };
 use umedsam::segment::{SegmentOptions, Segmenter};
 use umedsam::uncertainty::UncertaintyOptions;

@@ -423,11 +423,7 @@ mod tests {
         let mask = Tensor::<3>::random([1, low_res, low_res], Distribution::Normal(0.0, 4.0), &device);
         let vec = |data: TensorData| data.try_into_vec::<f32>().unwrap();
         let encoder = &model.network.prompt_encoder;
-        let decoder = MaskDecoderCpu::new(
-            &model.network.mask_decoder,
-            vec(model.dense_pe.val().into_data()),
-            encoder,
-        );
+        let decoder = MaskDecoderCpu::new(&model.network.mask_decoder, vec(model.dense_pe.val().into_data()), encoder);
         let sparse = vec(encoder.embed_sparse(prompts).into_data());
         for output in [MaskOutput::Single, MaskOutput::Multi, MaskOutput::All] {
             let expected = model.decode(embedding.clone(), prompts, with_mask.then(|| mask.clone()), output);

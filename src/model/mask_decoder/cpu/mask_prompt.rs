@@ -38,17 +38,15 @@ impl MaskPrompts {
         let [dim, hidden, ..] = conv3.weight.dims();
         // Rows of `hidden` channels, then the bias, from which the embedding of no mask is taken away.
         let weight = values(&conv3.weight);
-        let mut rows: Vec<Vec<f32>> = (0..hidden)
-            .map(|channel| (0..dim).map(|feature| weight[feature * hidden + channel]).collect())
-            .collect();
+        let mut rows: Vec<Vec<f32>> =
+            (0..hidden).map(|channel| (0..dim).map(|feature| weight[feature * hidden + channel]).collect()).collect();
         let no_mask = values(&encoder.no_mask_embed.weight);
         rows.push(bias_values(conv3.bias.as_ref(), dim).iter().zip(no_mask).map(|(bias, none)| bias - none).collect());
         let projected = |linear: &Linear| -> Vec<Vec<f32>> {
             let [_, features] = linear.weight.dims();
             let weight = values(&linear.weight);
-            let columns: Vec<Vec<f32>> = (0..features)
-                .map(|feature| weight.iter().skip(feature).step_by(features).copied().collect())
-                .collect();
+            let columns: Vec<Vec<f32>> =
+                (0..features).map(|feature| weight.iter().skip(feature).step_by(features).copied().collect()).collect();
             rows.iter().map(|row| columns.iter().map(|column| dot(row, column)).collect()).collect()
         };
         let to_image = &first_layer.cross_attn_token_to_image;
