@@ -4,7 +4,7 @@ import { UmedsamError } from "./errors.js";
 import type { PromptMessage } from "./protocol.js";
 import { typeName } from "./realms.js";
 import type { BoxLike, LowResMask, Point, Prompt, Scribble } from "./types.js";
-import { type Check, anything, checkOptions, listOf, number, oneOf, show } from "./validate.js";
+import { type Check, anything, checkOptions, listOf, oneOf, show } from "./validate.js";
 
 interface Size {
   readonly width: number;
@@ -25,7 +25,7 @@ export function messagesOf(prompts: readonly Prompt[], size: Size): PromptMessag
 
 const PROMPT_KEYS = { box: anything, points: anything, scribbles: anything, previous: anything };
 const label = oneOf("foreground", "background");
-const coordinate = number(Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY);
+const coordinate: Check = (value) => (Number.isFinite(value) ? undefined : "a finite number, in pixels of the image");
 const POINT_KEYS = { x: coordinate, y: coordinate, label };
 const place: Check = (value) =>
   Array.isArray(value) && value.length === 2 && value.every((part) => typeof part === "number") ? undefined : "[x, y]";

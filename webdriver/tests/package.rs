@@ -61,6 +61,7 @@ fn check(report: &Value) -> Result<()> {
             }),
         )?;
     }
+    check_corrections(&report["corrections"])?;
     check_habits(&report["habits"])?;
     running::check(&report["running"])?;
     loading::check(&report["loading"])?;
@@ -88,6 +89,32 @@ fn fails(found: &Value, code: &str, part: &str) -> Result<()> {
 }
 
 /// Whatever is given as an image has the same mask, and what cannot be used is said in words.
+fn check_corrections(report: &Value) -> Result<()> {
+    let yes = |report: &Value, names: &[&str]| -> Result<()> {
+        for name in names {
+            ensure!(report[name] == json!(true), "{name}: {report}");
+        }
+        Ok(())
+    };
+    let stateless = &report["stateless"];
+    ensure!(stateless["unexpected"] == json!([]), "wrong prompts are taken or not named: {}", stateless["unexpected"]);
+    ensure!(stateless["kinds"] == json!(["box", "points", "corrected", "corrected"]), "{stateless}");
+    ensure!(stateless["boxes"] == json!([true, true]) && stateless["low"] == json!([65536, null]), "{stateless}");
+    yes(stateless, &["changed", "together", "copied"])?;
+    let annotated = &report["annotated"];
+    ensure!(annotated["empty"] == json!([true, false, false, true]), "{annotated}");
+    ensure!(annotated["kinds"] == json!(["box", "corrected"]), "{annotated}");
+    ensure!(annotated["prompt"] == json!([4, 1, true]), "{annotated}");
+    ensure!(annotated["undo"] == json!([true, true, true, false]), "{annotated}");
+    fails(&annotated["failed"], "invalid-prompt", "-5")?;
+    fails(&annotated["waiting"], "aborted", "undone")?;
+    yes(annotated, &["same", "undone"])?;
+    ensure!(annotated["both"] == json!([true, true, false]), "{annotated}");
+    ensure!(annotated["refined"] == json!([true, true, true]), "{annotated}");
+    ensure!(annotated["cleared"] == json!([true, false, false]), "{annotated}");
+    Ok(())
+}
+
 fn check_habits(habits: &Value) -> Result<()> {
     let buffers = &habits["buffers"];
     let expected = buffers["expected"].as_f64().context("an area")?;
@@ -102,8 +129,8 @@ fn check_habits(habits: &Value) -> Result<()> {
     fails(&buffers["detached"], "invalid-image", "detached")?;
     fails(&buffers["nothing"], "invalid-image", "null")?;
     fails(&buffers["bigint"], "invalid-image", "BigInt64Array")?;
-    fails(&buffers["no_array"], "invalid-box", "array")?;
-    fails(&buffers["no_box"], "invalid-box", "box")?;
+    fails(&buffers["no_array"], "invalid-prompt", "array")?;
+    fails(&buffers["no_box"], "invalid-prompt", "box")?;
     fails(&buffers["bad_zoom"], "invalid-option", "maybe")?;
     ensure!(
         habits["callbacks"] == json!({ "load": true, "encode": true, "afterwards": true }),

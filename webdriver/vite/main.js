@@ -1,5 +1,6 @@
 import { UmedsamError, load } from "umedsam";
 import { HEIGHT, WIDTH, disc } from "./disc.js";
+import { corrections } from "./corrections.js";
 import { habits } from "./habits.js";
 import { loading } from "./loading.js";
 import { running } from "./running.js";
@@ -25,7 +26,7 @@ async function fixedWidth() {
 }
 
 async function run() {
-  const report = { habits: await habits(), running: await running(), loading: await loading() };
+  const report = { corrections: await corrections(), habits: await habits(), running: await running(), loading: await loading() };
   for (const worker of [true, false]) {
     const progress = new Set();
     const options = { device: "cpu", worker };
