@@ -231,7 +231,7 @@ impl Segmenter {
         let mut segmentations = Vec::with_capacity(prompts.len());
         let mut current: Option<Combination> = None;
         let finish = |done: Combination, segmentations: &mut Vec<Segmentation>| {
-            segmentations.push(done.finish(prompts[segmentations.len()].bounding_box));
+            segmentations.push(done.finish(&prompts[segmentations.len()]));
         };
         let visit = |index: usize, answer: Answer| match &mut current {
             Some(combination) if !answer.is_plain() => combination.add(&answer),
@@ -268,7 +268,7 @@ impl Segmenter {
         let plain = answers.next().expect("there is a plain answer").clone();
         let mut combination = Combination::new(self, &options, &calibrated, geometry, plain);
         answers.for_each(|answer| combination.add(answer));
-        Ok(combination.finish(Some(bounding_box)))
+        Ok(combination.finish(&PlacedPrompt::of_box(bounding_box, &geometry)))
     }
 
     /// Logits at the image's size of an answer's hypotheses, with their weights.

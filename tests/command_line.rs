@@ -226,3 +226,33 @@ fn weights_that_do_not_fit_name_the_tensor() {
     assert!(load(bytes[..bytes.len() - 1].to_vec()).contains("truncated"));
     assert!(load(bytes[..5].to_vec()).contains("safetensors"));
 }
+
+#[test]
+fn segment_takes_points_scribbles_and_a_mask() {
+    let folder = TempDir::new().unwrap();
+    let [image, mask, small, out] = ["disc.png", "mask.png", "small.png", "out"].map(|name| folder.path().join(name));
+    let is_inside = |x: u32, y: u32| (x as f64 - 50.0).hypot(y as f64 - 40.0) < 25.0;
+    let disc = |x, y| Luma([if is_inside(x, y) { 190 } else { 40 + ((x * 7 + y * 3) % 20) as u8 }]);
+    GrayImage::from_fn(100, 80, disc).save(&image).unwrap();
+    GrayImage::from_fn(100, 80, |x, y| Luma([u8::from(is_inside(x, y))])).save(&mask).unwrap();
+    GrayImage::new(7, 5).save(&small).unwrap();
+    let segment = |prompts: &[&str]| {
+        let mut arguments = vec!["segment", "--image", text(&image), "--uncertainty", "none", "--out-dir", text(&out)];
+        prompts.iter().for_each(|prompt| arguments.extend(["--prompt", prompt]));
+        umedsam(&arguments)
+    };
+    let corrected = format!("point=+50,40 point=-5,5 mask={}", text(&mask));
+    let done = segment(&["box=24,14,76,66", "point=+50,40 scribble=+40,40;60,42", &corrected]);
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    let report: serde_json::Value = serde_json::from_slice(&std::fs::read(out.join("result.json")).unwrap()).unwrap();
+    let kinds: Vec<&str> =
+        report["results"].as_array().unwrap().iter().map(|result| result["prompt"].as_str().unwrap()).collect();
+    assert_eq!(kinds, ["box", "points", "corrected"]);
+    assert!(report["results"][1]["box"].is_null() && out.join("mask_2.png").exists());
+
+    assert_fails(&segment(&["point=+50,81"]), "invalid-prompt", "81");
+    assert_fails(&segment(&[&format!("mask={}", text(&mask))]), "invalid-prompt", "no box");
+    assert_fails(&segment(&[&format!("point=+5,5 mask={}", text(&small))]), "invalid-prompt", "7×5");
+    let usage = segment(&["point=50,40"]);
+    assert!(!usage.status.success() && String::from_utf8_lossy(&usage.stderr).contains("neither +"), "{usage:?}");
+}

@@ -307,6 +307,17 @@ export interface UncertaintyMaps {
   readonly epistemic: Float32Array<ArrayBuffer> | null;
 }
 
+/** A place whose answer, inside of the object or not, is expected to change the mask most. */
+export interface Suggestion {
+  /** In pixels of the image, as a {@link Point}. */
+  readonly x: number;
+  readonly y: number;
+  /** How much the DSC is expected to rise by the answer, 0–1. */
+  readonly expectedGain: number;
+  /** Probability that the place is inside, 0–1. */
+  readonly probability: number;
+}
+
 /** What the network says of one prompt. Maps have `width · height` values, row by row. */
 export interface Segmentation {
   /** The box as it was used: corners in order, clipped to the image; `null` of a prompt without one. */
@@ -341,6 +352,11 @@ export interface Segmentation {
   readonly area: number;
   /** The network's own answer, to be corrected by the next prompt. */
   readonly lowRes: LowResMask;
+  /**
+   * Where a click would help most, the most promising first, at most three: answer with a point of label `"foreground"` or `"background"`. Empty of a single pass,
+   * and where everything is sure.
+   */
+  readonly suggestions: readonly Suggestion[];
   /** What the prompt was made of. */
   readonly promptKind: PromptKind;
   /** The part of the image that was looked at by itself, outside of which everything is 0; `null` if it was the whole. */

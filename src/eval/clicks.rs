@@ -10,9 +10,14 @@ use super::embeddings::EmbeddingCache;
 use crate::data::{CaseBoxes, ChallengeCase};
 use crate::error::{Error, Result};
 use crate::image::BoundingBox;
-use crate::metrics::{Confusion, Mask, PixelStatistics, Reliability, dsc, nsd};
+use crate::metrics::{Confusion, Mask, PixelStatistics, Reliability, dsc, nsd, regions};
+use crate::model::prompt_encoder::PointLabel;
+use crate::random::SplitMix64;
 use crate::segment::{EncodedImage, Point, Previous, Prompt, SegmentOptions, Segmentation, Segmenter};
 use crate::simulated_user::ErrorRegion;
+
+/// From this many bits on a pixel is unsure.
+const UNSURE_BITS: f32 = 0.5;
 
 /// What a simulated person begins with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -25,6 +30,21 @@ pub enum FirstPrompt {
     Click,
 }
 
+/// Where a simulated person clicks next; every click says truthfully whether its place is inside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Policy {
+    /// In the middle of the largest error, which only who knows the truth can.
+    #[default]
+    Error,
+    /// Where the result suggests.
+    Suggested,
+    /// In the middle of the largest region that is unsure by more than half a bit.
+    LargestUnsure,
+    /// At a pixel by chance that is unsure by more than half a bit.
+    RandomUnsure,
+}
+
 /// How a simulated person corrects.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Clicks {
@@ -32,6 +52,9 @@ pub struct Clicks {
     pub count: usize,
     /// What comes first.
     pub first: FirstPrompt,
+    /// Where the further ones are.
+    #[serde(default)]
+    pub policy: Policy,
 }
 
 /// The answer to a first prompt (round 0) or to a further click.
@@ -141,9 +164,9 @@ impl Game<'_> {
             let reliability = self.reliability(&found, &region);
             self.interaction.reliability[rounds.len()].add(&reliability, 1.0);
             rounds.push(self.judge(&found));
-            let error = ErrorRegion::largest(&found.mask, &self.truth, width);
-            let (false, Some(error)) = (rounds.len() > clicks.count, error) else { break };
-            prompt.points.push(middle(&error));
+            let next = self.next(&found, clicks.policy, rounds.len());
+            let (false, Some(next)) = (rounds.len() > clicks.count, next) else { break };
+            prompt.points.push(next);
             prompt.previous = Some(Previous::LowRes(found.low_res.clone()));
             found = self.answer(image, &prompt)?;
         }
@@ -155,6 +178,32 @@ impl Game<'_> {
         }
         self.interaction.structures.push(rounds);
         Ok(())
+    }
+
+    /// The next click; `None` where there is nothing to ask.
+    fn next(&self, found: &Segmentation, policy: Policy, round: usize) -> Option<Point> {
+        let width = self.case.width;
+        let unsure = |pixel: usize| found.uncertainty.total[pixel] > UNSURE_BITS;
+        let pixel = match policy {
+            Policy::Error => return ErrorRegion::largest(&found.mask, &self.truth, width).map(|error| middle(&error)),
+            Policy::Suggested => {
+                let place = found.suggestions.first()?;
+                place.y as usize * width + place.x as usize
+            }
+            Policy::LargestUnsure => {
+                let all = regions(width, self.truth.len(), unsure).into_iter();
+                let region = all.max_by_key(|region| region.pixels.len())?;
+                let depths = region.depths(width);
+                *region.pixels.iter().zip(depths).max_by(|a, b| a.1.total_cmp(&b.1))?.0
+            }
+            Policy::RandomUnsure => {
+                let all: Vec<usize> = (0..self.truth.len()).filter(|&pixel| unsure(pixel)).collect();
+                let seed = (all.len() * 31 + round) as u64;
+                *all.get((SplitMix64::new(seed).next() % all.len().max(1) as u64) as usize)?
+            }
+        };
+        let label = if self.truth[pixel] != 0 { PointLabel::Foreground } else { PointLabel::Background };
+        Some(Point { x: (pixel % width) as f64 + 0.5, y: (pixel / width) as f64 + 0.5, label })
     }
 
     fn answer(&self, image: &mut EncodedImage, prompt: &Prompt) -> Result<Segmentation> {

@@ -3,11 +3,13 @@
 mod distance;
 mod overlap;
 mod pixelwise;
+mod regions;
 mod reliability;
 mod surface;
 
 pub use distance::squared_distance_transform;
 pub use overlap::{Confusion, dsc};
 pub use pixelwise::{PixelMetrics, PixelStatistics};
+pub use regions::{Region, regions};
 pub use reliability::{RELIABILITY_BINS, Reliability};
 pub use surface::{Mask, contour_nsd, nsd};

@@ -38,6 +38,12 @@ impl PlacedPrompt {
         Self { bounding_box, input: input.into(), mask_prompt: None, kind: PromptKind::Box }
     }
 
+    /// The places of its points, in pixels of what the network saw.
+    pub(super) fn said(&self, geometry: &Geometry) -> Vec<[f64; 2]> {
+        let place = |value: f32| (f64::from(value) + 0.5) / geometry.scale();
+        self.input.points.iter().map(|point| [place(point.x), place(point.y)]).collect()
+    }
+
     /// A checked prompt of the whole image, or of a crop of it, for a network with low-res masks of `low_res_size`. `geometry` is that of what the network sees,
     /// `whole` the image's.
     ///

@@ -1,14 +1,14 @@
 //! Answers of the network to what people get.
 
-use serde::Serialize;
-
 use std::sync::Arc;
 
-use super::{Crop, LowResMask, MaskSource, SegmentOptions, Segmenter};
+use serde::Serialize;
+
+use super::{Crop, LowResMask, MaskSource, PlacedPrompt, SegmentOptions, Segmenter};
 use crate::image::{BoundingBox, Flip, Geometry};
 use crate::uncertainty::{
-    Agreement, Calibration, CalibrationUse, ConformalThresholds, Ensemble, ExpectedDsc, PromptKind, ReviewRule,
-    Scaling, UncertaintyMaps,
+    Agreement, Calibration, CalibrationUse, ConformalThresholds, Doubt, Ensemble, ExpectedDsc, PromptKind, ReviewRule,
+    Scaling, Suggestion, UncertaintyMaps,
 };
 
 /// What the network says of one prompt.
@@ -50,6 +50,8 @@ pub struct Segmentation {
     /// The network's answer before it was enlarged, to be corrected: see [`Prompt::previous`](super::Prompt::previous).
     #[serde(skip)]
     pub low_res: LowResMask,
+    /// Where to ask a person next, the most promising first; empty of a single pass, which has no members to disagree.
+    pub suggestions: Vec<Suggestion>,
     /// What the prompt was made of, by which the calibration was chosen.
     pub prompt_kind: PromptKind,
     /// The part of the image that was looked at by itself; `None` if it was the whole.
@@ -130,18 +132,27 @@ impl Calibrated {
         ensemble: Ensemble,
         predicted_iou: f32,
         low_res: LowResMask,
-        bounding_box: Option<BoundingBox>,
-        source: MaskSource,
+        prompt: &PlacedPrompt,
+        geometry: &Geometry,
+        options: &SegmentOptions,
     ) -> Segmentation {
         let (mask, probability, uncertainty, agreement) = ensemble.finish(predicted_iou);
         // The expected DSC stays that of the network's mask, for which it was learned.
-        let mask = match source {
+        let mask = match options.mask {
             MaskSource::Network => mask,
             MaskSource::Consensus => probability.iter().map(|&probability| u8::from(probability > 0.5)).collect(),
         };
         let expected_dsc = self.expected_dsc.predict(&agreement);
+        let suggestions = match options.uncertainty.is_single_pass() {
+            true => Vec::new(),
+            false => {
+                let (width, epistemic) = (geometry.width, &uncertainty.epistemic[..]);
+                Doubt { mask: &mask, probability: &probability, epistemic, width }.suggestions(&prompt.said(geometry))
+            }
+        };
         Segmentation {
-            bounding_box,
+            bounding_box: prompt.bounding_box,
+            suggestions,
             outer: self.thresholds.map(|thresholds| thresholds.outer_mask(&probability, &mask)),
             inner: self.thresholds.map(|thresholds| thresholds.inner_mask(&probability, &mask)),
             zoom: None,
@@ -203,8 +214,8 @@ impl<'a> Combination<'a> {
         }
     }
 
-    pub(super) fn finish(self, bounding_box: Option<BoundingBox>) -> Segmentation {
-        let Self { ensemble, predicted_iou, low_res, .. } = self;
-        self.calibrated.segmentation(ensemble, predicted_iou, low_res, bounding_box, self.options.mask)
+    pub(super) fn finish(self, prompt: &PlacedPrompt) -> Segmentation {
+        let Self { ensemble, predicted_iou, low_res, geometry, options, .. } = self;
+        self.calibrated.segmentation(ensemble, predicted_iou, low_res, prompt, &geometry, options)
     }
 }

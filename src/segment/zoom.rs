@@ -9,6 +9,7 @@ use super::image::EncodedImage;
 use super::prompt::{LowResMask, Prompt};
 use super::result::Segmentation;
 use crate::image::{BoundingBox, Geometry, Image8, Preprocessed};
+use crate::uncertainty::Suggestion;
 
 /// When a box is seen in a crop of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -115,6 +116,11 @@ impl Crop {
         fits(self.x, self.width, width) && fits(self.y, self.height, height)
     }
 
+    /// A place of the crop as one of the image.
+    fn moved(self, suggestion: Suggestion) -> Suggestion {
+        Suggestion { x: suggestion.x + self.x as f64, y: suggestion.y + self.y as f64, ..suggestion }
+    }
+
     /// The pixels of the crop.
     pub fn cut(&self, image: &Image8) -> Image8 {
         let channels = image.channels;
@@ -165,6 +171,7 @@ impl Crop {
             uncertainty,
             outer: found.outer.map(|values| mask(values, u8::from(!has_outer_threshold))),
             inner: found.inner.map(|values| mask(values, 0)),
+            suggestions: found.suggestions.into_iter().map(|suggestion| self.moved(suggestion)).collect(),
             zoom: Some(self),
             low_res: LowResMask { crop: Some(self), ..found.low_res },
             ..found

@@ -11,6 +11,7 @@ mod entropy;
 pub mod fit;
 mod options;
 mod prompt_kind;
+mod suggestion;
 
 pub use calibration::{
     Calibration, CalibrationData, CalibrationUse, ConformalThresholds, ExpectedDsc, ReviewRule, Scaling, Setting,
@@ -19,3 +20,4 @@ pub use ensemble::{Agreement, Ensemble, UncertaintyMaps};
 pub use entropy::{binary_entropy, entropy_of_logit, logit, sigmoid};
 pub use options::{MAX_JITTER, MAX_SAMPLES, UncertaintyOptions};
 pub use prompt_kind::PromptKind;
+pub use suggestion::{Doubt, MOST_SUGGESTIONS, Suggestion};

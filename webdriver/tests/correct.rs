@@ -73,6 +73,24 @@ async fn correct(page: &Page) -> Result<()> {
     ensure!(changed(page, 0, &boxed).await? == pointed, "Ctrl + Shift + Z does not redo");
     let _ = erased;
 
+    // The page asks about a spot: the answers are points there, skipped ones are not.
+    ensure!(page.text("suggestion").await?.contains("Is the marked spot inside of Object 1?"));
+    page.screenshot("10-suggestion").await?;
+    let asked = details(page, 0).await?;
+    page.click("suggestion-no").await?;
+    let answered = changed(page, 0, &asked).await?;
+    keys(page, "i").await?;
+    changed(page, 0, &answered).await?;
+    let before = page.text("suggestion").await?;
+    for _ in 0..3 {
+        keys(page, "k").await?;
+    }
+    page.wait_for("no more suggestions", "return document.getElementById('suggestion').hidden", 10).await?;
+    ensure!(before.contains("Is the marked"), "{before}");
+    for _ in 0..2 {
+        keys(page, Key::Control + "z").await?;
+    }
+
     // Another object by a point alone, with a name of its own.
     page.click("new-object").await?;
     page.click("tool-add").await?;

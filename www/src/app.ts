@@ -1,7 +1,7 @@
 /** What is open: a model, an image and its objects, and the order in which the network is asked. */
 
 import { type ReadImage, readImage, windowedImage } from "../umedsam/image.js";
-import { type Box, type Correction, type DeviceRequest, type EncodedImage, type Model, type Progress, UmedsamError, load } from "../umedsam/index.js";
+import { type Box, type Correction, type DeviceRequest, type EncodedImage, type Model, type PointLabel, type Progress, UmedsamError, load } from "../umedsam/index.js";
 import { checkCanvas, milliseconds } from "./dom.js";
 import { chosenWindow, resetWindow } from "./intensities.js";
 import { objectItem } from "./object-item.js";
@@ -11,7 +11,7 @@ import { page } from "./page.js";
 import { pictures, resultsOf, saveHeat, saveMask, showValues } from "./painting.js";
 import { showRequests, stopWatching, watchRequests } from "./requests.js";
 import type { Sample } from "./samples.js";
-import { hideError, showError, showGuarantee, showModel, showProgress } from "./status.js";
+import { hideError, showError, showGuarantee, showModel, showProgress, showSuggestion } from "./status.js";
 import { Viewer } from "./viewer.js";
 
 /** Other weights than the package's, to compare them: `?weights=URL`. */
@@ -282,6 +282,18 @@ export class App {
     this.guard(() => this.#segment([object]));
   }
 
+  /** Answers whether the marked spot is inside of the selected object, or leaves it open. */
+  answer(label: PointLabel | undefined): void {
+    const object = this.#objects.find(({ id }) => id === this.#selected);
+    const suggestion = object?.suggestion;
+    if (object === undefined || suggestion == null) return;
+    if (label !== undefined) this.correct({ points: [{ x: suggestion.x, y: suggestion.y, label }] });
+    else {
+      object.skip();
+      this.#renderObjects();
+    }
+  }
+
   /** The next point or stroke begins an object. */
   selectNone(): void {
     this.#select(undefined);
@@ -327,6 +339,7 @@ export class App {
     this.viewer.setObjects(this.#objects, this.#selected, ready);
     page.addBox.disabled = !ready;
     const selected = this.#objects.find(({ id }) => id === this.#selected);
+    showSuggestion(selected);
     page.undo.disabled = !(ready && selected?.canUndo === true);
     page.redo.disabled = !(ready && selected?.canRedo === true);
     page.saveMask.disabled = page.saveHeat.disabled = resultsOf(this.#objects).length === 0;

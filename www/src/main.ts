@@ -56,6 +56,17 @@ function listen(app: App): void {
     input.addEventListener("change", () => app.guard(() => app.changeWindow()));
   }
   page.newObject.addEventListener("click", () => app.selectNone());
+  const answers = [
+    [page.suggestionYes, "i", "foreground"],
+    [page.suggestionNo, "o", "background"],
+    [page.suggestionSkip, "k", undefined],
+  ] as const;
+  for (const [button, , label] of answers) button.addEventListener("click", () => app.answer(label));
+  window.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey || isTyping(event)) return;
+    const answer = answers.find(([, key]) => key === event.key.toLowerCase());
+    if (answer !== undefined) app.answer(answer[2]);
+  });
   page.undo.addEventListener("click", () => app.step("undo"));
   page.redo.addEventListener("click", () => app.step("redo"));
   window.addEventListener("keydown", (event) => {

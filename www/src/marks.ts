@@ -1,6 +1,6 @@
 /** Draws what was said of the objects: boxes, points, strokes. */
 
-import type { Box, Crop, Point, PointLabel, Scribble } from "../umedsam/index.js";
+import type { Box, Crop, Point, PointLabel, Scribble, Suggestion } from "../umedsam/index.js";
 
 /** What is drawn of an object. */
 export interface Marks {
@@ -10,6 +10,7 @@ export interface Marks {
   readonly points: readonly Point[];
   readonly scribbles: readonly Scribble[];
   readonly crop: Crop | null;
+  readonly suggestion: Suggestion | null;
 }
 
 const LABEL_COLORS: Readonly<Record<PointLabel, string>> = { foreground: "#36d46a", background: "#ff5a4f" };
@@ -25,13 +26,14 @@ export class MarksPainter {
     this.#scale = scale;
   }
 
-  object({ box, color, crop, points, scribbles }: Marks, isSelected: boolean): void {
+  object({ box, color, crop, points, scribbles, suggestion }: Marks, isSelected: boolean): void {
     if (isSelected && crop !== null) this.crop(crop, color);
     if (box !== undefined) this.box(box, color, isSelected);
     this.#context.globalAlpha = isSelected ? 1 : 0.5;
     for (const { points: line, label = "foreground" } of scribbles) this.stroke(line, label);
     for (const { x, y, label = "foreground" } of points) this.point(x, y, label);
     this.#context.globalAlpha = 1;
+    if (isSelected && suggestion !== null) this.question(suggestion.x, suggestion.y);
   }
 
   box([x0, y0, x1, y1]: Box, color: string, isSelected: boolean): void {
@@ -76,6 +78,26 @@ export class MarksPainter {
       context.lineTo(x * scale, y * scale + reach);
     }
     context.stroke();
+  }
+
+  /** A spot that is asked about. */
+  question(x: number, y: number): void {
+    const [context, scale] = [this.#context, this.#scale];
+    context.beginPath();
+    context.arc(x * scale, y * scale, 2 * POINT_RADIUS, 0, 2 * Math.PI);
+    for (const [width, color] of [[5, "#000a"], [2, "#fff"]] as const) {
+      context.lineWidth = width;
+      context.strokeStyle = color;
+      context.stroke();
+    }
+    context.font = `bold ${3 * POINT_RADIUS}px sans-serif`;
+    context.textAlign = "center";
+    context.textBaseline = "middle";
+    context.lineWidth = 3;
+    context.strokeStyle = "#000a";
+    context.strokeText("?", x * scale, y * scale);
+    context.fillStyle = "#fff";
+    context.fillText("?", x * scale, y * scale);
   }
 
   stroke(line: Scribble["points"], label: PointLabel): void {

@@ -1,6 +1,6 @@
 /** Objects that are segmented: what was said of them, the answers, and what waits to be asked. */
 
-import { Annotation, type Box, type Correction, type Crop, type EncodedImage, type Point, type Scribble, type Segmentation } from "../umedsam/index.js";
+import { Annotation, type Box, type Correction, type Crop, type EncodedImage, type Point, type Scribble, type Segmentation, type Suggestion } from "../umedsam/index.js";
 
 /** Okabe and Ito's colours, told apart by colour-blind people too. */
 const COLORS = ["#56b4e9", "#e69f00", "#009e73", "#cc79a7", "#f0e442", "#d55e00"];
@@ -21,6 +21,8 @@ export class SegmentedObject {
   #waiting: Correction[] = [];
   /** Ends an ensemble that is not wanted any more. */
   #stop = new AbortController();
+  /** Suggestions of the current answer that were not answered. */
+  #skipped = 0;
   /** Answers of the ensemble; the others are quick ones. */
   readonly #final = new WeakSet<Segmentation>();
 
@@ -37,6 +39,16 @@ export class SegmentedObject {
   /** Whether the answer is the ensemble's. */
   get isFinal(): boolean {
     return this.result !== undefined && this.#final.has(this.result);
+  }
+
+  /** Where a click would help most. */
+  get suggestion(): Suggestion | null {
+    return (this.isFinal ? this.result?.suggestions[this.#skipped] : undefined) ?? null;
+  }
+
+  /** The next suggestion, please. */
+  skip(): void {
+    this.#skipped++;
   }
 
   /** The part of the image that was looked at by itself. */
@@ -119,6 +131,7 @@ export class SegmentedObject {
     shown();
     const final = await annotation.refine({ ...options, signal });
     if (final !== undefined) this.#final.add(final);
+    this.#skipped = 0;
     shown();
   }
 

@@ -1,6 +1,6 @@
 /** What the page says of the model, of progress, errors and guarantees. */
 
-import { type Model, type Progress, type Segmentation, type UncertaintyMap, colorize } from "../umedsam/index.js";
+import { type Model, type Progress, type Segmentation, type Suggestion, type UncertaintyMap, colorize } from "../umedsam/index.js";
 import { context2d } from "./dom.js";
 import { MAPS } from "./overlay.js";
 import { page } from "./page.js";
@@ -15,8 +15,19 @@ export function showGuarantee(results: readonly Segmentation[]): void {
   const isFitted = results.every(({ calibration }) => calibration === "fitted");
   page.guarantee.textContent = isFitted
     ? `On images like those of the calibration, the outer contour misses ${alpha} of the object on average at most, and ${alpha} of what is within the inner one is wrong at most.`
-    : "The weights are not calibrated: there is nothing to promise.";
+    : results.some(({ calibration }) => calibration === "nearest")
+      ? "For some of these prompts the weights are not calibrated: for them there is nothing to promise."
+      : "The weights are not calibrated: there is nothing to promise.";
   for (const input of [page.outerOn, page.innerOn, page.alpha]) input.disabled = !isFitted;
+}
+
+/** Asks about the spot where a click would help most. */
+export function showSuggestion(object: { readonly name: string; readonly suggestion: Suggestion | null } | undefined): void {
+  const suggestion = object?.suggestion ?? null;
+  page.suggestion.hidden = suggestion === null;
+  if (object === undefined || suggestion === null) return;
+  const gain = suggestion.expectedGain < 0.005 ? "little is to be gained" : `expected DSC + ${suggestion.expectedGain.toFixed(2)}`;
+  page.suggestionText.textContent = `Is the marked spot inside of ${object.name}? (${gain})`;
 }
 
 export function drawLegend(): void {

@@ -5,6 +5,7 @@ pub mod bench;
 pub mod build;
 pub mod builds;
 pub mod fixed_width;
+pub mod interaction;
 pub mod manifest;
 pub mod own;
 pub mod process;

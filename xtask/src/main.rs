@@ -7,7 +7,7 @@ use clap::{Parser, Subcommand};
 use xtask::build::{self, Profile};
 use xtask::process::{cargo, command, run, say};
 use xtask::server::Server;
-use xtask::{ablation, bench, builds, own, root, sizes, study, target, tools, weights};
+use xtask::{ablation, bench, builds, interaction, own, root, sizes, study, target, tools, weights};
 
 #[derive(Parser)]
 #[command(about)]
@@ -81,6 +81,8 @@ enum Command {
         #[arg(long)]
         measure: bool,
     },
+    /// Let a simulated person correct masks on ../shared/data (an hour), and write the tables of docs/interaction.md. Finished reports are kept in target/interaction
+    Interaction,
     /// Time umedsam beside onnxruntime-web in headless Chromium: the same network, weights and image, in turn
     Bench {
         /// Rounds of each measure
@@ -138,6 +140,7 @@ fn main() -> Result<()> {
         Command::Ablation { trained, steps, seeds } => ablation::ablation(trained, steps, seeds),
         Command::OwnWeights { encoder, measure: false } => own::own_weights(encoder),
         Command::OwnWeights { encoder, measure: true } => own::measure(encoder),
+        Command::Interaction => interaction::interaction(),
         Command::Study { without_flips } => study::study(!without_flips),
     }
 }

@@ -6,7 +6,8 @@ use burn::tensor::Device;
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use umedsam::eval::{
-    Clicks, ClicksNeeded, DrawnBoxes, EmbeddingCache, EvalSettings, FirstPrompt, MapKind, Report, evaluate, find_cases,
+    Clicks, ClicksNeeded, DrawnBoxes, EmbeddingCache, EvalSettings, FirstPrompt, MapKind, Policy, Report, evaluate,
+    find_cases,
     to_html,
 };
 use umedsam::segment::{SegmentOptions, Segmenter};
@@ -57,6 +58,10 @@ pub struct Arguments {
     /// What comes before the clicks: box (the file's), click (in the structure's middle), loose=SHARE or jitter=SHARE (boxes as of --loosen and --jitter)
     #[arg(long, default_value = "box", requires = "clicks", value_parser = parse_first)]
     first: First,
+    /// Where the clicks are: in the middle of the largest error, where the result suggests, in the middle of the largest unsure region, or at an unsure place by
+    /// chance; all but the first need an ensemble
+    #[arg(long, value_enum, default_value = "error", requires = "clicks")]
+    policy: PolicyArgument,
     /// What the mask is: the network's for the box, or where the ensemble's calibrated probability is above one half
     #[arg(long, value_enum, default_value = "network")]
     mask: MaskArgument,
@@ -79,6 +84,26 @@ enum MapArgument {
     Total,
     Aleatoric,
     Epistemic,
+}
+
+/// [`Policy`] on the command line.
+#[derive(Clone, Copy, ValueEnum)]
+enum PolicyArgument {
+    Error,
+    Suggested,
+    LargestUnsure,
+    RandomUnsure,
+}
+
+impl From<PolicyArgument> for Policy {
+    fn from(argument: PolicyArgument) -> Self {
+        match argument {
+            PolicyArgument::Error => Self::Error,
+            PolicyArgument::Suggested => Self::Suggested,
+            PolicyArgument::LargestUnsure => Self::LargestUnsure,
+            PolicyArgument::RandomUnsure => Self::RandomUnsure,
+        }
+    }
 }
 
 /// What comes before clicks: a kind of prompt, and how boxes are drawn.
@@ -107,7 +132,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let drawn_boxes = (arguments.loosen.is_some() || arguments.jitter.is_some())
         .then(|| DrawnBoxes { loosen: arguments.loosen.unwrap_or(0.0), jitter: arguments.jitter.unwrap_or(0.0) });
     let drawn_boxes = drawn_boxes.or(arguments.first.drawn).map(DrawnBoxes::checked).transpose()?;
-    let clicks = arguments.clicks.map(|count| Clicks { count, first: arguments.first.prompt });
+    let clicks = arguments.clicks.map(|count| Clicks { count, first: arguments.first.prompt, policy: arguments.policy.into() });
     if let Some(Clicks { count, .. }) = clicks.filter(|clicks| clicks.count > MOST_CLICKS) {
         return Err(Error::InvalidOption(format!("clicks is {count}; use 0–{MOST_CLICKS}")));
     }

@@ -6,6 +6,7 @@ mod convert;
 mod eval;
 mod info;
 mod pictures;
+mod prompt;
 mod segment;
 #[cfg(feature = "train")]
 mod student;
@@ -31,7 +32,7 @@ enum Command {
     Convert(convert::Arguments),
     /// Say what a weight file holds
     Info(info::Arguments),
-    /// Segment what is in each box of an image
+    /// Segment objects of an image by boxes, points, scribbles and earlier masks
     Segment(segment::Arguments),
     /// Measure masks and uncertainty on a folder of challenge cases
     Eval(eval::Arguments),

@@ -41,6 +41,7 @@ pub fn write(mut segmentation: Segmentation, index: usize, image: &Image8, folde
     }
     Ok(json!({
         "box": segmentation.bounding_box,
+        "prompt": segmentation.prompt_kind,
         "predicted_iou": segmentation.predicted_iou,
         "expected_dsc": segmentation.expected_dsc,
         "needs_review": segmentation.needs_review,

@@ -8,13 +8,14 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 use umedsam::data::read_image;
-use umedsam::image::{BoundingBox, Window};
-use umedsam::segment::{MaskSource, SegmentOptions, Segmenter, Unpaced, Zoom};
+use umedsam::image::Window;
+use umedsam::segment::{MaskSource, Prompt, SegmentOptions, Segmenter, Unpaced, Zoom};
 use umedsam::uncertainty::UncertaintyOptions;
 use umedsam::{Error, Result};
 use umedsam_picture::Picture;
 
 use super::pictures;
+use super::prompt::{self, PromptArgument, numbers};
 
 #[derive(Args)]
 pub struct Arguments {
@@ -27,6 +28,10 @@ pub struct Arguments {
     /// A box x0,y0,x1,y1 in pixels; may be repeated, and replaces the boxes of a .npz
     #[arg(long = "box", value_parser = parse_box, allow_hyphen_values = true)]
     boxes: Vec<[f64; 4]>,
+    /// An object by any of box=x0,y0,x1,y1, point=+x,y (inside), point=-x,y (outside), scribble=+x,y;x,y;… and mask=FILE (an earlier mask of the image's size,
+    /// brighter than black inside), separated by spaces; may be repeated, and comes after the boxes
+    #[arg(long = "prompt", value_parser = prompt::parse)]
+    prompts: Vec<PromptArgument>,
     /// How intensities become 8 bits: auto, min-max, percentiles:LOW,HIGH or level:CENTER,WIDTH
     #[arg(long, value_parser = parse_window, default_value = "auto", allow_hyphen_values = true)]
     window: Window,
@@ -49,7 +54,7 @@ pub struct Arguments {
     #[arg(long)]
     uncalibrated: bool,
     /// The folder for mask_N.png, probability_N.png, uncertainty_N.png, with calibrated weights outer_N.png and inner_N.png (N from 0, one
-    /// per box), and result.json
+    /// per object), and result.json
     #[arg(long)]
     out_dir: PathBuf,
 }
@@ -88,29 +93,23 @@ impl From<ZoomArgument> for Zoom {
     }
 }
 
-fn parse_numbers<const N: usize>(text: &str) -> std::result::Result<[f64; N], String> {
-    let parse = |part: &str| part.trim().parse::<f64>().map_err(|_| format!("{part:?} is not a number"));
-    let numbers = text.split(',').map(parse).collect::<std::result::Result<Vec<_>, _>>()?;
-    let count = numbers.len();
-    numbers.try_into().map_err(|_| format!("{N} numbers separated by commas are expected, got {count}"))
-}
-
 fn parse_box(text: &str) -> std::result::Result<[f64; 4], String> {
-    parse_numbers(text)
+    numbers(text)
 }
 
 fn parse_window(text: &str) -> std::result::Result<Window, String> {
     match text.split_once(':') {
         None if text == "auto" => Ok(Window::Auto),
         None if text == "min-max" => Ok(Window::MinMax),
-        Some(("percentiles", numbers)) => parse_numbers(numbers).map(|[low, high]| Window::Percentiles { low, high }),
-        Some(("level", numbers)) => parse_numbers(numbers).map(|[center, width]| Window::Level { center, width }),
+        Some(("percentiles", text)) => numbers(text).map(|[low, high]| Window::Percentiles { low, high }),
+        Some(("level", text)) => numbers(text).map(|[center, width]| Window::Level { center, width }),
         _ => Err("use auto, min-max, percentiles:LOW,HIGH or level:CENTER,WIDTH".into()),
     }
 }
 
 pub fn run(arguments: &Arguments) -> Result<()> {
-    let file = read_image(&arguments.image, arguments.boxes.is_empty())?;
+    let wants_boxes = arguments.boxes.is_empty() && arguments.prompts.is_empty();
+    let file = read_image(&arguments.image, wants_boxes)?;
     let Picture { width, height, channels, .. } = file.picture;
     let options = SegmentOptions {
         uncertainty: arguments.uncertainty,
@@ -120,17 +119,25 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         zoom: arguments.zoom.into(),
     }
     .checked()?;
-    let boxes = if arguments.boxes.is_empty() { &file.boxes } else { &arguments.boxes };
-    if boxes.is_empty() {
-        let message = format!("{} brings no boxes; give one with --box x0,y0,x1,y1", arguments.image.display());
+    let boxes = if wants_boxes { &file.boxes } else { &arguments.boxes };
+    let mut prompts: Vec<Prompt> = boxes.iter().map(|&corners| corners.into()).collect();
+    for argument in &arguments.prompts {
+        prompts.push(argument.clone().read(width, height)?);
+    }
+    if prompts.is_empty() {
+        let message =
+            format!("{} brings no boxes; give --box x0,y0,x1,y1 or --prompt \"point=+x,y\"", arguments.image.display());
         return Err(Error::InvalidBox(message));
     }
-    let boxes =
-        boxes.iter().map(|&corners| BoundingBox::checked(corners, width, height)).collect::<Result<Vec<_>>>()?;
 
     let start = Instant::now();
     let bytes = super::weights::read(arguments.weights.as_ref())?;
     let segmenter = Segmenter::from_weights(bytes, &Device::flex())?;
+    let low_res_size = segmenter.metadata().config.low_res_size();
+    let prompts = prompts
+        .into_iter()
+        .map(|prompt| prompt.checked(width, height, low_res_size))
+        .collect::<Result<Vec<Prompt>>>()?;
     let load_ms = elapsed_ms(start);
 
     let start = Instant::now();
@@ -147,13 +154,13 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let encode_ms = elapsed_ms(start);
     bar.finish_and_clear();
 
-    // A box at a time: what is known of one takes 19 bytes a pixel.
+    // One at a time: what is known of one takes 19 bytes a pixel.
     let folder = &arguments.out_dir;
     let mut results = Vec::new();
     let mut segment_ms = 0.0;
-    for (index, &corners) in boxes.iter().enumerate() {
+    for (index, prompt) in prompts.iter().enumerate() {
         let start = Instant::now();
-        let found = pollster::block_on(segmenter.segment_boxes(&mut image, &[corners], &options))?;
+        let found = pollster::block_on(segmenter.segment_prompts(&mut image, std::slice::from_ref(prompt), &options))?;
         segment_ms += elapsed_ms(start);
         std::fs::create_dir_all(folder).map_err(|error| Error::file(folder, error))?;
         for segmentation in found {
@@ -164,7 +171,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
                 if segmentation.needs_review == Some(true) { " (check this one)" } else { "" },
             );
             results.push(pictures::write(segmentation, index, &preprocessed.windowed, folder)?);
-            println!("box {index}: {found} → {}", folder.join(pictures::name("mask", index)).display());
+            println!("object {index}: {found} → {}", folder.join(pictures::name("mask", index)).display());
         }
     }
     let report = json!({

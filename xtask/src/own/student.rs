@@ -20,23 +20,30 @@ struct Stage {
     /// The folder of the run.
     name: &'static str,
     config: &'static str,
-    /// The file that the next one begins with.
+    /// The file that is taken of it. Where a decoder that learned masks meets an encoder that goes on with embeddings, DSC falls until both learn masks again, so that
+    /// of the third run the last weights are taken, not the best; of the fourth too, since its measure, half of which are loose boxes, hardly moves at its end.
     takes: &'static str,
 }
 
-/// Runs one after the other: embeddings, masks, embeddings of parts of images, masks of boxes as people draw them. Where a decoder that learned masks meets an encoder
-/// that goes on with embeddings, DSC falls until both learn masks again, so that the third run's last weights are taken, not its best; of the last run too, since
-/// its measure, half of which are loose boxes, hardly moves at its end.
-const STAGES: [Stage; 4] = [
+/// Embeddings, then masks.
+const FIRST: [Stage; 2] = [
     Stage { name: "distil", config: "umedsam-student-distil.toml", takes: "best.safetensors" },
     Stage { name: "masks", config: "umedsam-student-masks.toml", takes: "best.safetensors" },
+];
+/// Embeddings of parts of images, then masks of boxes as people draw them.
+const SECOND: [Stage; 2] = [
     Stage { name: "views", config: "umedsam-student-views.toml", takes: "last.safetensors" },
     Stage { name: "boxes", config: "umedsam-student-boxes.toml", takes: "last.safetensors" },
 ];
+/// More of such boxes.
+const THIRD: Stage = Stage { name: "more-boxes", config: "umedsam-student-more-boxes.toml", takes: "best.safetensors" };
+/// Points, scribbles and corrections.
+const LAST: Stage = Stage { name: "prompts", config: "umedsam-student-prompts.toml", takes: "best.safetensors" };
 
 /// Makes `weights/umedsam-student-f16.safetensors` from LiteMedSAM's official checkpoint, EfficientNet-Lite0's and the shared images: begins a light encoder, distils
-/// LiteMedSAM's into it and trains it together with the mask decoder, in four runs, averages, calibrates, measures beside LiteMedSAM and beside our weights with LiteMedSAM's image encoder, and fills in the model
-/// card. What is done is kept in `target/own`; a run that was interrupted goes on. Hours on two cores.
+/// LiteMedSAM's into it and trains it together with the mask decoder, in five runs with means of weights between them, then prompt encoder and mask decoder on simulated
+/// corrections; calibrates, measures beside LiteMedSAM and beside our weights with LiteMedSAM's image encoder, and fills in the model card. What is done is kept in
+/// `target/own`; a run that was interrupted goes on. Hours on two cores.
 pub fn own_weights() -> Result<()> {
     weights::ensure(&["f32"], None)?;
     let umedsam = umedsam()?;
@@ -54,39 +61,51 @@ pub fn own_weights() -> Result<()> {
             .arg("--data")
             .args(&all))?;
     }
-    let mut before = begin;
-    let mut ends = Vec::new();
-    for Stage { name, config, takes } in &STAGES {
-        say(format!("Training with weights/{config}"));
-        let out = folder.join(name);
-        let config = root().join("weights").join(config);
-        let is_last = *name == STAGES[STAGES.len() - 1].name;
+    let train = |stage: &Stage, before: &Path, precision: &str| -> Result<PathBuf> {
+        say(format!("Training with weights/{}", stage.config));
+        let out = folder.join(stage.name);
+        let config = root().join("weights").join(stage.config);
+        // Without a teacher pictures without masks have nothing to say.
+        let data = if stage.name == LAST.name { &all[..2] } else { &all[..] };
         run(command(&umedsam)
-            .args(["train", "--precision", if is_last { "f16" } else { "f32" }, "--licence", LICENCE])
+            .args(["train", "--precision", precision, "--licence", LICENCE])
             .args(["--config".as_ref(), config.as_os_str(), "--weights".as_ref(), before.as_os_str()])
             .args(["--teacher".as_ref(), weights::path("f32").as_os_str(), "--out".as_ref(), out.as_os_str()])
             .args(["--mask-teacher".as_ref(), weights::own().as_os_str()])
             .args(["--embeddings".as_ref(), embeddings().as_os_str()])
             .arg("--data")
-            .args(&all))?;
-        before = out.join(takes);
-        ends.push(before.clone());
+            .args(data))?;
+        Ok(out.join(stage.takes))
+    };
+    let mean = |name: &str, of: &Path, and: &Path| -> Result<PathBuf> {
+        say(format!("Averaging weights: {name}"));
+        let out = folder.join(name);
+        run(command(&umedsam)
+            .arg("average")
+            .args(["--weights".as_ref(), of.as_os_str(), "--share".as_ref(), "0.65".as_ref()])
+            .args(["--weights".as_ref(), and.as_os_str(), "--share".as_ref(), "0.35".as_ref()])
+            .args(["--out".as_ref(), out.as_os_str()]))?;
+        Ok(out)
+    };
+    let mut before = begin;
+    for stage in &FIRST {
+        before = train(stage, &before, "f32")?;
     }
-    say("Averaging the weights of the last and the second run");
-    let mean = folder.join("mean.safetensors");
-    let [_, masks, _, boxes] = &ends[..] else { unreachable!("there are four runs") };
-    run(command(&umedsam)
-        .arg("average")
-        .args(["--weights".as_ref(), boxes.as_os_str(), "--share".as_ref(), "0.65".as_ref()])
-        .args(["--weights".as_ref(), masks.as_os_str(), "--share".as_ref(), "0.35".as_ref()])
-        .args(["--out".as_ref(), mean.as_os_str()]))?;
+    let masks = before.clone();
+    for stage in &SECOND {
+        before = train(stage, &before, "f32")?;
+    }
+    let boxes = mean("mean.safetensors", &before, &masks)?;
+    let more = train(&THIRD, &boxes, "f32")?;
+    let encoder = mean("second-mean.safetensors", &more, &boxes)?;
+    let prompts = train(&LAST, &encoder, "f16")?;
     say("Calibrating");
     run(command(&umedsam)
-        .args(["calibrate".as_ref(), "--weights".as_ref(), mean.as_os_str()])
+        .args(["calibrate".as_ref(), "--weights".as_ref(), prompts.as_os_str()])
         .args(["--data".as_ref(), data("calib")?.as_os_str(), "--out".as_ref(), weights::student().as_os_str()])
         .args(["--uncertainty", "default", "--uncertainty", "none", "--uncertainty", "samples=8,jitter=5,flips=true"])
-        .args(["--zoom", "--boxes-per-image", "6", "--description"])
-        .arg("open 2D images of ten modalities (the project's calib split), boxes loosened by 0–5 px"))?;
+        .args(["--zoom", "--corrections", "--boxes-per-image", "4", "--description"])
+        .arg("open 2D images of ten modalities (the project's calib split): boxes as packed and up to 25 % loose, clicks, corrected masks"))?;
     measure()
 }
 
