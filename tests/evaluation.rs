@@ -211,12 +211,19 @@ fn calibration_is_stored_and_used() {
         text(&embeddings),
         "--description",
         "six images",
+        "--corrections",
     ]));
     let info: Value = serde_json::from_slice(&umedsam(&["info", "--json", text(&calibrated)]).stdout).unwrap();
     let calibration = &info["metadata"]["calibration"];
     assert_eq!(calibration["data"]["cases"], 6);
     assert_eq!(calibration["data"]["description"], "six images");
     assert!(calibration["settings"][0]["scaling"]["temperature"].as_f64().unwrap() > 0.5);
+    // Boxes, then clicks, then corrected masks; LiteMedSAM knows least of the second.
+    let settings = calibration["settings"].as_array().unwrap();
+    let kinds: Vec<Option<&str>> = settings.iter().map(|setting| setting["prompt"].as_str()).collect();
+    assert_eq!(kinds, [None, Some("points"), Some("corrected")]);
+    let error = |index: usize| settings[index]["expected_dsc"]["mean_absolute_error"].as_f64().unwrap();
+    assert!((0.0..0.5).contains(&error(0)) && (0.0..0.5).contains(&error(1)));
 
     let report = folder.path().join("report.json");
     let evaluate = |extra: &[&str]| {
@@ -253,6 +260,37 @@ fn calibration_is_stored_and_used() {
         }
     }
     assert!(without["overall"]["conformal"].as_object().unwrap().is_empty());
+
+    // A simulated person: every round is measured, and what was calibrated for it is used.
+    let played = evaluate(&["--clicks", "2", "--first", "click", "--policy", "suggested"]);
+    let overall = &played["overall"];
+    let rounds = overall["rounds"].as_array().unwrap();
+    assert_eq!(rounds.len(), 3);
+    for round in rounds {
+        assert!((0.0..=1.0).contains(&round["dsc"].as_f64().unwrap()) && round["ece"].is_number());
+        assert!(round["conformal"]["0.4"]["fnr"].is_number(), "{round}");
+    }
+    assert_eq!(overall["dsc"], rounds[0]["dsc"]);
+    assert!(overall["noc"]["90"]["never"].is_number() && overall["ci"]["rounds.2.dsc"].is_array());
+    assert!(overall["dsc_auc"].is_number() && played["modalities"]["OCT"]["rounds"].is_array());
+    assert!(with["overall"]["rounds"].is_null() && with["overall"]["noc"].is_null());
+    let loose = evaluate(&["--clicks", "1", "--first", "loose=0.2"]);
+    assert!(loose["overall"]["rounds"][0]["dsc"].as_f64() < with["overall"]["dsc"].as_f64());
+    let drawn = evaluate(&["--loosen", "0.2"]);
+    let [played, drawn] = [&loose["overall"]["rounds"][0]["dsc"], &drawn["overall"]["dsc"]].map(|dsc| dsc.as_f64());
+    assert!((played.unwrap() - drawn.unwrap()).abs() < 0.02, "{played:?} {drawn:?}");
+    for (arguments, part) in
+        [(["--clicks", "101"], "clicks is 101"), (["--clicks", "1"], "loosen is 9"), (["--first", "click"], "--clicks")]
+    {
+        let mut all = vec!["eval", "--weights", text(&calibrated), "--data", text(&data), "--report", text(&report)];
+        all.extend(arguments);
+        if part.starts_with("loosen") {
+            all.extend(["--first", "loose=9"]);
+        }
+        let output = umedsam(&all);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!output.status.success() && said.contains(part), "{said}");
+    }
 
     // The command that segments uses it too.
     let image = std::fs::read_dir(data.join("OCT/FAZ_OCTA_sample")).unwrap().next().unwrap().unwrap().path();

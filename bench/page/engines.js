@@ -9,6 +9,7 @@ export async function startUmedsam(files, device, module) {
   const { load } = await import("./umedsam/index.js");
   let model;
   let image;
+  let previous;
   return {
     load: async () => {
       const wasm = module === null ? {} : { wasmUrl: `umedsam/wasm/${module}` };
@@ -21,6 +22,12 @@ export async function startUmedsam(files, device, module) {
     decode: async (boxes) => {
       const results = await image.segment(boxes.map((box) => ({ box })), { uncertainty: { samples: 0, maps: [] } });
       return results.map(({ mask, predictedIou }) => ({ mask, iou: predictedIou }));
+    },
+    /** A click that corrects the mask of a box; the mask itself is found beforehand. */
+    correct: async (box) => {
+      previous ??= (await image.segment([{ box }], { uncertainty: { samples: 0, maps: [] } }))[0].lowRes;
+      const points = [{ x: box[0] + 5, y: box[1] + 5, label: "background" }];
+      await image.segment([{ box, points, previous }], { uncertainty: { samples: 0, maps: [] } });
     },
     uncertainty: async (box) => {
       const [result] = await image.segment([{ box }], { uncertainty: { samples: SAMPLES, jitter: JITTER } });

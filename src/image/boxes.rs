@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::preprocess::Geometry;
+use super::geometry::Geometry;
 use crate::error::{Error, Result};
 use crate::model::prompt_encoder::InputBox;
 

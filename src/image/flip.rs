@@ -1,6 +1,6 @@
 //! Mirrored images.
 
-use super::preprocess::Geometry;
+use super::geometry::Geometry;
 use crate::model::prompt_encoder::{InputBox, InputPoint, InputPrompt};
 
 /// A mirrored image.

@@ -4,6 +4,7 @@
 
 mod boxes;
 mod flip;
+mod geometry;
 mod postprocess;
 mod preprocess;
 mod resize;
@@ -11,8 +12,9 @@ mod strokes;
 
 pub use boxes::BoundingBox;
 pub use flip::Flip;
+pub use geometry::Geometry;
 pub use postprocess::upsample_logits;
-pub use preprocess::{Geometry, Preprocessed, preprocess};
+pub use preprocess::{Preprocessed, preprocess};
 pub use resize::resize_area;
 pub use strokes::points_along;
 pub use umedsam_picture::{Image8, ImageView, Pixels, Window};

@@ -1,6 +1,6 @@
 //! Low-res logits to the image's own size.
 
-use super::preprocess::Geometry;
+use super::geometry::Geometry;
 
 /// Source positions and weight of one destination position.
 struct Sample {

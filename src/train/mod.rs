@@ -15,6 +15,7 @@ pub mod log;
 pub mod loss;
 pub mod objective;
 mod optimizer;
+mod order;
 mod parallel;
 mod rounds;
 mod run;

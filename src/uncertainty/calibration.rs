@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::ensemble::Agreement;
+use super::agreement::Agreement;
 use super::options::UncertaintyOptions;
 use super::prompt_kind::PromptKind;
 

@@ -2,8 +2,8 @@
 
 use rayon::prelude::*;
 
+use super::agreement::Agreement;
 use super::calibration::{ConformalThresholds, ExpectedDsc, ReviewRule, Scaling};
-use super::ensemble::Agreement;
 use super::entropy::{LogitTable, sigmoid};
 
 /// Pixels of one box with every member's logits.

@@ -4,6 +4,7 @@
 //! entropy is split into what every member shares and what they disagree on ([`Ensemble`]). [`Calibration`], learned on images
 //! with masks, turns logits into probabilities that hold, thresholds into guarantees, and agreement into an expected DSC.
 
+mod agreement;
 mod calibration;
 mod ensemble;
 mod entropy;
@@ -13,10 +14,11 @@ mod options;
 mod prompt_kind;
 mod suggestion;
 
+pub use agreement::Agreement;
 pub use calibration::{
     Calibration, CalibrationData, CalibrationUse, ConformalThresholds, ExpectedDsc, ReviewRule, Scaling, Setting,
 };
-pub use ensemble::{Agreement, Ensemble, UncertaintyMaps};
+pub use ensemble::{Ensemble, UncertaintyMaps};
 pub use entropy::{binary_entropy, entropy_of_logit, logit, sigmoid};
 pub use options::{MAX_JITTER, MAX_SAMPLES, UncertaintyOptions};
 pub use prompt_kind::PromptKind;

@@ -174,8 +174,10 @@ mod tests {
     fn large_images_are_looked_at_coarsely() {
         let (width, height) = (2000, 900);
         let mask = vec![0; width * height];
-        let is_doubtful = |pixel: usize| (1200..1500).contains(&(pixel % width)) && (300..600).contains(&(pixel / width));
-        let probability: Vec<f32> = (0..width * height).map(|pixel| if is_doubtful(pixel) { 0.4 } else { 0.0 }).collect();
+        let is_doubtful =
+            |pixel: usize| (1200..1500).contains(&(pixel % width)) && (300..600).contains(&(pixel / width));
+        let probability: Vec<f32> =
+            (0..width * height).map(|pixel| if is_doubtful(pixel) { 0.4 } else { 0.0 }).collect();
         let epistemic = vec![0.0; mask.len()];
         let doubt = Doubt { mask: &mask, probability: &probability, epistemic: &epistemic, width };
         let found = doubt.suggestions(&[])[0];

@@ -11,7 +11,7 @@ const LIMIT: u64 = 3000;
 /// What a first visit measures, in ms and bytes.
 const FRESH: [&str; 5] = ["load", "encode_first", "first_mask", "visit_to_mask", "peak_memory"];
 const ENCODERS: [&str; 2] = ["litemedsam", "student"];
-const WARM: [&str; 4] = ["encode", "decode_1", "decode_16", "uncertainty_8"];
+const WARM: [&str; 5] = ["encode", "decode_1", "correct_1", "decode_16", "uncertainty_8"];
 
 /// Where the networks run.
 #[derive(Clone, Copy, PartialEq)]
@@ -50,7 +50,11 @@ fn numbers(values: &Value) -> Vec<f64> {
     values.as_array().into_iter().flatten().filter_map(Value::as_f64).collect()
 }
 
+/// NaN, which JSON has as null, where nothing was measured.
 fn median(values: &[f64]) -> f64 {
+    if values.is_empty() {
+        return f64::NAN;
+    }
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
     let middle = sorted.len() / 2;
@@ -58,6 +62,9 @@ fn median(values: &[f64]) -> f64 {
 }
 
 fn spread(values: &[f64]) -> String {
+    if values.is_empty() {
+        return String::new();
+    }
     let least = values.iter().copied().fold(f64::INFINITY, f64::min);
     let most = values.iter().copied().fold(0.0, f64::max);
     format!("{least:.0}–{most:.0}")

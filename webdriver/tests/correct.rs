@@ -35,7 +35,8 @@ async fn correct(page: &Page) -> Result<()> {
     page.wait_for_results(1, ENCODE_LIMIT).await?;
     let boxed = details(page, 0).await?;
     ensure!(boxed.starts_with("expected DSC"), "{boxed}");
-    let size = page.script("const { width, height } = document.getElementById('image-layer'); return [width, height]").await?;
+    let size =
+        page.script("const { width, height } = document.getElementById('image-layer'); return [width, height]").await?;
     let [width, height] = [0, 1].map(|index| size[index].as_f64().unwrap_or_default());
     let at = |x: f64, y: f64| (x * width, y * height);
 
@@ -45,7 +46,10 @@ async fn correct(page: &Page) -> Result<()> {
     let pointed = changed(page, 0, &boxed).await?;
     page.screenshot("7-point").await?;
     keys(page, "p").await?;
-    ensure!(page.script("return document.getElementById('tool-add').ariaPressed").await? == "true", "P chooses no tool");
+    ensure!(
+        page.script("return document.getElementById('tool-add').ariaPressed").await? == "true",
+        "P chooses no tool"
+    );
     keys(page, Key::Right + Key::Enter).await?;
     let crossed = changed(page, 0, &pointed).await?;
 
@@ -69,7 +73,15 @@ async fn correct(page: &Page) -> Result<()> {
     ensure!(changed(page, 0, &boxed).await? == pointed, "redo gives another answer");
     keys(page, Key::Control + "z").await?;
     ensure!(changed(page, 0, &pointed).await? == boxed);
-    page.driver.action_chain().key_down(Key::Control).key_down(Key::Shift).send_keys("z").key_up(Key::Shift).key_up(Key::Control).perform().await?;
+    page.driver
+        .action_chain()
+        .key_down(Key::Control)
+        .key_down(Key::Shift)
+        .send_keys("z")
+        .key_up(Key::Shift)
+        .key_up(Key::Control)
+        .perform()
+        .await?;
     ensure!(changed(page, 0, &boxed).await? == pointed, "Ctrl + Shift + Z does not redo");
     let _ = erased;
 
@@ -102,13 +114,17 @@ async fn correct(page: &Page) -> Result<()> {
     let names = page.text("objects").await?;
     ensure!(names.contains("left lung") && names.contains("Object 1"), "{names}");
     // Letters in the name are no tools.
-    ensure!(page.script("return document.getElementById('tool-add').ariaPressed").await? == "true", "a name chose a tool");
+    ensure!(
+        page.script("return document.getElementById('tool-add').ariaPressed").await? == "true",
+        "a name chose a tool"
+    );
     page.screenshot("9-two-objects").await?;
 
     // Objects survive another window of the same image, which is encoded anew.
     let before = page.text("objects").await?;
     page.click("invert").await?;
-    page.wait_for("other answers", &format!("return document.getElementById('objects').innerText !== {before:?}"), 60).await?;
+    page.wait_for("other answers", &format!("return document.getElementById('objects').innerText !== {before:?}"), 60)
+        .await?;
     page.wait_for_results(2, ENCODE_LIMIT).await?;
     ensure!(page.text("objects").await?.contains("left lung"));
     page.choose("device-choice", "cpu").await?;
@@ -117,7 +133,12 @@ async fn correct(page: &Page) -> Result<()> {
 
     // Undone to nothing, an object waits for a first word; Delete removes it.
     keys(page, Key::Control + "z").await?;
-    page.wait_for("nothing", "return document.querySelectorAll('#objects small')[1].textContent.includes('nothing')", 20).await?;
+    page.wait_for(
+        "nothing",
+        "return document.querySelectorAll('#objects small')[1].textContent.includes('nothing')",
+        20,
+    )
+    .await?;
     keys(page, Key::Delete + "").await?;
     page.wait_for_results(1, 60).await
 }

@@ -86,7 +86,9 @@ pub fn interaction() -> Result<()> {
         text.push('\n');
     }
     text.push_str("**Clicks to a DSC** (NoC, at most 20 after the first prompt; a first click counts, a first box does not), and the area under the curve of the DSC of 5 clicks (at most 4)\n\n");
-    text.push_str("| | NoC@80 mean, median, never | NoC@85 | NoC@90 | DSC_AUC | NSD_AUC |\n|---|---|---|---|---|---|\n");
+    text.push_str(
+        "| | NoC@80 mean, median, never | NoC@85 | NoC@90 | DSC_AUC | NSD_AUC |\n|---|---|---|---|---|---|\n",
+    );
     for of in &compared {
         for (first, name) in &FIRST[..2] {
             let report = measuring.report(of, MOST_CLICKS, "none", &["--first", first])?;
@@ -110,9 +112,8 @@ fn rounds_row(report: &Value, metric: &str) -> String {
     let overall = &report["overall"];
     let cell = |round: usize| {
         let value = overall["rounds"][round][metric].as_f64().unwrap_or(f64::NAN);
-        let [low, high] = [0, 1].map(|end| {
-            overall["ci"][format!("rounds.{round}.{metric}")][end].as_f64().unwrap_or(f64::NAN)
-        });
+        let [low, high] =
+            [0, 1].map(|end| overall["ci"][format!("rounds.{round}.{metric}")][end].as_f64().unwrap_or(f64::NAN));
         match metric {
             "ece" => format!("{value:.3}"),
             _ => format!("{:.1} ({:.1}–{:.1})", 100.0 * value, 100.0 * low, 100.0 * high),
@@ -123,8 +124,7 @@ fn rounds_row(report: &Value, metric: &str) -> String {
 
 fn needed(report: &Value, goal: &str) -> String {
     let noc = &report["overall"]["noc"][goal];
-    let [mean, median, never] =
-        ["mean", "median", "never"].map(|name| noc[name].as_f64().unwrap_or(f64::NAN));
+    let [mean, median, never] = ["mean", "median", "never"].map(|name| noc[name].as_f64().unwrap_or(f64::NAN));
     format!("{mean:.2}, {median:.0}, {:.0} %", 100.0 * never)
 }
 
@@ -132,9 +132,7 @@ fn by_modality(report: &Value) -> String {
     let mut text = "\n**By modality**, umedsam-student from the file's box: DSC in %, and how many structures never reach 90 % within 5 clicks\n\n".to_string();
     text.push_str(&rounds_head().replacen("|\n", "| never 90 % |\n", 1).replacen("|\n|---", "|\n|---|---", 1));
     for (name, group) in report["modalities"].as_object().into_iter().flatten() {
-        let dsc = |round: usize| {
-            format!("{:.1}", 100.0 * group["rounds"][round]["dsc"].as_f64().unwrap_or(f64::NAN))
-        };
+        let dsc = |round: usize| format!("{:.1}", 100.0 * group["rounds"][round]["dsc"].as_f64().unwrap_or(f64::NAN));
         let row = (0..=CLICKS).map(dsc).collect::<Vec<_>>().join(" | ");
         let never = 100.0 * group["noc"]["90"]["never"].as_f64().unwrap_or(f64::NAN);
         let _ = writeln!(text, "| {name} | {row} | {never:.0} % |");

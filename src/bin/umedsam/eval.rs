@@ -7,8 +7,7 @@ use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use umedsam::eval::{
     Clicks, ClicksNeeded, DrawnBoxes, EmbeddingCache, EvalSettings, FirstPrompt, MapKind, Policy, Report, evaluate,
-    find_cases,
-    to_html,
+    find_cases, to_html,
 };
 use umedsam::segment::{SegmentOptions, Segmenter};
 use umedsam::uncertainty::UncertaintyOptions;
@@ -132,7 +131,8 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let drawn_boxes = (arguments.loosen.is_some() || arguments.jitter.is_some())
         .then(|| DrawnBoxes { loosen: arguments.loosen.unwrap_or(0.0), jitter: arguments.jitter.unwrap_or(0.0) });
     let drawn_boxes = drawn_boxes.or(arguments.first.drawn).map(DrawnBoxes::checked).transpose()?;
-    let clicks = arguments.clicks.map(|count| Clicks { count, first: arguments.first.prompt, policy: arguments.policy.into() });
+    let clicks =
+        arguments.clicks.map(|count| Clicks { count, first: arguments.first.prompt, policy: arguments.policy.into() });
     if let Some(Clicks { count, .. }) = clicks.filter(|clicks| clicks.count > MOST_CLICKS) {
         return Err(Error::InvalidOption(format!("clicks is {count}; use 0–{MOST_CLICKS}")));
     }
