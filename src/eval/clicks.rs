@@ -3,6 +3,8 @@
 //! Source: the interactive track of the CVPR 2025 challenge "Foundation Models for Interactive 3D Biomedical Image Segmentation" (first prompt, then clicks in the
 //! largest error), here on images; NoC: Sofiiuk et al., *Reviving Iterative Training with Mask Guidance for Interactive Segmentation*, 2022.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use super::case::{CaseScores, NSD_TOLERANCE, Risk, region_of_interest};
@@ -13,7 +15,7 @@ use crate::image::BoundingBox;
 use crate::metrics::{Confusion, Mask, PixelStatistics, Reliability, dsc, nsd, regions};
 use crate::model::prompt_encoder::PointLabel;
 use crate::random::SplitMix64;
-use crate::segment::{EncodedImage, Point, Previous, Prompt, SegmentOptions, Segmentation, Segmenter};
+use crate::segment::{EncodedImage, Point, Previous, Prompt, Scribble, SegmentOptions, Segmentation, Segmenter};
 use crate::simulated_user::ErrorRegion;
 
 /// From this many bits on a pixel is unsure.
@@ -28,6 +30,10 @@ pub enum FirstPrompt {
     Box,
     /// A click in the middle of the structure.
     Click,
+    /// A stroke across the structure, as points.
+    Stroke,
+    /// The same stroke as a mask prompt, with a click at its first end.
+    Painted,
 }
 
 /// Where a simulated person clicks next; every click says truthfully whether its place is inside.
@@ -150,10 +156,16 @@ impl Game<'_> {
         let width = self.case.width;
         let mut prompt = match clicks.first {
             FirstPrompt::Box => Prompt::from(corners),
-            FirstPrompt::Click => {
-                let nothing = vec![0; self.truth.len()];
-                let whole = ErrorRegion::largest(&nothing, &self.truth, width).expect("the structure has pixels");
-                Prompt { points: vec![middle(&whole)], ..Prompt::default() }
+            FirstPrompt::Click => Prompt { points: vec![middle(&self.whole())], ..Prompt::default() },
+            FirstPrompt::Stroke => {
+                let scribbles = vec![Scribble { points: self.stroke(), label: PointLabel::Foreground }];
+                Prompt { scribbles, ..Prompt::default() }
+            }
+            FirstPrompt::Painted => {
+                let line = self.stroke();
+                let points = vec![Point { x: line[0][0], y: line[0][1], label: PointLabel::Foreground }];
+                let previous = Some(Previous::Mask(Arc::new(self.painted(&line))));
+                Prompt { points, previous, ..Prompt::default() }
             }
         };
         let region = self.region();
@@ -178,6 +190,34 @@ impl Game<'_> {
         }
         self.interaction.structures.push(rounds);
         Ok(())
+    }
+
+    /// All of the structure as an error.
+    fn whole(&self) -> ErrorRegion {
+        let nothing = vec![0; self.truth.len()];
+        ErrorRegion::largest(&nothing, &self.truth, self.case.width).expect("the structure has pixels")
+    }
+
+    /// A straight line between two pixels of the structure, the same every time.
+    fn stroke(&self) -> Vec<[f64; 2]> {
+        let whole = self.whole();
+        let mut random = SplitMix64::new(whole.area() as u64);
+        whole.stroke(&mut || random.next()).iter().map(|end| [end.x as f64 + 0.5, end.y as f64 + 0.5]).collect()
+    }
+
+    /// A line two hundredths of the image wide, as a mask.
+    fn painted(&self, line: &[[f64; 2]]) -> Vec<u8> {
+        let (width, height) = (self.case.width, self.case.height);
+        let reach = (0.01 * width.max(height) as f64).max(1.0);
+        let ([x0, y0], [x1, y1]) = (line[0], line[line.len() - 1]);
+        let squared = (x1 - x0).powi(2) + (y1 - y0).powi(2);
+        let is_near = |pixel: usize| {
+            let (x, y) = ((pixel % width) as f64 + 0.5, (pixel / width) as f64 + 0.5);
+            let along = ((x - x0) * (x1 - x0) + (y - y0) * (y1 - y0)) / squared.max(1e-9);
+            let along = along.clamp(0.0, 1.0);
+            (x - x0 - along * (x1 - x0)).hypot(y - y0 - along * (y1 - y0)) <= reach
+        };
+        (0..width * height).map(|pixel| u8::from(is_near(pixel))).collect()
     }
 
     /// The next click; `None` where there is nothing to ask.

@@ -89,7 +89,7 @@ struct RoundSum {
 impl RoundSums {
     pub fn add(&mut self, interaction: &Interaction, weight: f64, pixels_per_case: f64) {
         let share = weight / interaction.structures.len().max(1) as f64;
-        let first_click = usize::from(interaction.first == FirstPrompt::Click);
+        let first_click = usize::from(interaction.first != FirstPrompt::Box);
         self.weight += if interaction.structures.is_empty() { 0.0 } else { weight };
         for rounds in &interaction.structures {
             self.rounds.resize_with(rounds.len().max(self.rounds.len()), RoundSum::default);

@@ -16,9 +16,11 @@ const MARKS: [&str; 2] =
     ["<!-- made by cargo xtask interaction -->\n", "<!-- end of what cargo xtask interaction makes -->\n"];
 
 /// First prompts, as `umedsam eval --first` takes them, with their names.
-const FIRST: [(&str, &str); 6] = [
+const FIRST: [(&str, &str); 8] = [
     ("box", "the file's box"),
     ("click", "a click in the middle"),
+    ("stroke", "a stroke as points"),
+    ("painted", "a stroke as a mask prompt, with a click"),
     ("loose=0.1", "a box 10 % loose"),
     ("loose=0.2", "a box 20 % loose"),
     ("loose=0.3", "a box 30 % loose"),

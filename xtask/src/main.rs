@@ -214,7 +214,8 @@ fn page_test(profile: Profile, arguments: &[&str]) -> Result<()> {
     std::fs::copy(&official, site.join("weights").join(official.file_name().context("a file")?))?;
     say("Page tests: the real page with the real weights in headless Chromium");
     webdriver_test(&site, "page", arguments)?;
-    webdriver_test(&site, "inputs", &[])
+    webdriver_test(&site, "inputs", &[])?;
+    webdriver_test(&site, "correct", &[])
 }
 
 fn measure() -> Result<()> {

@@ -54,7 +54,7 @@ pub struct Arguments {
     /// Correct every structure of images with this many clicks, each in the middle of the largest error, and measure every round
     #[arg(long)]
     clicks: Option<usize>,
-    /// What comes before the clicks: box (the file's), click (in the structure's middle), loose=SHARE or jitter=SHARE (boxes as of --loosen and --jitter)
+    /// What comes before the clicks: box (the file's), click (in the structure's middle), stroke (across the structure, as points), painted (the same stroke as a mask prompt), loose=SHARE or jitter=SHARE (boxes as of --loosen and --jitter)
     #[arg(long, default_value = "box", requires = "clicks", value_parser = parse_first)]
     first: First,
     /// Where the clicks are: in the middle of the largest error, where the result suggests, in the middle of the largest unsure region, or at an unsure place by
@@ -117,9 +117,11 @@ fn parse_first(text: &str) -> std::result::Result<First, String> {
     let (prompt, drawn) = match text.split_once('=') {
         None if text == "box" => (FirstPrompt::Box, None),
         None if text == "click" => (FirstPrompt::Click, None),
+        None if text == "stroke" => (FirstPrompt::Stroke, None),
+        None if text == "painted" => (FirstPrompt::Painted, None),
         Some(("loose", text)) => (FirstPrompt::Box, Some(DrawnBoxes { loosen: share(text)?, jitter: 0.0 })),
         Some(("jitter", text)) => (FirstPrompt::Box, Some(DrawnBoxes { loosen: 0.0, jitter: share(text)? })),
-        _ => return Err("use box, click, loose=SHARE or jitter=SHARE".into()),
+        _ => return Err("use box, click, stroke, painted, loose=SHARE or jitter=SHARE".into()),
     };
     Ok(First { prompt, drawn })
 }
