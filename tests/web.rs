@@ -13,7 +13,8 @@ use burn::tensor::Device;
 use js_sys::{Array, Float32Array, Function, Int32Array, Object, Reflect, Uint8Array};
 use umedsam::model::Config;
 use umedsam::uncertainty::{
-    Calibration, CalibrationData, ConformalThresholds, ExpectedDsc, ReviewRule, Scaling, Setting, UncertaintyOptions,
+    Calibration, CalibrationData, ConformalThresholds, ExpectedDsc, PromptKind, ReviewRule, Scaling, Setting,
+    UncertaintyOptions,
 };
 use umedsam::web::{Image, Model};
 use umedsam::weights::{Metadata, Precision, read_metadata, to_bytes, with_metadata};
@@ -61,6 +62,7 @@ fn calibrated_weights() -> Vec<u8> {
             modalities: [("CT".to_string(), 7)].into(),
         },
         settings: vec![Setting {
+            prompt: PromptKind::Box,
             options: UncertaintyOptions::default(),
             zoom: false,
             scaling: Scaling { temperature: 2.0, bias: 0.0 },
