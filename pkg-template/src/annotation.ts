@@ -1,8 +1,10 @@
 /** One object that is segmented and corrected step by step. */
 
 import type { EncodedImage } from "./encoded-image.js";
-import { UmedsamError } from "./errors.js";
+import { UmedsamError, abortedError } from "./errors.js";
+import { messagesOf } from "./prompts.js";
 import type { BoxLike, Point, Prompt, Scribble, SegmentOptions, Segmentation } from "./types.js";
+import { anything, checkOptions } from "./validate.js";
 
 /** A correction: a box takes the place of an earlier one, points and scribbles are added, a mask is what is corrected from then on. */
 export interface Correction {
@@ -18,8 +20,16 @@ interface Step {
   readonly result: Segmentation;
 }
 
+const CORRECTION_KEYS = { box: anything, points: anything, scribbles: anything, mask: anything };
+
+/** Results of a history take at most about this many bytes; beyond, the oldest steps are forgotten. */
+const HISTORY_BYTES = 2 ** 29;
+/** A result takes about this many bytes a pixel. */
+const BYTES_PER_PIXEL = 19;
+
 /**
- * One object with its history: every correction starts from the answer before. Steps that fail change nothing.
+ * One object with its history: every correction starts from the answer before. Steps that fail change nothing. Results take up to 19 bytes a pixel; where all
+ * together would take more than half a gigabyte, the oldest steps are forgotten and cannot be undone.
  *
  * @example
  * const annotation = new Annotation(image);
@@ -64,13 +74,15 @@ export class Annotation {
   }
 
   /**
-   * Corrects the answer, or gives the first one. Calls wait for each other; what waits when `undo()`, `redo()` or `clear()` is called ends with code `aborted`.
+   * Corrects the answer, or gives the first one. The correction is copied. Calls wait for each other; what waits or runs when `undo()`, `redo()`, `clear()` or
+   * `continueOn()` is called ends with code `aborted`.
    *
    * @throws {UmedsamError} As {@link EncodedImage.segment}. The annotation is then as it was.
    */
-  add(correction: Correction, options: SegmentOptions = {}): Promise<Segmentation> {
+  async add(correction: Correction, options: SegmentOptions = {}): Promise<Segmentation> {
     const generation = this.#generation;
-    const step = this.#last.then(() => this.#add(correction, options, generation));
+    const copied = this.#copied(correction);
+    const step = this.#last.then(() => this.#add(copied, options, generation));
     this.#last = step.catch(() => {});
     return step;
   }
@@ -83,11 +95,24 @@ export class Annotation {
     if (result === undefined) throw new UmedsamError("computation-failed", "there is no answer");
     this.#steps.push({ prompt, result });
     this.#undone = [];
+    const most = Math.max(2, Math.floor(HISTORY_BYTES / (BYTES_PER_PIXEL * result.width * result.height)));
+    this.#steps = this.#steps.slice(-most);
     return result;
   }
 
   #check(generation: number): void {
-    if (generation !== this.#generation) throw new UmedsamError("aborted", "the correction was aborted: what it corrected was undone");
+    if (generation !== this.#generation) throw abortedError("the correction, whose object was changed meanwhile,");
+  }
+
+  /** Checks the shape of a correction and copies it. */
+  #copied(correction: Correction): Correction {
+    checkOptions("correction", correction ?? null, CORRECTION_KEYS, "invalid-prompt");
+    const { mask, ...said } = correction;
+    const isSaid = said.box !== undefined || (said.points?.length ?? 0) > 0 || (said.scribbles?.length ?? 0) > 0;
+    // A mask alone corrects what was said before.
+    const [copied] = isSaid || mask === undefined ? messagesOf([said], this.#image) : [{}];
+    const box = copied?.box as Correction["box"];
+    return { ...copied, ...(box === undefined ? {} : { box }), ...(mask === undefined ? {} : { mask: Uint8Array.from(mask) }) } as Correction;
   }
 
   #corrected({ box, points = [], scribbles = [], mask }: Correction): Prompt {
@@ -105,9 +130,9 @@ export class Annotation {
 
   /**
    * Answers what was said so far again, with other options: an ensemble after a quick single pass, for instance. The new answer takes the place of the current
-   * one; there is no new step to undo. Without a step nothing happens.
+   * one; there is no new step to undo. Without a step nothing happens. It waits for earlier calls, and is ended as `add()` is.
    *
-   * @throws {UmedsamError} As {@link EncodedImage.segment}; `aborted` if there is a new step meanwhile. The annotation is then as it was.
+   * @throws {UmedsamError} As {@link EncodedImage.segment}. The annotation is then as it was.
    */
   refine(options: SegmentOptions = {}): Promise<Segmentation | undefined> {
     const generation = this.#generation;
@@ -143,9 +168,10 @@ export class Annotation {
 
   /** Takes the last undone step again; returns its answer. */
   redo(): Segmentation | undefined {
-    this.#generation++;
     const step = this.#undone.pop();
-    if (step !== undefined) this.#steps.push(step);
+    if (step === undefined) return this.result;
+    this.#generation++;
+    this.#steps.push(step);
     return this.result;
   }
 

@@ -45,8 +45,8 @@ export function toUmedsamError(cause: unknown): UmedsamError {
 }
 
 /** The error of an aborted call: named as the platform's, with the signal's reason as its cause. */
-export function abortedError(what: string, signal: AbortSignal): UmedsamError {
-  const error = new UmedsamError("aborted", `${what} was aborted`, { cause: signal.reason });
+export function abortedError(what: string, signal?: AbortSignal): UmedsamError {
+  const error = new UmedsamError("aborted", `${what} was aborted`, { cause: signal?.reason });
   error.name = "AbortError";
   return error;
 }

@@ -107,8 +107,10 @@ fn check_corrections(report: &Value) -> Result<()> {
     ensure!(annotated["prompt"] == json!([4, 1, true]), "{annotated}");
     ensure!(annotated["undo"] == json!([true, true, true, false]), "{annotated}");
     fails(&annotated["failed"], "invalid-prompt", "-5")?;
-    fails(&annotated["waiting"], "aborted", "undone")?;
-    yes(annotated, &["same", "undone"])?;
+    fails(&annotated["waiting"], "aborted", "changed meanwhile")?;
+    fails(&annotated["unknown"], "invalid-prompt", "previous")?;
+    fails(&annotated["nothing"], "invalid-prompt", "nothing to go by")?;
+    yes(annotated, &["same", "undone", "painted", "copied"])?;
     ensure!(annotated["both"] == json!([true, true, false]), "{annotated}");
     ensure!(annotated["refined"] == json!([true, true, true]), "{annotated}");
     ensure!(annotated["cleared"] == json!([true, false, false]), "{annotated}");

@@ -85,6 +85,14 @@ async function annotated(image) {
   report.both = [annotation.result === fourth, annotation.prompt.previous === third.lowRes, annotation.canRedo];
   const refined = await annotation.refine({ uncertainty: { samples: 2 } });
   report.refined = [refined.uncertainty.epistemic.some((value) => value > 0), annotation.result === refined, annotation.undo() === third];
+  report.unknown = await failure(annotation.add({ previous: third.lowRes }));
+  report.nothing = await failure(annotation.add({}));
+  const mask = Uint8Array.from(third.mask);
+  const painting = annotation.add({ mask });
+  mask.fill(0);
+  const painted = await painting;
+  report.painted = painted.promptKind === "corrected" && annotation.prompt.previous.length === WIDTH * HEIGHT;
+  report.copied = annotation.prompt.previous.some((value) => value !== 0);
   annotation.clear();
   report.cleared = [annotation.result === undefined, annotation.canUndo, annotation.canRedo];
   return report;

@@ -24,6 +24,7 @@ export class App {
   readonly viewer = new Viewer({
     drawn: (box) => this.addBox(box),
     changed: (id, box, done) => this.#moved(id, box, done),
+    putBack: (id) => this.#putBack(id),
     clicked: ({ x, y }, label) => this.correct({ points: [{ x, y, label }] }),
     stroked: (points, label) => this.correct({ scribbles: [{ points, label }] }),
     selected: (id) => this.#select(id),
@@ -38,6 +39,8 @@ export class App {
   #picture: ImageData | undefined;
   /** Counts opened images, windows and changes of the device, so that what is slower and earlier does not replace what is later. */
   #generation = 0;
+  /** Counts files that were begun to be opened: the last one stays. */
+  #opened = 0;
   /** Ends what the network does for an earlier one. */
   #stop = new AbortController();
   #name = OTHER_IMAGE;
@@ -49,6 +52,7 @@ export class App {
   #begin(): number {
     this.#stop.abort();
     this.#stop = new AbortController();
+    for (const object of this.#objects) object.stop();
     return ++this.#generation;
   }
 
@@ -114,7 +118,8 @@ export class App {
   }
 
   async #open(blob: Blob, name: string, boxes: readonly Box[], credit: string): Promise<void> {
-    const generation = this.#begin();
+    // What is open goes on until the file is known to be an image.
+    const opening = ++this.#opened;
     let input: ReadImage;
     let picture: ImageData;
     try {
@@ -125,7 +130,8 @@ export class App {
       const file = blob instanceof File ? blob.name : name;
       throw error instanceof UmedsamError ? new UmedsamError(error.code, `${file}: ${error.message}`) : error;
     }
-    if (generation !== this.#generation) return;
+    if (opening !== this.#opened) return;
+    this.#begin();
     this.#image?.dispose();
     this.#image = undefined;
     this.#name = name;
@@ -204,17 +210,21 @@ export class App {
     const { signal } = this.#stop;
     if (image === undefined || objects.length === 0) return;
     const options = { alpha: Number(page.alpha.value), zoom: page.zoomOn.checked ? "auto" : "off" } as const;
+    const errors: unknown[] = [];
     try {
-      for (const [done, object] of objects.entries()) {
+      // A copy, for objects come and go meanwhile.
+      for (const [done, object] of [...objects].entries()) {
+        if (!this.#objects.includes(object)) continue;
         // One object is done before a bar could be read.
         if (objects.length > 1) showProgress({ stage: "segment", fraction: done / objects.length });
-        await this.#answer(object, image, options);
+        await this.#answer(object, image, options).catch((error: unknown) => errors.push(error));
         if (signal.aborted || image !== this.#image) return;
       }
     } finally {
       if (!signal.aborted) page.progress.hidden = true;
     }
     showGuarantee(resultsOf(this.#objects));
+    if (errors.length > 0) throw errors[0];
     const model = await this.#model;
     if (model === undefined || image !== this.#image) return;
     await showRequests(model);
@@ -264,14 +274,17 @@ export class App {
   #moved(id: number, box: Box, done: boolean): void {
     const object = this.#objects.find((object) => object.id === id);
     if (object === undefined) return;
-    object.box = box;
-    clearTimeout(object.timer);
+    object.move(box);
     if (!done) return;
-    object.timer = setTimeout(() => {
-      object.say({ box });
+    object.settleAfter(SETTLE_MS, () => {
       this.render();
       this.guard(() => this.#segment([object]));
-    }, SETTLE_MS);
+    });
+  }
+
+  #putBack(id: number): void {
+    this.#objects.find((object) => object.id === id)?.putBack();
+    this.#renderObjects();
   }
 
   /** Takes the selected object's last step back, or takes it again. */
@@ -356,7 +369,8 @@ export class App {
         },
         remove: () => this.#remove(object.id),
       });
-    page.objects.replaceChildren(...this.#objects.map(item));
+    // A name that is being typed stays.
+    if (page.objects.querySelector("input") === null) page.objects.replaceChildren(...this.#objects.map(item));
   }
 
   paint(): void {

@@ -63,7 +63,7 @@ function listen(app: App): void {
   ] as const;
   for (const [button, , label] of answers) button.addEventListener("click", () => app.answer(label));
   window.addEventListener("keydown", (event) => {
-    if (event.ctrlKey || event.metaKey || event.altKey || isTyping(event)) return;
+    if (event.ctrlKey || event.metaKey || event.altKey || event.repeat || isTyping(event)) return;
     const answer = answers.find(([, key]) => key === event.key.toLowerCase());
     if (answer !== undefined) app.answer(answer[2]);
   });

@@ -53,11 +53,14 @@ function nameField(item: HTMLLIElement, name: string, rename: (name: string) => 
   const done = (value: string) => {
     if (isDone) return;
     isDone = true;
+    // The list is drawn anew only without a field in it.
+    field.remove();
     rename(value.trim() || name);
   };
   field.addEventListener("change", () => done(field.value));
   field.addEventListener("blur", () => done(field.value));
   field.addEventListener("keydown", (event) => {
+    if (event.isComposing) return;
     if (event.key === "Enter") done(field.value);
     if (event.key === "Escape") done(name);
   });

@@ -1,6 +1,6 @@
 /** Objects that are segmented: what was said of them, the answers, and what waits to be asked. */
 
-import { Annotation, type Box, type Correction, type Crop, type EncodedImage, type Point, type Scribble, type Segmentation, type Suggestion } from "../umedsam/index.js";
+import { Annotation, type Box, type Correction, type Crop, type EncodedImage, type Point, type Scribble, type Segmentation, type Suggestion, UmedsamError } from "../umedsam/index.js";
 
 /** Okabe and Ito's colours, told apart by colour-blind people too. */
 const COLORS = ["#56b4e9", "#e69f00", "#009e73", "#cc79a7", "#f0e442", "#d55e00"];
@@ -14,8 +14,10 @@ export class SegmentedObject {
   box: Box | undefined;
   points: readonly Point[] = [];
   scribbles: readonly Scribble[] = [];
+  /** A box that is moved and not said yet. */
+  #moved: Box | undefined;
   /** Gathers keyboard steps. */
-  timer: number | undefined;
+  #timer: number | undefined;
   #annotation: Annotation | undefined;
   /** Corrections that the network has not seen. */
   #waiting: Correction[] = [];
@@ -24,7 +26,7 @@ export class SegmentedObject {
   /** Suggestions of the current answer that were not answered. */
   #skipped = 0;
   /** Answers of the ensemble; the others are quick ones. */
-  readonly #final = new WeakSet<Segmentation>();
+  #final = new WeakSet<Segmentation>();
 
   constructor(id: number) {
     this.id = id;
@@ -43,7 +45,9 @@ export class SegmentedObject {
 
   /** Where a click would help most. */
   get suggestion(): Suggestion | null {
-    return (this.isFinal ? this.result?.suggestions[this.#skipped] : undefined) ?? null;
+    // While something waits, the question may be answered already.
+    const isOpen = this.isFinal && this.#waiting.length === 0;
+    return (isOpen ? this.result?.suggestions[this.#skipped] : undefined) ?? null;
   }
 
   /** The next suggestion, please. */
@@ -57,7 +61,7 @@ export class SegmentedObject {
   }
 
   get canUndo(): boolean {
-    return this.#waiting.length > 0 || this.#annotation?.canUndo === true;
+    return this.#moved !== undefined || this.#waiting.length > 0 || this.#annotation?.canUndo === true;
   }
 
   get canRedo(): boolean {
@@ -66,52 +70,93 @@ export class SegmentedObject {
 
   /** Shows a correction at once; `answer` asks the network. */
   say(correction: Correction): void {
-    this.#end();
+    this.settle();
+    this.stop();
     this.#waiting.push(correction);
+    this.#show();
+  }
+
+  /** Shows a box that is being moved. */
+  move(box: Box): void {
+    clearTimeout(this.#timer);
+    this.#moved = box;
+    this.#show();
+  }
+
+  /** Says the moved box after some time without further moves. */
+  settleAfter(ms: number, said: () => void): void {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => {
+      if (this.settle()) said();
+    }, ms);
+  }
+
+  /** Says the moved box; returns whether there was one. */
+  settle(): boolean {
+    const box = this.#moved;
+    this.putBack();
+    if (box === undefined) return false;
+    this.say({ box });
+    return true;
+  }
+
+  /** Forgets a move that was not said. */
+  putBack(): void {
+    clearTimeout(this.#timer);
+    this.#moved = undefined;
     this.#show();
   }
 
   /** Takes the last step back; returns whether there was one. */
   undo(): boolean {
     if (!this.canUndo) return false;
-    this.#end();
-    if (this.#waiting.pop() === undefined) this.#annotation?.undo();
+    this.stop();
+    if (this.#moved !== undefined) this.putBack();
+    else if (this.#waiting.pop() === undefined) this.#annotation?.undo();
+    this.#skipped = 0;
     this.#show();
     return true;
   }
 
   redo(): boolean {
-    if (!this.canRedo || this.#waiting.length > 0) return false;
-    this.#end();
+    if (!this.canRedo || this.#moved !== undefined || this.#waiting.length > 0) return false;
+    this.stop();
     this.#annotation?.redo();
+    this.#skipped = 0;
     this.#show();
     return true;
   }
 
   /** Goes on with the image encoded again. */
   continueOn(image: EncodedImage): void {
-    this.#end();
+    this.stop();
     this.#annotation?.continueOn(image);
-    if (this.result !== undefined) this.#final.delete(this.result);
+    this.forget();
   }
 
   /** What waits is not asked any more. */
   close(): void {
-    this.#end();
+    this.stop();
+    clearTimeout(this.#timer);
+    this.#moved = undefined;
     this.#waiting = [];
   }
 
-  #end(): void {
+  /** Ends what the network does for it; what waits goes on waiting. */
+  stop(): void {
     this.#stop.abort();
     this.#stop = new AbortController();
   }
 
   /**
    * Asks the network what waits, each with a quick single pass; `shown` after each. Then, unless more was said meanwhile, with the ensemble.
-   * A correction that fails is dropped.
+   * A correction that cannot be used is dropped; one that was ended by something else waits for the next call.
    */
   async answer(image: EncodedImage, options: Parameters<EncodedImage["segment"]>[1], shown: () => void): Promise<void> {
+    // Of two calls the later one goes on.
+    this.stop();
     const { signal } = this.#stop;
+    if (this.#waiting.length === 0 && (this.isFinal || this.result === undefined)) return;
     const annotation = (this.#annotation ??= new Annotation(image));
     const quick = { ...options, uncertainty: { samples: 0 }, signal };
     if (this.#waiting.length === 0 && !this.isFinal) await annotation.refine(quick);
@@ -121,7 +166,8 @@ export class SegmentedObject {
         await annotation.add(next, quick);
         if (this.#waiting[0] === next) this.#waiting.shift();
       } catch (error) {
-        if (!signal.aborted) this.#waiting = this.#waiting.filter((correction) => correction !== next);
+        const isWrong = error instanceof UmedsamError && error.code.startsWith("invalid-");
+        if (isWrong) this.#waiting = this.#waiting.filter((correction) => correction !== next);
         this.#show();
         throw error;
       }
@@ -137,14 +183,14 @@ export class SegmentedObject {
 
   /** What was said is asked again, as after a change of an option. */
   forget(): void {
-    if (this.result !== undefined) this.#final.delete(this.result);
+    this.#final = new WeakSet();
   }
 
   #show(): void {
     const { box, points = [], scribbles = [] } = this.#annotation?.prompt ?? {};
     const waiting = this.#waiting;
     const last = waiting.filter((correction) => correction.box !== undefined).at(-1)?.box ?? box;
-    this.box = last === undefined ? undefined : (Array.from(last) as unknown as Box);
+    this.box = this.#moved ?? (last === undefined ? undefined : (Array.from(last) as unknown as Box));
     this.points = [...points, ...waiting.flatMap((correction) => correction.points ?? [])];
     this.scribbles = [...scribbles, ...waiting.flatMap((correction) => correction.scribbles ?? [])];
   }

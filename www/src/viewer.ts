@@ -4,7 +4,7 @@ import type { Box, PointLabel, Scribble } from "../umedsam/index.js";
 import { type BoxDrag, type Place, between, grab, shifted } from "./box-edits.js";
 import { context2d, element } from "./dom.js";
 import { type Marks, MarksPainter } from "./marks.js";
-import { isTyping, labelOf, tool } from "./tools.js";
+import { labelOf, tool } from "./tools.js";
 import { type Layout, View } from "./view.js";
 
 /** What the page does about edits. */
@@ -13,6 +13,8 @@ export interface ViewerEvents {
   drawn(box: Box): void;
   /** A box was moved or resized; `done` is false while a pointer still drags it. */
   changed(id: number, box: Box, done: boolean): void;
+  /** A box that was dragged is where it was. */
+  putBack(id: number): void;
   /** A point was set. */
   clicked(place: Place, label: PointLabel): void;
   /** A stroke was drawn. */
@@ -89,6 +91,7 @@ export class Viewer {
       this.#root.style.aspectRatio = String(Math.min(widest, Math.max(tallest, picture.width / picture.height)));
       this.#view.reset();
       this.#drag = undefined;
+      this.#cross = undefined;
     }
     // Small images are enlarged smoothly, as radiology viewers do.
     context2d(this.#image).putImageData(picture, 0, 0);
@@ -198,8 +201,7 @@ export class Viewer {
   #revert(): void {
     const drag = this.#drag;
     if (drag?.kind !== "move" && drag?.kind !== "resize") return;
-    drag.target.box = drag.from;
-    this.#events.changed(drag.target.id, drag.from, true);
+    this.#events.putBack(drag.target.id);
   }
 
   /** Two fingers: the middle between them moves the image, their distance enlarges it. One pointer moves it. */
@@ -266,22 +268,26 @@ export class Viewer {
       const [x0, y0, x1, y1] = drag.target.box;
       const isSame = drag.from.every((side, index) => side === drag.target.box[index]);
       if (x0 === x1 || y0 === y1) this.#events.removed(drag.target.id);
-      else if (!isSame) this.#events.changed(drag.target.id, drag.target.box, true);
+      else if (isSame) this.#events.putBack(drag.target.id);
+      else this.#events.changed(drag.target.id, drag.target.box, true);
     }
     this.#drawMarks();
   }
 
   #cancelDrag(): void {
+    this.#revert();
     this.#drag = undefined;
     this.#drawMarks();
   }
 
   #keyDown(event: KeyboardEvent): void {
-    if (!this.#enabled || event.ctrlKey || event.metaKey || isTyping(event)) return;
+    // Buttons in the frame have keys of their own.
+    if (event.target !== this.#root || event.ctrlKey || event.metaKey) return;
     if (this.#viewKey(event)) {
       event.preventDefault();
       return;
     }
+    if (!this.#enabled) return;
     const target = this.#objects.find(({ id }) => id === this.#selected);
     if (event.key === "n" || event.key === "N") {
       this.#events.drawn(this.centredBox());
@@ -320,6 +326,7 @@ export class Viewer {
     const [x0, y0, x1, y1] = this.centredBox();
     const cross = this.#cross ?? { x: (x0 + x1) / 2, y: (y0 + y1) / 2 };
     if (event.key === "Enter") {
+      if (event.repeat) return;
       this.#events.clicked(cross, labelOf(tool(), event.altKey));
       this.#cross = cross;
       return;
