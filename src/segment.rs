@@ -139,7 +139,8 @@ impl Segmenter {
         self.segment_checked(image, &prompts, options, &mut Unpaced(|_| ())).await
     }
 
-    async fn segment_checked(
+    /// As [`Segmenter::segment_prompts`] for prompts that need no check, such as the boxes of masks one pixel wide in challenge files.
+    pub(crate) async fn segment_checked(
         &self,
         image: &mut EncodedImage,
         prompts: &[Prompt],

@@ -124,7 +124,8 @@ pub fn calibrate(
         if calibration.settings.is_empty() {
             let data = &mut calibration.data;
             data.cases = images.len();
-            data.boxes = images.iter().map(|image| image.prompted.len()).sum();
+            // Every structure has two boxes.
+            data.boxes = images.iter().map(|image| image.prompted.len() / 2).sum();
             images.iter().for_each(|image| *data.modalities.entry(image.modality.clone()).or_insert(0) += 1);
         }
         let prompted: Vec<&[Prompted]> =
@@ -189,6 +190,9 @@ fn decode(
     for (index, &corners) in boxes[..labels].iter().enumerate() {
         let Ok(bounding_box) = BoundingBox::checked(corners, data.width, data.height) else { continue };
         let truth: Vec<u8> = gts.iter().map(|&label| u8::from(usize::from(label) == index + 1)).collect();
+        if truth.iter().all(|&inside| inside == 0) {
+            continue;
+        }
         let mut person = Person::new(&format!("{} {index}", case.relative), &truth, data.width);
         let mut push =
             |encoded: &EncodedImage, prompt: PlacedPrompt, region: BoundingBox, truth: Vec<u8>| -> Result<()> {

@@ -10,6 +10,7 @@ use crate::error::{Error, Result};
 use crate::image::BoundingBox;
 use crate::metrics::{Confusion, Mask, PixelStatistics, contour_nsd, dsc, nsd};
 use crate::segment::{SegmentOptions, Segmentation, Segmenter};
+use crate::uncertainty::UncertaintyMaps;
 
 /// Tolerance of the NSD, in pixels of images and mm of volumes: the challenge's.
 pub(super) const NSD_TOLERANCE: f64 = 2.0;
@@ -29,6 +30,17 @@ pub enum MapKind {
     Aleatoric,
     /// Mutual information.
     Epistemic,
+}
+
+impl MapKind {
+    /// This map.
+    pub(super) fn of(self, maps: &UncertaintyMaps) -> &[f32] {
+        match self {
+            Self::Total => &maps.total,
+            Self::Aleatoric => &maps.aleatoric,
+            Self::Epistemic => &maps.epistemic,
+        }
+    }
 }
 
 /// Misses and false alarms of the conformal masks.
@@ -125,7 +137,7 @@ pub fn evaluate_case(
 }
 
 /// The boxes of an image, of which those of structures one pixel wide have no area.
-fn clipped(boxes: &[[f64; 4]], case: &ChallengeCase) -> Result<Vec<BoundingBox>> {
+pub(super) fn clipped(boxes: &[[f64; 4]], case: &ChallengeCase) -> Result<Vec<BoundingBox>> {
     let clipped = |&corners: &[f64; 4]| {
         if corners.iter().any(|coordinate| !coordinate.is_finite()) {
             return Err(Error::InvalidBox(format!("{corners:?}: coordinates must be finite numbers")));
@@ -242,11 +254,7 @@ impl<'a> Judge<'a> {
             (Some(a), Some(b)) => Some(a || b),
             (a, b) => a.or(b),
         };
-        let map = match self.map {
-            MapKind::Total => &found.uncertainty.total,
-            MapKind::Aleatoric => &found.uncertainty.aleatoric,
-            MapKind::Epistemic => &found.uncertainty.epistemic,
-        };
+        let map = self.map.of(&found.uncertainty);
         let truth = &self.gts[slice];
         let [columns, rows] = region_of_interest(&bounding_box, self.case.width, self.case.height);
         let width = self.case.width;

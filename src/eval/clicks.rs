@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::case::{CaseScores, NSD_TOLERANCE, Risk, region_of_interest};
+use super::case::{CaseScores, MapKind, NSD_TOLERANCE, Risk, clipped, region_of_interest};
 use super::embeddings::EmbeddingCache;
 use crate::data::{CaseBoxes, ChallengeCase};
 use crate::error::{Error, Result};
@@ -15,7 +15,9 @@ use crate::image::BoundingBox;
 use crate::metrics::{Confusion, Mask, PixelStatistics, Reliability, dsc, nsd, regions};
 use crate::model::prompt_encoder::PointLabel;
 use crate::random::SplitMix64;
-use crate::segment::{EncodedImage, Point, Previous, Prompt, Scribble, SegmentOptions, Segmentation, Segmenter};
+use crate::segment::{
+    EncodedImage, Point, Previous, Prompt, Scribble, SegmentOptions, Segmentation, Segmenter, Unpaced,
+};
 use crate::simulated_user::ErrorRegion;
 
 /// From this many bits on a pixel is unsure.
@@ -97,6 +99,7 @@ pub fn play_case(
     embeddings: &EmbeddingCache,
     options: &SegmentOptions,
     clicks: &Clicks,
+    map: MapKind,
     alphas: &[f64],
 ) -> Result<CaseScores> {
     let (CaseBoxes::Image(boxes), Some(gts)) = (&case.boxes, &case.gts) else {
@@ -111,6 +114,12 @@ pub fn play_case(
             "the case has {labels} labels and {count} boxes; each label needs its box"
         )));
     }
+    if clicks.policy != Policy::Error && options.uncertainty.is_single_pass() {
+        return Err(Error::InvalidOption(
+            "a single pass is unsure of nothing that could be asked; give the policy an ensemble".into(),
+        ));
+    }
+    let boxes = clipped(&boxes[..labels], case)?;
     let shape = [case.width, case.height, case.channels];
     let mut image = embeddings.encode(segmenter, &case.imgs, shape, &options.uncertainty)?;
     let mut interaction = Interaction {
@@ -119,12 +128,12 @@ pub fn play_case(
         reliability: vec![Reliability::default(); clicks.count + 1],
     };
     let mut pixels = PixelStatistics::default();
-    for (label, &corners) in (1..=labels as u8).zip(boxes) {
+    for (label, corners) in (1..=labels as u8).zip(boxes) {
         let truth: Vec<u8> = gts.iter().map(|&value| u8::from(value == label)).collect();
         if truth.iter().all(|&inside| inside == 0) {
             continue;
         }
-        let mut game = Game { segmenter, case, options, alphas, truth, interaction: &mut interaction };
+        let mut game = Game { segmenter, case, options, map, alphas, truth, interaction: &mut interaction };
         game.play(&mut image, corners, clicks, &mut pixels)?;
     }
     let mean = |value: fn(&Round) -> f64| {
@@ -140,6 +149,7 @@ struct Game<'a> {
     segmenter: &'a Segmenter,
     case: &'a ChallengeCase,
     options: &'a SegmentOptions,
+    map: MapKind,
     alphas: &'a [f64],
     truth: Vec<u8>,
     interaction: &'a mut Interaction,
@@ -149,11 +159,10 @@ impl Game<'_> {
     fn play(
         &mut self,
         image: &mut EncodedImage,
-        corners: [f64; 4],
+        corners: BoundingBox,
         clicks: &Clicks,
         pixels: &mut PixelStatistics,
     ) -> Result<()> {
-        let width = self.case.width;
         let mut prompt = match clicks.first {
             FirstPrompt::Box => Prompt::from(corners),
             FirstPrompt::Click => Prompt { points: vec![middle(&self.whole())], ..Prompt::default() },
@@ -198,11 +207,16 @@ impl Game<'_> {
         ErrorRegion::largest(&nothing, &self.truth, self.case.width).expect("the structure has pixels")
     }
 
-    /// A straight line between two pixels of the structure, the same every time.
+    /// A straight line between two pixels of the structure as far as it stays within, the same every time.
     fn stroke(&self) -> Vec<[f64; 2]> {
         let whole = self.whole();
         let mut random = SplitMix64::new(whole.area() as u64);
-        whole.stroke(&mut || random.next()).iter().map(|end| [end.x as f64 + 0.5, end.y as f64 + 0.5]).collect()
+        let [from, to] = whole.stroke(&mut || random.next()).map(|end| [end.x as f64 + 0.5, end.y as f64 + 0.5]);
+        let length = (to[0] - from[0]).hypot(to[1] - from[1]).ceil().max(1.0);
+        let along = |step: usize| [0, 1].map(|axis| from[axis] + (to[axis] - from[axis]) * step as f64 / length);
+        let is_inside = |[x, y]: &[f64; 2]| self.truth[*y as usize * self.case.width + *x as usize] != 0;
+        let last = (0..=length as usize).map(along).take_while(is_inside).last();
+        vec![from, last.unwrap_or(from)]
     }
 
     /// A line two hundredths of the image wide, as a mask.
@@ -247,8 +261,9 @@ impl Game<'_> {
     }
 
     fn answer(&self, image: &mut EncodedImage, prompt: &Prompt) -> Result<Segmentation> {
-        let mut found =
-            pollster::block_on(self.segmenter.segment_prompts(image, std::slice::from_ref(prompt), self.options))?;
+        let pace = &mut Unpaced(|_| ());
+        let prompts = std::slice::from_ref(prompt);
+        let mut found = pollster::block_on(self.segmenter.segment_checked(image, prompts, self.options, pace))?;
         Ok(found.remove(0))
     }
 
@@ -294,9 +309,10 @@ impl Game<'_> {
     }
 
     fn push_pixels(&self, found: &Segmentation, region: &[usize], pixels: &mut PixelStatistics) {
+        let map = self.map.of(&found.uncertainty);
         for &pixel in region {
             let actual = self.truth[pixel] != 0;
-            pixels.push(found.probability[pixel], found.uncertainty.total[pixel], found.mask[pixel] != 0, actual);
+            pixels.push(found.probability[pixel], map[pixel], found.mask[pixel] != 0, actual);
         }
     }
 }

@@ -18,10 +18,10 @@ pub struct Rounds {
     pub rounds: Vec<RoundMetrics>,
     /// Number of clicks, by the DSC in % that they lead to.
     pub noc: BTreeMap<String, ClicksNeeded>,
-    /// Area under the DSC of the rounds after the first, by trapezoids.
-    pub dsc_auc: f64,
+    /// Area under the DSC of the rounds after the first, by trapezoids; `None` of fewer than two clicks.
+    pub dsc_auc: Option<f64>,
     /// The same of the NSD.
-    pub nsd_auc: f64,
+    pub nsd_auc: Option<f64>,
 }
 
 /// The metrics of a round.
@@ -61,7 +61,8 @@ impl Rounds {
         let noc = self.noc.iter().flat_map(|(goal, needed)| {
             [(format!("noc.{goal}.mean"), needed.mean), (format!("noc.{goal}.never"), needed.never)]
         });
-        let areas = [("dsc_auc".into(), self.dsc_auc), ("nsd_auc".into(), self.nsd_auc)];
+        let areas = [("dsc_auc", self.dsc_auc), ("nsd_auc", self.nsd_auc)];
+        let areas = areas.into_iter().filter_map(|(name, area)| area.map(|area| (name.to_string(), area)));
         rounds.chain(noc).chain(areas).collect()
     }
 }
@@ -112,7 +113,8 @@ impl RoundSums {
         }
         let rounds: Vec<RoundMetrics> = self.rounds.iter().map(|round| round.metrics(self.weight)).collect();
         let area = |value: fn(&RoundMetrics) -> f64| {
-            rounds[1..].windows(2).map(|pair| (value(&pair[0]) + value(&pair[1])) / 2.0).sum()
+            let areas = rounds[1..].windows(2).map(|pair| (value(&pair[0]) + value(&pair[1])) / 2.0);
+            (rounds.len() > 2).then(|| areas.sum::<f64>())
         };
         let (dsc_auc, nsd_auc) = (area(|round| round.dsc), area(|round| round.nsd));
         let noc = self.needed.iter().map(|(goal, needed)| (goal.to_string(), self.needed(needed))).collect();
@@ -193,8 +195,9 @@ mod tests {
         assert_eq!((needed.mean, needed.median, needed.never), (0.5, 0.0, 0.0));
         let needed = rounds.noc["90"];
         assert_eq!((needed.mean, needed.median, needed.never), (1.0, 0.0, 0.25));
-        assert!((rounds.dsc_auc - (0.78 + 0.95 + 0.875 + 0.95) / 4.0).abs() < 1e-12);
-        assert!((rounds.nsd_auc - rounds.dsc_auc / 2.0).abs() < 1e-12);
+        let [dsc_auc, nsd_auc] = [rounds.dsc_auc, rounds.nsd_auc].map(Option::unwrap);
+        assert!((dsc_auc - (0.78 + 0.95 + 0.875 + 0.95) / 4.0).abs() < 1e-12);
+        assert!((nsd_auc - dsc_auc / 2.0).abs() < 1e-12);
     }
 
     #[test]

@@ -117,8 +117,9 @@ pub fn evaluate(
             "contour_nsd": "the same of the contours alone, images only",
             "region": "pixels in the box enlarged by 12.5 % of its size on each side; a case counts as at most 4000 pixels",
             "ece": "15 equal bins of the foreground probability",
-            "rounds": "0 is the first prompt, each further one a click in the middle of the largest connected part of the error, with the logits of the round \
-                       before as mask prompt; pixels in the truth's box enlarged by 12.5 %",
+            "rounds": "0 is the first prompt, each further one a click where the policy says (error: in the middle of the largest connected part of the error), with \
+                       the logits of the round before as mask prompt; every structure's mask by itself, NSD also where the DSC is low; pixels in the truth's \
+                       box enlarged by 12.5 %; conformal risks of the structures that have thresholds",
             "noc": "clicks until the DSC is reached, a first click included, a first box not; what is never reached counts as all clicks",
             "dsc_auc": "area under the DSC of the rounds after the first, by trapezoids; likewise nsd_auc",
             "ci": "95 % percentile bootstrap over cases, 1000 draws",
@@ -145,7 +146,7 @@ fn evaluate_file(
     }
     let EvalSettings { options, map, alphas, .. } = settings;
     let scores = match &settings.clicks {
-        Some(clicks) => play_case(segmenter, &data, embeddings, options, clicks, alphas)?,
+        Some(clicks) => play_case(segmenter, &data, embeddings, options, clicks, *map, alphas)?,
         None => evaluate_case(segmenter, &data, embeddings, options, *map, alphas)?,
     };
     Ok(CaseReport {

@@ -125,6 +125,12 @@ impl Prompt {
         if let Some(outside) = points.chain(corners).find(|&place| !is_inside(place)) {
             return fail(format!("the point {outside:?} is not in the {width}×{height} image"));
         }
+        let least = self.points.len() + self.scribbles.len();
+        if least > MOST_POINTS {
+            return fail(format!(
+                "{least} points and scribbles; use at most {MOST_POINTS} points, those along scribbles included"
+            ));
+        }
         if self.scribbles.iter().any(|scribble| scribble.points.is_empty()) {
             return fail("a scribble has no points".into());
         }

@@ -249,6 +249,9 @@ impl TrainConfig {
         if self.distillation.is_some_and(|distillation| !distillation.masks && distillation.taught_masks > 0.0) {
             return fail("distillation.taught_masks needs masks = true".into());
         }
+        if self.interaction.is_some() && self.distillation.is_some() {
+            return fail("interaction and distillation exclude each other: corrections have no teacher".into());
+        }
         let is_positive = |value: f64| value > 0.0 && value.is_finite();
         for (name, value, low, high) in self.ranges() {
             if !(low..=high).contains(&value) {
@@ -348,6 +351,8 @@ mod tests {
             ("[sharp_min]\nrho = -0.1", "rho is -0.1"),
             ("[augmentation]\nbox_shift = 51", "box_shift is 51"),
             ("clip_norm = 0.0", "clip_norm is 0"),
+            ("part = \"all\"\n[interaction]\n[distillation]\nmasks = true", "interaction and distillation"),
+            ("[interaction]\nclicks = 0.9\nstrokes = 0.2", "clicks + strokes is 1.1"),
         ] {
             let error = TrainConfig::from_toml(text).unwrap_err();
             assert_eq!(error.code(), "invalid-option");

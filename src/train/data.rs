@@ -14,7 +14,7 @@ use super::objective::Goal;
 use super::order::{Recent, balanced, mixed};
 use super::sample::{Target, labels_of, scaled_labels, target};
 use super::set::Item;
-use super::teacher::Teacher;
+use super::teacher::{Teacher, seen_somewhere};
 use crate::error::{Error, Result};
 use crate::eval::{EmbeddingCache, Failure};
 use crate::image::{Geometry, ImageView, Pixels, Window, points_along};
@@ -129,11 +129,16 @@ impl<'a> Examples<'a> {
         let teacher = self.teacher.filter(|_| is_taught);
         let embedding = teacher.map(|teacher| teacher.embed(&labelled.input)).transpose()?;
         let place = format!("{} slice {}", item.case.relative, item.slice);
+        let none = || Error::InvalidImage(format!("{place}: the teacher sees nothing in it"));
         let (name, targets) = match (source, teacher.zip(embedding.as_ref())) {
-            (MaskOf::Nothing, _) => (place, Vec::new()),
+            (MaskOf::Nothing, _) => (place.clone(), Vec::new()),
+            (MaskOf::Teacher, None) if self.interaction.is_some() => {
+                let embedding = self.cache.embed(self.segmenter, &labelled.input)?;
+                let target = seen_somewhere(self.segmenter, &embedding, &geometry, random)?;
+                (format!("{place}, what was seen before"), vec![target.ok_or_else(none)?; self.boxes_per_image])
+            }
             (MaskOf::Teacher, Some((teacher, embedding))) => {
                 let target = teacher.structure(embedding, &geometry, random)?;
-                let none = || Error::InvalidImage(format!("{place}: the teacher sees nothing in it"));
                 (format!("{place}, the teacher's mask"), vec![target.ok_or_else(none)?; self.boxes_per_image])
             }
             _ => {
@@ -179,7 +184,8 @@ impl<'a> Examples<'a> {
 
     /// Whose mask is learned from an item.
     fn source(&self, item: &Item, random: &mut StdRng) -> MaskOf {
-        let share = self.goal.distillation.map_or(0.0, |distillation| distillation.taught_masks);
+        let distilled = self.goal.distillation.map_or(0.0, |distillation| distillation.taught_masks);
+        let share = self.interaction.map_or(distilled, |interaction| interaction.taught);
         match self.goal.is_embedding_only() {
             true => MaskOf::Nothing,
             false if item.labels.is_empty() || (share > 0.0 && random.random_bool(share)) => MaskOf::Teacher,

@@ -58,7 +58,9 @@ impl Goal {
 
     /// Whether images without masks are learned from.
     pub fn takes_unlabelled(&self) -> bool {
-        self.is_embedding_only() || self.distillation.is_some_and(|distillation| distillation.taught_masks > 0.0)
+        self.is_embedding_only()
+            || self.distillation.is_some_and(|distillation| distillation.taught_masks > 0.0)
+            || self.interaction.is_some_and(|interaction| interaction.taught > 0.0)
     }
 }
 

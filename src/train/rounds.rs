@@ -81,7 +81,7 @@ impl<'a> Session<'a> {
 impl Trainee {
     /// The gradient of the loss of every answer to a batch's prompts and their corrections, and the loss.
     ///
-    /// All answers to a structure weigh as much together as those to another. Every answer has a graph of its own, which is gone before the next.
+    /// An answer weighs a share of its structure's planned answers: one that needs fewer corrections than planned counts less. Every answer has a graph of its own, which is gone before the next.
     pub(super) fn corrected_gradients(
         &self,
         batch: &[Example],

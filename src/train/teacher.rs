@@ -93,20 +93,32 @@ impl Teacher {
         geometry: &Geometry,
         random: &mut impl RngExt,
     ) -> Result<Option<Target>> {
-        let segmenter = self.masks.as_ref().unwrap_or(&self.segmenter);
-        let image = segmenter.encoded(embedding.clone(), *geometry);
-        for _ in 0..ATTEMPTS {
-            let drawn: Vec<InputBox> = (0..CANDIDATES).map(|_| random_box(geometry, random)).collect();
-            let found = masks(segmenter, &image, &drawn)?;
-            let tight: Vec<InputBox> = found.iter().map(|(_, target)| target.tight_box).collect();
-            let again = if tight.is_empty() { Vec::new() } else { masks(segmenter, &image, &tight)? };
-            let best = again.into_iter().max_by(|(a, _), (b, _)| a.total_cmp(b));
-            if let Some((_, target)) = best {
-                return Ok(Some(target));
-            }
-        }
-        Ok(None)
+        seen_somewhere(self.masks.as_ref().unwrap_or(&self.segmenter), embedding, geometry, random)
     }
+}
+
+/// What a network sees in a box at a random place; see [`Teacher::structure`].
+///
+/// # Errors
+/// As [`Segmenter::answers`].
+pub(super) fn seen_somewhere(
+    segmenter: &Segmenter,
+    embedding: &Tensor<4>,
+    geometry: &Geometry,
+    random: &mut impl RngExt,
+) -> Result<Option<Target>> {
+    let image = segmenter.encoded(embedding.clone(), *geometry);
+    for _ in 0..ATTEMPTS {
+        let drawn: Vec<InputBox> = (0..CANDIDATES).map(|_| random_box(geometry, random)).collect();
+        let found = masks(segmenter, &image, &drawn)?;
+        let tight: Vec<InputBox> = found.iter().map(|(_, target)| target.tight_box).collect();
+        let again = if tight.is_empty() { Vec::new() } else { masks(segmenter, &image, &tight)? };
+        let best = again.into_iter().max_by(|(a, _), (b, _)| a.total_cmp(b));
+        if let Some((_, target)) = best {
+            return Ok(Some(target));
+        }
+    }
+    Ok(None)
 }
 
 /// A box of the input at a random place in the image, its sides' logarithms drawn evenly.

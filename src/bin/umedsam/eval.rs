@@ -133,6 +133,9 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let drawn_boxes = (arguments.loosen.is_some() || arguments.jitter.is_some())
         .then(|| DrawnBoxes { loosen: arguments.loosen.unwrap_or(0.0), jitter: arguments.jitter.unwrap_or(0.0) });
     let drawn_boxes = drawn_boxes.or(arguments.first.drawn).map(DrawnBoxes::checked).transpose()?;
+    if arguments.first.drawn.is_some() && (arguments.loosen.is_some() || arguments.jitter.is_some()) {
+        return Err(Error::InvalidOption("--first draws the boxes already; leave --loosen and --jitter out".into()));
+    }
     let clicks =
         arguments.clicks.map(|count| Clicks { count, first: arguments.first.prompt, policy: arguments.policy.into() });
     if let Some(Clicks { count, .. }) = clicks.filter(|clicks| clicks.count > MOST_CLICKS) {

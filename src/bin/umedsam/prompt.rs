@@ -10,7 +10,7 @@ use umedsam::{Error, Result};
 use umedsam_picture::OwnedPixels;
 
 /// How a prompt is written.
-const SHAPE: &str = "box=x0,y0,x1,y1, point=+x,y (inside), point=-x,y (outside), scribble=+x,y;x,y;… and mask=FILE, separated by spaces";
+const SHAPE: &str = "box=x0,y0,x1,y1, point=+x,y (inside), point=-x,y (outside), scribble=+x,y;x,y;… and mask=FILE (no spaces in its name), separated by spaces";
 
 /// A prompt with the file of the mask that it corrects.
 #[derive(Debug, Clone, Default)]
@@ -43,14 +43,17 @@ fn read_mask(path: &Path, width: usize, height: usize) -> Result<Vec<u8>> {
     }
     let channels = picture.channels;
     Ok(match &picture.pixels {
-        OwnedPixels::U8(values) => inside(values, channels, |&value| value != 0),
-        OwnedPixels::U16(values) => inside(values, channels, |&value| value != 0),
-        OwnedPixels::F32(values) => inside(values, channels, |&value| value != 0.0),
+        OwnedPixels::U8(values) => inside(values.iter().map(|&value| f32::from(value)), channels),
+        OwnedPixels::U16(values) => inside(values.iter().map(|&value| f32::from(value)), channels),
+        OwnedPixels::F32(values) => inside(values.iter().copied(), channels),
     })
 }
 
-fn inside<T>(values: &[T], channels: usize, is_set: impl Fn(&T) -> bool) -> Vec<u8> {
-    values.chunks_exact(channels).map(|pixel| u8::from(pixel.iter().any(&is_set))).collect()
+/// Inside is what is brighter than half of the brightest: labels of 1, 255, and JPEG's noise around black.
+fn inside(values: impl Iterator<Item = f32> + Clone, channels: usize) -> Vec<u8> {
+    let brightest = values.clone().fold(0.0f32, f32::max);
+    let bright: Vec<bool> = values.map(|value| value > brightest / 2.0).collect();
+    bright.chunks_exact(channels).map(|pixel| u8::from(pixel.contains(&true))).collect()
 }
 
 /// Reads what a person wrote.

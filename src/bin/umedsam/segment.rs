@@ -29,7 +29,7 @@ pub struct Arguments {
     #[arg(long = "box", value_parser = parse_box, allow_hyphen_values = true)]
     boxes: Vec<[f64; 4]>,
     /// An object by any of box=x0,y0,x1,y1, point=+x,y (inside), point=-x,y (outside), scribble=+x,y;x,y;… and mask=FILE (an earlier mask of the image's size,
-    /// brighter than black inside), separated by spaces; may be repeated, and comes after the boxes
+    /// inside brighter than half of the brightest), separated by spaces; may be repeated, and comes after the boxes
     #[arg(long = "prompt", value_parser = prompt::parse)]
     prompts: Vec<PromptArgument>,
     /// How intensities become 8 bits: auto, min-max, percentiles:LOW,HIGH or level:CENTER,WIDTH

@@ -18,13 +18,24 @@ pub struct Interaction {
     pub without_mask: f64,
     /// Share of the mask prompts that are a plain mask instead of logits, 0–1: masks from elsewhere are.
     pub plain_masks: f64,
+    /// Share of the examples with labels whose mask is what the network that training began with sees in a box at a random place, 0–1: it keeps what the labels do not
+    /// show. Above 0 images without masks are learned from too, always so.
+    pub taught: f64,
     /// Corrections of every prompt in the validation, 0–20.
     pub validated: usize,
 }
 
 impl Default for Interaction {
     fn default() -> Self {
-        Self { corrections: 5, clicks: 0.25, strokes: 0.1, without_mask: 0.25, plain_masks: 0.15, validated: 3 }
+        Self {
+            corrections: 5,
+            clicks: 0.25,
+            strokes: 0.1,
+            without_mask: 0.25,
+            plain_masks: 0.15,
+            taught: 0.0,
+            validated: 3,
+        }
     }
 }
 
@@ -38,6 +49,7 @@ impl Interaction {
             ("interaction.clicks + strokes", self.clicks + self.strokes, 0.0, 1.0),
             ("interaction.without_mask", self.without_mask, 0.0, 1.0),
             ("interaction.plain_masks", self.plain_masks, 0.0, 1.0),
+            ("interaction.taught", self.taught, 0.0, 1.0),
             ("interaction.validated", self.validated as f64, 0.0, 20.0),
         ]
     }
