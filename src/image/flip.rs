@@ -63,9 +63,7 @@ impl Flip {
             Self::Vertical => [x0, height - y1, x1, height - y0],
         }
     }
-}
 
-impl Flip {
     /// The same prompt in the mirrored image.
     pub fn apply_to_prompt(self, prompt: &InputPrompt, geometry: &Geometry) -> InputPrompt {
         let (width, height) = geometry.resized();
@@ -85,6 +83,24 @@ mod tests {
     use super::*;
 
     const GEOMETRY: Geometry = Geometry { width: 200, height: 100, input_size: 256 };
+
+    #[test]
+    fn prompts_are_mirrored_with_their_pixels() {
+        let label = crate::model::prompt_encoder::PointLabel::Foreground;
+        let points = vec![InputPoint { x: 10.0, y: 20.0, label }];
+        let prompt = InputPrompt { points, bounding_box: Some([1.0, 2.0, 30.0, 40.0]) };
+        let mut marked = vec![0u8; 256 * 256];
+        marked[20 * 256 + 10] = 1;
+        for flip in [Flip::Horizontal, Flip::Vertical] {
+            let mirrored = flip.apply_to_prompt(&prompt, &GEOMETRY);
+            let mut pixels = marked.clone();
+            flip.apply_to_input(&mut pixels, &GEOMETRY, 1);
+            let InputPoint { x, y, .. } = mirrored.points[0];
+            assert_eq!(pixels[y as usize * 256 + x as usize], 1, "{flip:?}: {x}, {y}");
+            assert_eq!(mirrored.bounding_box, Some(flip.apply_to_box([1.0, 2.0, 30.0, 40.0], &GEOMETRY)));
+            assert_eq!(flip.apply_to_prompt(&mirrored, &GEOMETRY), prompt);
+        }
+    }
 
     #[test]
     fn flipping_twice_changes_nothing() {

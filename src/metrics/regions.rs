@@ -24,12 +24,11 @@ pub fn regions(width: usize, count: usize, is_in: impl Fn(usize) -> bool) -> Vec
         while let Some(pixel) = open.pop() {
             pixels.push(pixel);
             let [x, y] = [pixel % width, pixel / width];
-            for y in y.saturating_sub(1)..(y + 2).min(height) {
-                for next in y * width + x.saturating_sub(1)..y * width + (x + 2).min(width) {
-                    if !seen[next] && is_in(next) {
-                        seen[next] = true;
-                        open.push(next);
-                    }
+            let [columns, rows] = [around(x, width), around(y, height)];
+            for next in rows.flat_map(|y| columns.clone().map(move |x| y * width + x)) {
+                if !seen[next] && is_in(next) {
+                    seen[next] = true;
+                    open.push(next);
                 }
             }
         }
@@ -37,6 +36,11 @@ pub fn regions(width: usize, count: usize, is_in: impl Fn(usize) -> bool) -> Vec
         all.push(Region { pixels });
     }
     all
+}
+
+/// A place, the one before and the one after, below an end.
+fn around(place: usize, end: usize) -> std::ops::Range<usize> {
+    place.saturating_sub(1)..(place + 2).min(end)
 }
 
 impl Region {

@@ -204,7 +204,11 @@ impl Trainee {
             let values = losses.values();
             (GradientsParams::from_grads((losses.total * share).backward(), &own), values)
         });
-        // In the batch's order, so that the sum does not depend on who was first.
+        self.summed(results)
+    }
+
+    /// The sum of gradients and the mean of losses, in their order, so that it does not depend on who was first.
+    pub(super) fn summed(&self, results: Vec<(GradientsParams, LossValues)>) -> (GradientsParams, LossValues) {
         let mut sum = GradientsAccumulator::new();
         let mut all = Vec::new();
         for (gradients, values) in results {

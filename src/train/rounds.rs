@@ -110,14 +110,7 @@ impl Trainee {
             );
             (sum.grads(), LossValues::mean(&all))
         });
-        // In the batch's order, so that the sum does not depend on who was first.
-        let mut sum = GradientsAccumulator::new();
-        let mut all = Vec::new();
-        for (gradients, values) in results {
-            sum.accumulate(self, gradients);
-            all.push(values);
-        }
-        (sum.grads(), LossValues::mean(&all))
+        self.summed(results)
     }
 
     /// Mean DSC and loss of all answers to an example's prompts and their corrections.

@@ -208,6 +208,29 @@ mod tests {
     }
 
     #[test]
+    fn points_move_less_than_boxes_and_leave_them_as_they_are() {
+        let label = crate::model::prompt_encoder::PointLabel::Background;
+        let points = vec![InputPoint { x: 100.0, y: 50.0, label }, InputPoint { x: 255.0, y: 127.0, label }];
+        let options = UncertaintyOptions { samples: 6, jitter: 5.0, ..Default::default() };
+        let corners = [40.0, 30.0, 90.0, 80.0];
+        let prompt = InputPrompt { points: points.clone(), bounding_box: Some(corners) };
+        let prompts = options.prompts(&prompt, &GEOMETRY);
+        assert_eq!(prompts[0], prompt);
+        let boxes: Vec<InputBox> = prompts.iter().map(|prompt| prompt.bounding_box.unwrap()).collect();
+        assert_eq!(boxes, options.boxes(corners, &GEOMETRY));
+        for moved in &prompts[1..] {
+            let shift = [moved.points[0].x - 100.0, moved.points[0].y - 50.0];
+            assert!(shift.iter().all(|side| side.abs() <= 2.0) && shift != [0.0; 2], "{shift:?}");
+            assert!(moved.points[1].x <= 255.5 && moved.points[1].y <= 127.5, "{moved:?}");
+        }
+        let mean = prompts.iter().map(|prompt| prompt.points[0].x).sum::<f32>() / prompts.len() as f32;
+        assert!((mean - 100.0).abs() < 1e-4);
+        let alone = options.prompts(&InputPrompt { points, bounding_box: None }, &GEOMETRY);
+        assert!(alone.iter().all(|prompt| prompt.bounding_box.is_none()));
+        assert_eq!(alone[3].points, prompts[3].points);
+    }
+
+    #[test]
     fn perturbed_boxes_stay_in_the_image_and_do_not_collapse() {
         let options = UncertaintyOptions { samples: 64, jitter: 20.0, ..Default::default() };
         for corners in [[0.0, 0.0, 256.0, 128.0], [100.0, 60.0, 101.0, 61.0], [0.0, 0.0, 0.0, 0.0]] {
