@@ -5,7 +5,7 @@
 import { disposable, finalization } from "./disposal.js";
 import { UmedsamError } from "./errors.js";
 import type { Model } from "./model.js";
-import { messagesOf } from "./prompts.js";
+import { buffersOf, messagesOf } from "./prompts.js";
 import type { Result, SegmentOptionsMessage } from "./protocol.js";
 import { boxesPerCall } from "./sizes.js";
 import type { Connection } from "./transport.js";
@@ -67,7 +67,7 @@ export class EncodedImage {
       const { results, info, ...call } = await this.#connection.call(
         "segment",
         { imageId: this.#id, prompts: portion, options: message, maps },
-        { what: "segmenting", signal: options.signal, onProgress: report(begin, portion.length) },
+        { what: "segmenting", signal: options.signal, onProgress: report(begin, portion.length), transfer: buffersOf(portion) },
       );
       this.#model.update(info);
       timings.segmentMs += call.timings.segmentMs;

@@ -45,6 +45,14 @@ function message(prompt: Prompt, size: Size): PromptMessage {
   };
 }
 
+/** Buffers of the copies of earlier masks, which may go to a worker without another copy. */
+export function buffersOf(messages: readonly PromptMessage[]): ArrayBuffer[] {
+  return messages.flatMap(({ previous }) => {
+    if (previous === undefined) return [];
+    return [("mask" in previous ? previous.mask : previous.logits).buffer as ArrayBuffer];
+  });
+}
+
 function isEmpty(list: readonly unknown[] | undefined): boolean {
   return list === undefined || (Array.isArray(list) && list.length === 0);
 }

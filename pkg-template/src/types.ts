@@ -51,6 +51,8 @@ export interface CalibrationInfo {
   readonly boxes: number;
   /** Images by modality. */
   readonly modalities: Readonly<Record<string, number>>;
+  /** Kinds of prompts that were calibrated; weights that have learned boxes alone have `"box"` only, and answer points and corrections badly. */
+  readonly prompts: readonly PromptKind[];
   /** Mean distance of the expected DSC from the true one, by cross-validation. */
   readonly expectedDscError: number;
   /** Masks with a DSC below this count as poor. */

@@ -16,8 +16,9 @@ const engine = new Engine();
 function transferables(method: RequestMessage["method"], value: unknown): Transferable[] {
   if (method !== "segment") return [];
   const { results } = value as Result<"segment">;
-  return results.flatMap(({ mask, probability, uncertainty, outer, inner }) => {
-    const arrays = [mask, probability, uncertainty.total, uncertainty.aleatoric, uncertainty.epistemic, outer, inner];
+  return results.flatMap(({ mask, probability, uncertainty, outer, inner, lowRes }) => {
+    const { total, aleatoric, epistemic } = uncertainty;
+    const arrays = [mask, probability, total, aleatoric, epistemic, outer, inner, lowRes.logits];
     return arrays.flatMap((array) => array?.buffer ?? []);
   });
 }

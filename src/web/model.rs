@@ -155,6 +155,7 @@ struct CalibrationInfo<'a> {
     cases: usize,
     boxes: usize,
     modalities: &'a std::collections::BTreeMap<String, usize>,
+    prompts: Vec<PromptKind>,
     expected_dsc_error: f64,
     poor_dsc: f64,
     review_sensitivity: f64,
@@ -164,11 +165,14 @@ impl<'a> CalibrationInfo<'a> {
     fn new(calibration: &'a Calibration) -> Option<Self> {
         let (setting, _) = calibration.setting(&UncertaintyOptions::default(), false, PromptKind::Box)?;
         let data = &calibration.data;
+        let mut prompts: Vec<PromptKind> = calibration.settings.iter().map(|setting| setting.prompt).collect();
+        prompts.dedup();
         Some(Self {
             description: &data.description,
             cases: data.cases,
             boxes: data.boxes,
             modalities: &data.modalities,
+            prompts,
             expected_dsc_error: setting.expected_dsc.mean_absolute_error,
             poor_dsc: setting.review.poor_dsc,
             review_sensitivity: setting.review.sensitivity,

@@ -41,7 +41,9 @@ async fn correct(page: &Page) -> Result<()> {
     let at = |x: f64, y: f64| (x * width, y * height);
 
     // A point outside of the object, by its button; then one inside by keys: P chooses, Enter sets it where the cross is.
+    ensure!(page.text("tool-note").await?.is_empty(), "boxes are learned");
     page.click("tool-remove").await?;
+    ensure!(page.text("tool-note").await?.contains("boxes alone"), "the shipped weights have learned no points");
     page.drag(at(0.42, 0.42), at(0.42, 0.42)).await?;
     let pointed = changed(page, 0, &boxed).await?;
     page.screenshot("7-point").await?;

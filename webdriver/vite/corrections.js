@@ -101,7 +101,7 @@ async function annotated(image) {
 export async function corrections() {
   const model = await load({ device: "cpu" });
   const image = await model.encode({ data: disc(), width: WIDTH, height: HEIGHT, window: { center: -200, width: 1200 } });
-  const report = { stateless: await stateless(image), annotated: await annotated(image) };
+  const report = { prompts: model.info.calibration.prompts, stateless: await stateless(image), annotated: await annotated(image) };
   model.dispose();
   return report;
 }

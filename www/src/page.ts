@@ -33,6 +33,7 @@ export const page = {
   suggestionYes: element("suggestion-yes", HTMLButtonElement),
   suggestionNo: element("suggestion-no", HTMLButtonElement),
   suggestionSkip: element("suggestion-skip", HTMLButtonElement),
+  toolNote: element("tool-note", HTMLParagraphElement),
   undo: element("undo", HTMLButtonElement),
   redo: element("redo", HTMLButtonElement),
   objects: element("objects", HTMLOListElement),

@@ -4,6 +4,7 @@ import { type Model, type Progress, type Segmentation, type Suggestion, type Unc
 import { context2d } from "./dom.js";
 import { MAPS } from "./overlay.js";
 import { page } from "./page.js";
+import { setLearned } from "./tools.js";
 
 export function shownMap(): UncertaintyMap {
   return page.map.value as UncertaintyMap;
@@ -59,6 +60,7 @@ export function showProgress({ stage, fraction, loadedBytes }: Progress): void {
 }
 
 export function showModel({ info }: Model): void {
+  setLearned(info.calibration?.prompts.includes("corrected") === true);
   const { device } = info;
   page.device.textContent = device.kind === "webgpu" ? `GPU (WebGPU): ${device.adapter ?? "unnamed"}` : "CPU (WebAssembly)";
   page.deviceReason.textContent = device.reason;

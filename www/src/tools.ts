@@ -14,6 +14,14 @@ const TOOLS: Readonly<Record<Tool, { readonly button: HTMLButtonElement; readonl
 };
 
 let current: Tool = "box";
+/** Whether the weights have learned points and corrections. */
+let isLearned = true;
+
+/** Says of tools that the weights have not learned that they have not. */
+export function setLearned(value: boolean): void {
+  isLearned = value;
+  choose(current);
+}
 
 export function tool(): Tool {
   return current;
@@ -23,6 +31,7 @@ export function choose(next: Tool): void {
   current = next;
   for (const [name, { button }] of Object.entries(TOOLS)) button.setAttribute("aria-pressed", String(name === next));
   page.viewer.dataset["tool"] = next;
+  page.toolNote.hidden = next === "box" || isLearned;
 }
 
 /** What a tool says of where it points; Alt says the contrary. */
