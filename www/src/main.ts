@@ -28,7 +28,7 @@ async function start(app: App): Promise<void> {
 }
 
 function listen(app: App): void {
-  listenToTools();
+  listenToTools(() => app.render());
   page.file.addEventListener("change", () => {
     const file = page.file.files?.[0];
     page.file.value = "";

@@ -1,6 +1,7 @@
 /** Objects that are segmented: what was said of them, the answers, and what waits to be asked. */
 
 import { Annotation, type Box, type Correction, type Crop, type EncodedImage, type Point, type Scribble, type Segmentation, type Suggestion, UmedsamError } from "../umedsam/index.js";
+import { asks } from "./tools.js";
 
 /** Okabe and Ito's colours, told apart by colour-blind people too. */
 const COLORS = ["#56b4e9", "#e69f00", "#009e73", "#cc79a7", "#f0e442", "#d55e00"];
@@ -46,7 +47,7 @@ export class SegmentedObject {
   /** Where a click would help most. */
   get suggestion(): Suggestion | null {
     // While something waits, the question may be answered already.
-    const isOpen = this.isFinal && this.#waiting.length === 0;
+    const isOpen = asks() && this.isFinal && this.#waiting.length === 0;
     return (isOpen ? this.result?.suggestions[this.#skipped] : undefined) ?? null;
   }
 

@@ -34,6 +34,11 @@ export function choose(next: Tool): void {
   page.toolNote.hidden = next === "box" || isLearned;
 }
 
+/** Whether the page asks about spots: of weights that have learned what to do with the answers, or of who has taken a tool that gives them. */
+export function asks(): boolean {
+  return isLearned || current !== "box";
+}
+
 /** What a tool says of where it points; Alt says the contrary. */
 export function labelOf(name: Tool, isInverted: boolean): PointLabel {
   const isInside = name === "add" || name === "brush";
@@ -41,17 +46,20 @@ export function labelOf(name: Tool, isInverted: boolean): PointLabel {
 }
 
 /** Listens to the buttons and keys of the tools. */
-export function listenToTools(): void {
+export function listenToTools(changed: () => void): void {
   for (const [name, { button }] of Object.entries(TOOLS)) {
     button.addEventListener("click", () => {
       choose(name as Tool);
+      changed();
       page.viewer.focus();
     });
   }
   window.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || isTyping(event)) return;
     const found = Object.entries(TOOLS).find(([, { key }]) => key === event.key.toLowerCase());
-    if (found !== undefined) choose(found[0] as Tool);
+    if (found === undefined) return;
+    choose(found[0] as Tool);
+    changed();
   });
   choose(current);
 }
