@@ -16,7 +16,7 @@ use tempfile::TempDir;
 use umedsam::eval::EmbeddingCache;
 use umedsam::model::Config;
 use umedsam::segment::Segmenter;
-use umedsam::train::config::{Part, Schedule, TrainConfig};
+use umedsam::train::config::{Interaction, Part, Schedule, TrainConfig};
 use umedsam::train::data::Examples;
 use umedsam::train::log::Record;
 use umedsam::train::objective::{Goal, LossValues, Trainee};
@@ -106,6 +106,7 @@ fn settings(config: TrainConfig, data: &Path, out: &Path) -> TrainSettings {
         data: vec![data.into()],
         teacher: None,
         mask_teacher: None,
+        corrections: None,
         validation: None,
         out: out.into(),
         embeddings: out.with_file_name("embeddings"),
@@ -612,4 +613,54 @@ fn distillation_that_cannot_be_is_refused() {
         let error = TrainConfig::from_toml(text).unwrap_err().to_string();
         assert!(error.contains(part), "{error}");
     }
+}
+
+#[test]
+fn corrections_apart_are_trained_and_boxes_stay() {
+    let folder = TempDir::new().unwrap();
+    let mut config = config(6);
+    config.part = Part::Corrections;
+    let error = run(&settings(config.clone(), &data(folder.path()), &folder.path().join("none")), None).unwrap_err();
+    assert!(error.to_string().contains("give [interaction]"), "{error}");
+    config.interaction = Some(Interaction { corrections: 2, validated: 1, ..Default::default() });
+
+    let whole = settings(config.clone(), &data(folder.path()), &folder.path().join("whole"));
+    let parts = settings(config.clone(), &data(folder.path()), &folder.path().join("parts"));
+    let expected = run(&whole, None).unwrap();
+    run(&parts, Some(2)).unwrap();
+    assert_eq!(run(&parts, None).unwrap(), expected);
+    assert_eq!(log(&parts.out), log(&whole.out));
+
+    let read = |path: PathBuf| weights::load(std::fs::read(path).unwrap(), &Device::flex()).unwrap();
+    let (trained, metadata) = read(whole.out.join(LAST));
+    let (before, _) = weights::load(tiny_weights(), &Device::flex()).unwrap();
+    assert!(metadata.config.corrections);
+    assert!(values(&trained.mask_decoder) == values(&before.mask_decoder), "the mask decoder of boxes changed");
+    assert!(values(&trained.prompt_encoder) == values(&before.prompt_encoder), "the prompt encoder of boxes changed");
+    let corrections = trained.corrections.unwrap();
+    assert!(values(&corrections.mask_decoder) != values(&before.mask_decoder), "nothing was learned");
+
+    // They may begin with those of other weights, whose boxes are not used.
+    let prompts = TrainConfig { part: Part::Prompts, ..config.clone() };
+    let prompts = settings(prompts, &data(folder.path()), &folder.path().join("prompts"));
+    run(&prompts, None).unwrap();
+    let (other, _) = read(prompts.out.join(LAST));
+    (config.steps, config.ema, config.optimizer.learning_rate) = (Some(1), None, 1e-30);
+    let begun = TrainSettings {
+        corrections: Some(prompts.out.join(LAST)),
+        ..settings(config.clone(), &data(folder.path()), &folder.path().join("begun"))
+    };
+    run(&begun, None).unwrap();
+    let (begun, _) = read(begun.out.join(LAST));
+    let corrections = begun.corrections.unwrap();
+    assert!(values(&corrections.mask_decoder) == values(&other.mask_decoder));
+    assert!(values(&corrections.prompt_encoder) == values(&other.prompt_encoder));
+    assert!(values(&begun.mask_decoder) == values(&before.mask_decoder));
+
+    config.part = Part::Decoder;
+    let wrong = TrainSettings {
+        corrections: Some(prompts.out.join(LAST)),
+        ..settings(config, &data(folder.path()), &folder.path().join("wrong"))
+    };
+    assert!(run(&wrong, None).unwrap_err().to_string().contains("part = \"corrections\""));
 }

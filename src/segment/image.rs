@@ -1,6 +1,6 @@
 //! What is kept of an image to answer prompts.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use burn::tensor::Tensor;
 
@@ -30,7 +30,21 @@ pub(super) enum Embedding {
     /// `[1, embedding_size, embedding_size, dim]`
     Tensor(Box<Tensor<4>>),
     /// With what the CPU's decoder computes once per image.
-    Cpu(Arc<PreparedImage>),
+    Cpu(Arc<CpuEmbedding>),
+}
+
+/// An embedding as the CPU's mask decoders take it.
+#[derive(Debug, Clone)]
+pub(super) struct CpuEmbedding {
+    pub prepared: PreparedImage,
+    /// The same for the decoder of corrections, from the first of them on.
+    pub for_corrections: OnceLock<PreparedImage>,
+}
+
+impl From<PreparedImage> for CpuEmbedding {
+    fn from(prepared: PreparedImage) -> Self {
+        Self { prepared, for_corrections: OnceLock::new() }
+    }
 }
 
 impl EncodedImage {
@@ -42,7 +56,7 @@ impl EncodedImage {
         for embedding in std::iter::once(&self.embedding).chain(self.flipped.iter().map(|(_, embedding)| embedding)) {
             match embedding {
                 Embedding::Tensor(tensor) => read((**tensor).clone().slice([0..1, 0..1, 0..1, 0..1])).await?,
-                Embedding::Cpu(prepared) => finite(vec![prepared.first_value()])?,
+                Embedding::Cpu(image) => finite(vec![image.prepared.first_value()])?,
             };
         }
         Ok(())

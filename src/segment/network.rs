@@ -2,17 +2,18 @@
 //!
 //! What this layer removes: the order of work asks for embeddings and masks and does not know how they are computed.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use burn::tensor::{Device, Tensor, TensorData};
 
-use super::image::Embedding;
+use super::image::{CpuEmbedding, Embedding};
 use super::pace::Pace;
 use crate::error::{Error, Result};
 use crate::model::image_encoder::ImageEncoderCpu;
-use crate::model::mask_decoder::{MaskDecoderCpu, MaskOutput};
+use crate::model::mask_decoder::{MaskDecoderCpu, MaskOutput, PreparedImage};
 use crate::model::prompt_encoder::InputPrompt;
-use crate::model::{Config, InferenceModel};
+use crate::model::{Config, InferenceModel, are_boxes_alone};
 
 /// Prompts decoded in one batch: enough to share the image-side work, few enough to bound memory (about 25 MB a prompt). The default
 /// ensemble is one batch.
@@ -32,15 +33,37 @@ struct CpuNetwork {
     /// Where there are kernels for it; else it runs on tensors.
     encoder: Option<ImageEncoderCpu>,
     decoder: MaskDecoderCpu,
+    /// What answers prompts that are not a box alone, where that is apart.
+    corrections: Option<MaskDecoderCpu>,
 }
 
 impl CpuNetwork {
     fn new(model: &InferenceModel) -> Self {
         let network = &model.network;
-        let image_pe = model.dense_pe.val().into_data().try_into_vec().expect("weights are f32");
+        let image_pe: Vec<f32> = model.dense_pe.val().into_data().try_into_vec().expect("weights are f32");
+        let corrections = network.corrections.as_ref().map(|corrections| {
+            MaskDecoderCpu::new(&corrections.mask_decoder, image_pe.clone(), &corrections.prompt_encoder)
+        });
         Self {
             encoder: ImageEncoderCpu::new(&network.image_encoder),
             decoder: MaskDecoderCpu::new(&network.mask_decoder, image_pe, &network.prompt_encoder),
+            corrections,
+        }
+    }
+
+    /// What answers prompts, and the image prepared for it.
+    fn head<'a>(
+        &'a self,
+        image: &'a CpuEmbedding,
+        prompts: &[InputPrompt],
+        has_mask: bool,
+    ) -> (&'a MaskDecoderCpu, &'a PreparedImage) {
+        match self.corrections.as_ref().filter(|_| !are_boxes_alone(prompts, has_mask)) {
+            Some(decoder) => {
+                let prepare = || decoder.prepare(self.decoder.embedding(&image.prepared));
+                (decoder, image.for_corrections.get_or_init(prepare))
+            }
+            None => (&self.decoder, &image.prepared),
         }
     }
 }
@@ -96,7 +119,7 @@ impl Network {
         match self.cpu.as_deref() {
             Some(CpuNetwork { decoder, .. }) => {
                 let values = embedding.into_data().try_into_vec().expect("embeddings are f32");
-                Embedding::Cpu(Arc::new(decoder.prepare(values)))
+                Embedding::Cpu(Arc::new(decoder.prepare(values).into()))
             }
             None => Embedding::Tensor(Box::new(embedding)),
         }
@@ -115,17 +138,19 @@ impl Network {
         output: MaskOutput,
         mut visit: impl AsyncFnMut(Vec<Masks>) -> Result<()>,
     ) -> Result<()> {
-        let with_mask = match (embedding, self.cpu.as_deref(), mask_prompt) {
-            (Embedding::Cpu(image), Some(network), Some(mask)) => {
-                Some(Embedding::Cpu(Arc::new(network.decoder.with_mask_prompt(image, mask))))
+        let on_cpu = match (embedding, self.cpu.as_deref()) {
+            (Embedding::Cpu(image), Some(network)) => {
+                let (decoder, prepared) = network.head(image, prompts, mask_prompt.is_some());
+                let with_mask = mask_prompt.map(|mask| decoder.with_mask_prompt(prepared, mask));
+                Some((decoder, with_mask.map_or(Cow::Borrowed(prepared), Cow::Owned)))
             }
             _ => None,
         };
-        let embedding = with_mask.as_ref().unwrap_or(embedding);
+        let (prompt_encoder, _) = self.model.network.head(prompts, mask_prompt.is_some());
         for batch in prompts.chunks(PROMPTS_PER_BATCH) {
-            let (logits, ious) = match (embedding, self.cpu.as_deref()) {
-                (Embedding::Cpu(image), Some(CpuNetwork { decoder, .. })) => {
-                    let sparse = read(self.model.network.prompt_encoder.embed_sparse(batch)).await?;
+            let (logits, ious) = match (embedding, &on_cpu) {
+                (Embedding::Cpu(_), Some((decoder, image))) => {
+                    let sparse = read(prompt_encoder.embed_sparse(batch)).await?;
                     let (logits, ious) = decoder.forward(image, &sparse, batch.len(), output);
                     (finite(logits)?, finite(ious)?)
                 }

@@ -179,6 +179,9 @@ pub enum Part {
     Decoder,
     /// Prompt encoder and mask decoder, for points and mask prompts; embeddings are computed once.
     Prompts,
+    /// A prompt encoder and a mask decoder for what is not a box alone, see [`crate::model::CorrectionHead`]: boxes alone are answered as before. They begin as the
+    /// weights' own, or as another file's prompt encoder and mask decoder. Embeddings are computed once.
+    Corrections,
     /// The image encoder.
     Encoder,
     /// Image encoder and mask decoder.
@@ -191,9 +194,9 @@ impl Part {
         matches!(self, Self::Encoder | Self::All)
     }
 
-    /// Whether the mask decoder changes.
+    /// Whether the mask decoder of boxes changes.
     pub fn has_decoder(self) -> bool {
-        self != Self::Encoder
+        !matches!(self, Self::Encoder | Self::Corrections)
     }
 }
 
@@ -251,6 +254,11 @@ impl TrainConfig {
         }
         if self.interaction.is_some() && self.distillation.is_some() {
             return fail("interaction and distillation exclude each other: corrections have no teacher".into());
+        }
+        if self.part == Part::Corrections && self.interaction.is_none_or(|interaction| interaction.corrections == 0) {
+            return fail(
+                "part = \"corrections\" learns from corrections; give [interaction] with corrections above 0".into(),
+            );
         }
         let is_positive = |value: f64| value > 0.0 && value.is_finite();
         for (name, value, low, high) in self.ranges() {

@@ -18,6 +18,7 @@ use super::teacher::{Teacher, seen_somewhere};
 use crate::error::{Error, Result};
 use crate::eval::{EmbeddingCache, Failure};
 use crate::image::{Geometry, ImageView, Pixels, Window, points_along};
+use crate::model::are_boxes_alone;
 use crate::model::prompt_encoder::{InputPoint, InputPrompt};
 use crate::segment::Segmenter;
 use crate::simulated_user::ErrorRegion;
@@ -173,12 +174,15 @@ impl<'a> Examples<'a> {
             return (target.prompt(&self.augmentation, geometry, random).into(), Corrections::default());
         };
         let kind = random.random_range(0.0..1.0);
-        let prompt = match (kind < interaction.clicks, kind < interaction.clicks + interaction.strokes) {
+        let prompt: InputPrompt = match (kind < interaction.clicks, kind < interaction.clicks + interaction.strokes) {
             (true, _) => points(target, random, false),
             (_, true) => points(target, random, true),
             _ => target.prompt(&self.augmentation, geometry, random).into(),
         };
-        let count = random.random_range(0..=interaction.corrections);
+        // The answer to a box alone is not learned where corrections are apart.
+        let least =
+            usize::from(self.part == Part::Corrections && are_boxes_alone(std::slice::from_ref(&prompt), false));
+        let count = random.random_range(least..=interaction.corrections.max(least));
         (prompt, Corrections { count, seed: Some(random.random()) })
     }
 

@@ -9,9 +9,9 @@ use super::example::{Example, ExampleImage, Structure};
 use super::loss::{UncertaintyAware, binary_cross_entropy, boundary, dice, iou_regression};
 use super::parallel;
 pub use super::values::{LossValues, Losses};
-use crate::model::Umedsam;
 use crate::model::mask_decoder::MaskOutput;
-use crate::model::prompt_encoder::InputPrompt;
+use crate::model::prompt_encoder::{InputPrompt, PromptEncoder};
+use crate::model::{CorrectionHead, Umedsam};
 
 /// A network with the σ of its loss.
 #[derive(Module, Debug)]
@@ -69,16 +69,28 @@ pub const TERMS: usize = 3;
 
 impl Trainee {
     /// Prepares a network on an autodiff device: what `part` does not name is frozen. The position encoding always is, as in SAM, where it is no parameter; without
-    /// [`Part::Prompts`] the prompt encoder is too, as in LiteMedSAM's and MedSAM's fine-tuning.
+    /// [`Part::Prompts`] the prompt encoder is too, as in LiteMedSAM's and MedSAM's fine-tuning. With [`Part::Corrections`] the network gets what answers them, if it
+    /// has not.
     pub fn new(network: Umedsam, part: Part, device: &Device) -> Self {
-        let Umedsam { image_encoder, prompt_encoder, mask_decoder } = network;
-        let mut prompt_encoder = tracked(prompt_encoder, part == Part::Prompts);
-        prompt_encoder.pe_layer = tracked(prompt_encoder.pe_layer, false);
+        let Umedsam { image_encoder, prompt_encoder, mask_decoder, corrections } = match part {
+            Part::Corrections => network.with_corrections(),
+            _ => network,
+        };
+        let tracked_encoder = |encoder, is_trained| {
+            let mut encoder: PromptEncoder = tracked(encoder, is_trained);
+            encoder.pe_layer = tracked(encoder.pe_layer, false);
+            encoder
+        };
+        let prompt_encoder = tracked_encoder(prompt_encoder, part == Part::Prompts);
         let dense_pe = Param::from_tensor(prompt_encoder.dense_pe().detach()).no_grad();
         let network = Umedsam {
             image_encoder: tracked(image_encoder, part.has_encoder()),
             prompt_encoder,
             mask_decoder: tracked(mask_decoder, part.has_decoder()),
+            corrections: corrections.map(|CorrectionHead { prompt_encoder, mask_decoder }| CorrectionHead {
+                prompt_encoder: tracked_encoder(prompt_encoder, part == Part::Corrections),
+                mask_decoder: tracked(mask_decoder, part == Part::Corrections),
+            }),
         };
         Self { network, weighting: UncertaintyAware::new(TERMS, device), dense_pe }
     }
@@ -104,8 +116,8 @@ impl Trainee {
         prompts: &[InputPrompt],
         masks: Option<Tensor<3>>,
     ) -> (Tensor<3>, Tensor<1>) {
-        let prompt_encoder = &self.network.prompt_encoder;
-        let prediction = self.network.mask_decoder.forward(
+        let (prompt_encoder, mask_decoder) = self.network.head(prompts, masks.is_some());
+        let prediction = mask_decoder.forward(
             embedding,
             self.dense_pe.val(),
             prompt_encoder.embed_sparse(prompts),

@@ -12,6 +12,7 @@ use super::objective::{Goal, Trainee};
 use super::parallel;
 use super::values::{LossValues, Losses};
 use crate::metrics::dsc;
+use crate::model::are_boxes_alone;
 use crate::model::prompt_encoder::{InputPrompt, PLAIN_MASK_LOGIT};
 use crate::random::SplitMix64;
 use crate::simulated_user::ErrorRegion;
@@ -89,28 +90,45 @@ impl Trainee {
         jobs: usize,
     ) -> (GradientsParams, LossValues) {
         let structures: usize = batch.iter().map(|example| example.structures.len()).sum();
-        let work: Vec<(&Example, &Structure)> = batch
+        let mut work: Vec<(&Example, &Structure)> = batch
             .iter()
             .flat_map(|example| example.structures.iter().map(move |structure| (example, structure)))
             .collect();
+        // The longest first, so that no thread is left alone with it.
+        work.sort_by_key(|(_, structure)| std::cmp::Reverse(structure.corrections.count));
         let results = parallel::map(&work, jobs, |&(example, structure)| {
             let own = self.with_own_graph();
-            let share = 1.0 / (structures * (structure.corrections.count + 1)) as f64;
+            let planned = structure.corrections.count + usize::from(own.learns_from(&structure.prompt, false));
+            let share = 1.0 / (structures * planned.max(1)) as f64;
             let (mut sum, mut all) = (GradientsAccumulator::new(), Vec::new());
             own.play(
                 example,
                 structure,
                 goal,
                 || own.embed(example),
-                |losses, _| {
-                    all.push(losses.values());
-                    let gradients = (losses.total * share).backward();
-                    sum.accumulate(&own, GradientsParams::from_grads(gradients, &own));
+                |answer| {
+                    if answer.is_learned {
+                        let losses = answer.losses();
+                        all.push(losses.values());
+                        let gradients = (losses.total * share).backward();
+                        sum.accumulate(&own, GradientsParams::from_grads(gradients, &own));
+                    }
                 },
             );
-            (sum.grads(), LossValues::mean(&all))
+            (sum.grads(), all)
         });
-        self.summed(results)
+        let (gradients, values): (Vec<GradientsParams>, Vec<Vec<LossValues>>) = results.into_iter().unzip();
+        // A prompt without a learned answer has no part in the mean.
+        let means: Vec<LossValues> =
+            values.iter().filter(|all| !all.is_empty()).map(|all| LossValues::mean(all)).collect();
+        let (sum, _) = self.summed(gradients.into_iter().map(|gradients| (gradients, LossValues::default())).collect());
+        (sum, LossValues::mean(&means))
+    }
+
+    /// Whether the answer to a prompt is learned from: a box alone has another decoder where corrections have theirs, which does not change with them.
+    fn learns_from(&self, prompt: &InputPrompt, has_mask: bool) -> bool {
+        let is_apart = self.network.corrections.is_some();
+        !(is_apart && are_boxes_alone(std::slice::from_ref(prompt), has_mask))
     }
 
     /// Mean DSC and loss of all answers to an example's prompts and their corrections.
@@ -124,9 +142,9 @@ impl Trainee {
                 structure,
                 goal,
                 || embedding.clone(),
-                |losses, mask| {
-                    scores.push(dsc(mask, &structure.mask));
-                    all.push(losses.values());
+                |answer| {
+                    scores.push(dsc(answer.mask, &structure.mask));
+                    all.push(answer.losses().values());
                 },
             );
             // A mask without error needs no correction, and stays as it is.
@@ -137,14 +155,14 @@ impl Trainee {
         (sum / example.structures.len() as f64, LossValues::mean(&all))
     }
 
-    /// Answers a structure's prompt and the corrections of it; `visit` gets each answer's loss and mask. `embed` gives the image's embedding, for every answer anew.
+    /// Answers a structure's prompt and the corrections of it; `visit` gets each answer. `embed` gives the image's embedding, for every answer anew.
     fn play(
         &self,
         example: &Example,
         structure: &Structure,
         goal: &Goal,
         embed: impl Fn() -> Tensor<4>,
-        mut visit: impl FnMut(Losses, &[u8]),
+        mut visit: impl FnMut(Played),
     ) {
         let mut session = Session::new(structure, example.content, goal.interaction);
         loop {
@@ -154,14 +172,35 @@ impl Trainee {
             let as_tensor =
                 |logits: &Vec<f32>| Tensor::<3>::from_data(TensorData::new(logits.clone(), [1, size, size]), &device);
             let masks = session.mask_prompt.as_ref().map(as_tensor);
+            let is_learned = self.learns_from(&session.prompt, masks.is_some());
             let (logits, iou) = self.decode(embedding, std::slice::from_ref(&session.prompt), masks);
             let values: Vec<f32> = logits.clone().into_data().try_into_vec().expect("logits are f32");
             let mask = session.mask(&values);
-            visit(self.losses(logits, iou, &[structure], &goal.loss), &mask);
+            visit(Played { trainee: self, structure, goal, logits, iou, mask: &mask, is_learned });
             if !session.correct(values, &mask) {
                 return;
             }
         }
+    }
+}
+
+/// An answer.
+struct Played<'a> {
+    trainee: &'a Trainee,
+    structure: &'a Structure,
+    goal: &'a Goal,
+    /// `[1, low_res_size, low_res_size]`
+    logits: Tensor<3>,
+    /// `[1]`
+    iou: Tensor<1>,
+    mask: &'a [u8],
+    /// Whether a trained part gave it.
+    is_learned: bool,
+}
+
+impl Played<'_> {
+    fn losses(&self) -> Losses {
+        self.trainee.losses(self.logits.clone(), self.iou.clone(), &[self.structure], &self.goal.loss)
     }
 }
 
@@ -235,6 +274,37 @@ mod tests {
     }
 
     #[test]
+    fn corrections_apart_leave_boxes_as_they_are() {
+        let mut trainee = trainee(Part::Corrections);
+        let (gradients, _) = trainee.gradients(&corrected(4, None), &goal(), Some(2));
+        let named = gradients_by_name(&trainee, &gradients);
+        assert!(named.iter().any(|(name, sum)| name.contains("corrections.mask_decoder") && *sum > 0.0), "{named:?}");
+        assert!(named.iter().any(|(name, sum)| name.contains("corrections.prompt_encoder.mask_down") && *sum > 0.0));
+        let is_apart = |name: &str| name.contains("corrections.") || name.contains("weighting");
+        assert!(named.iter().all(|(name, _)| is_apart(name)), "{named:?}");
+        // A box alone, without corrections, teaches nothing.
+        let (none, values) = trainee.gradients(&corrected(0, None), &goal(), Some(2));
+        assert!(gradients_by_name(&trainee, &none).is_empty() && values.total == 0.0);
+
+        let example = &corrected(1, None)[0];
+        let masks = |trainee: &Trainee| {
+            let mut masks = Vec::new();
+            let embed = || trainee.embed(example);
+            trainee.play(example, &example.structures[0], &goal(), embed, |answer| masks.push(answer.mask.to_vec()));
+            masks
+        };
+        let before = masks(&trainee);
+        let mut optimizer = burn::optim::AdamWConfig::new().init();
+        for _ in 0..30 {
+            let (gradients, _) = trainee.gradients(&corrected(2, None), &goal(), Some(2));
+            trainee = optimizer.step(3e-3, trainee, gradients);
+        }
+        let after = masks(&trainee);
+        assert_eq!(before[0], after[0], "the answer to a box changed");
+        assert_ne!(before[1], after[1], "nothing was learned");
+    }
+
+    #[test]
     fn the_same_seed_plays_the_same_game() {
         let trainee = trainee(Part::Prompts);
         let total = |seed| trainee.gradients(&corrected(3, Some(seed)), &goal(), Some(2)).1.total;
@@ -250,8 +320,8 @@ mod tests {
         let example = &corrected(2, None)[0];
         let mut scores = Vec::new();
         let embed = || trainee.embed(example);
-        trainee.play(example, &example.structures[0], &goal(), embed, |_, mask| {
-            scores.push(dsc(mask, &example.structures[0].mask));
+        trainee.play(example, &example.structures[0], &goal(), embed, |answer| {
+            scores.push(dsc(answer.mask, &example.structures[0].mask));
         });
         assert_eq!(scores.len(), 3);
         assert!((scores.iter().sum::<f64>() / 3.0 - some).abs() < 1e-12 && scores[0] == none);

@@ -11,7 +11,7 @@ use burn::tensor::Device;
 use serde_json::json;
 
 use super::checkpoint::{self, Best, Progress, State};
-use super::config::{Length, TrainConfig, TrainDevice};
+use super::config::{Length, Part, TrainConfig, TrainDevice};
 use super::data::Examples;
 use super::ema::Ema;
 use super::example::Example;
@@ -24,7 +24,7 @@ use super::set::TrainingSet;
 use super::teacher::Teacher;
 use crate::error::{Error, Result};
 use crate::eval::{EmbeddingCache, Failure};
-use crate::model::Umedsam;
+use crate::model::{CorrectionHead, Umedsam};
 use crate::segment::Segmenter;
 use crate::weights::{self, Metadata, Precision, sha256_hex, to_bytes, write_whole};
 
@@ -39,6 +39,9 @@ pub struct TrainSettings {
     pub teacher: Option<PathBuf>,
     /// The weight file whose mask decoder gives the teacher's masks; without it, the teacher's own. Its image encoder is not used.
     pub mask_teacher: Option<PathBuf>,
+    /// The weight file whose prompt encoder and mask decoder the corrections begin with, where they are the trained part and the weights have none; without it, the
+    /// weights' own.
+    pub corrections: Option<PathBuf>,
     /// The folder of challenge cases that the best weights are chosen by; without it, a share of the data is held out.
     pub validation: Option<PathBuf>,
     /// The folder of the run: `checkpoint.safetensors`, `best.safetensors`, `last.safetensors`, `log.jsonl`, `config.toml` and curves.
@@ -121,7 +124,14 @@ pub fn train(
     let source_sha256 = sha256_hex(&weights);
     let cache = EmbeddingCache::new(Some(settings.embeddings.clone()), &weights).with_precision(Precision::F16);
     let teacher = config.distillation.map(|_| Teacher::read(settings, &device)).transpose()?;
-    let (network, metadata) = weights::load(weights.clone(), &device)?;
+    let (mut network, mut metadata) = weights::load(weights.clone(), &device)?;
+    let mut source_key = source_sha256.clone();
+    if let Some(path) = &settings.corrections {
+        let bytes = std::fs::read(path).map_err(|error| Error::file(path, error))?;
+        source_key += &sha256_hex(&bytes);
+        network.corrections = Some(corrections_of(bytes, &metadata, config.part, &device)?);
+    }
+    metadata.config.corrections |= config.part == Part::Corrections;
     let segmenter = Segmenter::from_weights(weights, &device.clone().inner())?;
     let input_size = metadata.config.input_size();
 
@@ -146,7 +156,7 @@ pub fn train(
     std::fs::create_dir_all(&settings.out).map_err(|error| Error::file(&settings.out, error))?;
     let text = config.to_toml();
     let teacher_key = teacher.as_ref().map_or("", Teacher::key);
-    let fingerprint = fingerprint(&format!("{text}{teacher_key}"), &source_sha256, &train_set, &validation_set);
+    let fingerprint = fingerprint(&format!("{text}{teacher_key}"), &source_key, &train_set, &validation_set);
     let trainee = Trainee::new(network, config.part, &device);
     let progress = Progress {
         ema: config.ema.map(|decay| Ema::new(decay, &trainee, 0)),
@@ -373,6 +383,27 @@ impl Run<'_> {
         let bytes = to_bytes(&network.to_device(&Device::flex()), &metadata)?;
         write_whole(&path, &bytes).map_err(|error| Error::file(&path, error))
     }
+}
+
+/// The prompt encoder and mask decoder of other weights, to begin the corrections with.
+fn corrections_of(bytes: Vec<u8>, metadata: &Metadata, part: Part, device: &Device) -> Result<CorrectionHead> {
+    let fail = |message: String| Err(Error::InvalidOption(message));
+    if part != Part::Corrections || metadata.config.corrections {
+        return fail(format!(
+            "weights to begin corrections with are for part = \"corrections\" and weights without corrections; the part is {part:?}, and the weights have {}",
+            if metadata.config.corrections { "some" } else { "none" }
+        ));
+    }
+    let (network, other) = weights::load(bytes, device)?;
+    if (&other.config.mask_decoder, other.config.mask_in_chans)
+        != (&metadata.config.mask_decoder, metadata.config.mask_in_chans)
+    {
+        return fail(format!(
+            "the decoder of {} has other sizes than that of {}",
+            other.architecture, metadata.architecture
+        ));
+    }
+    Ok(CorrectionHead { prompt_encoder: network.prompt_encoder, mask_decoder: network.mask_decoder })
 }
 
 fn device(device: TrainDevice) -> Result<Device> {

@@ -30,6 +30,9 @@ pub struct Arguments {
     /// The weight file whose mask decoder gives the masks that a distillation learns (taught_masks); by default the teacher
     #[arg(long, requires = "teacher")]
     mask_teacher: Option<PathBuf>,
+    /// The weight file whose prompt encoder and mask decoder part = "corrections" begins with; by default the weights' own
+    #[arg(long)]
+    corrections: Option<PathBuf>,
     /// The folder of the run: checkpoint, best weights, log, curves. A run that was interrupted goes on
     #[arg(long, required_unless_present = "print_config")]
     out: Option<PathBuf>,
@@ -63,6 +66,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         data: arguments.data.clone(),
         teacher: arguments.teacher.clone(),
         mask_teacher: arguments.mask_teacher.clone(),
+        corrections: arguments.corrections.clone(),
         validation: arguments.validation.clone(),
         out: out.clone(),
         embeddings: arguments.embeddings.clone().unwrap_or_else(|| out.join("embeddings")),

@@ -107,6 +107,15 @@ impl MaskDecoderCpu {
         }
     }
 
+    /// The embedding `[side, side, dim]` that an image was prepared from.
+    pub fn embedding(&self, image: &PreparedImage) -> Vec<f32> {
+        let mut tokens = image.tokens.clone();
+        for token in tokens.chunks_exact_mut(self.dim) {
+            token.iter_mut().zip(&self.no_mask).for_each(|(value, no_mask)| *value -= no_mask);
+        }
+        tokens
+    }
+
     /// What prompts with a mask prompt share: as [`MaskDecoderCpu::prepare`], of the mask's embedding instead of that of no mask.
     ///
     /// # Shapes
