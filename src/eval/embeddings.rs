@@ -83,7 +83,7 @@ impl EmbeddingCache {
         // As the next run will read it.
         Ok(match self.precision {
             Precision::F32 => embedding,
-            Precision::F16 => self.read(segmenter, &path).unwrap_or(embedding),
+            Precision::F16 | Precision::I8 => self.read(segmenter, &path).unwrap_or(embedding),
         })
     }
 
@@ -97,7 +97,7 @@ impl EmbeddingCache {
     fn dtype(&self) -> DType {
         match self.precision {
             Precision::F32 => DType::F32,
-            Precision::F16 => DType::F16,
+            Precision::F16 | Precision::I8 => DType::F16,
         }
     }
 

@@ -6,6 +6,7 @@ mod average;
 mod convert;
 mod error;
 mod metadata;
+mod quantized;
 mod save;
 
 #[cfg(feature = "cli")]
@@ -54,7 +55,7 @@ pub fn read_metadata(bytes: &[u8]) -> Result<Metadata, WeightsError> {
 pub fn load(bytes: Vec<u8>, device: &Device) -> Result<(Umedsam, Metadata), WeightsError> {
     let metadata = read_metadata(&bytes)?;
     let mut network = metadata.config.init(device);
-    let mut store = SafetensorsStore::from_bytes(Some(bytes))
+    let mut store = SafetensorsStore::from_bytes(Some(quantized::in_floats(bytes)?))
         .with_from_adapter(PyTorchToBurnAdapter.chain(FloatCastAdapter::to(DType::F32)))
         .skip_enum_variants(true)
         .allow_partial(true)

@@ -8,6 +8,7 @@ use burn_store::{
 
 use safetensors::SafeTensors;
 
+use super::quantized::quantized;
 use super::{Metadata, Precision, WeightsError};
 use crate::model::Umedsam;
 use crate::model::image_encoder::ImageEncoderConfig;
@@ -23,7 +24,7 @@ pub fn to_bytes(network: &Umedsam, metadata: &Metadata) -> Result<Vec<u8>, Weigh
     }
     store = match metadata.precision {
         Precision::F32 => store.with_to_adapter(BurnToPyTorchAdapter),
-        Precision::F16 => {
+        Precision::F16 | Precision::I8 => {
             let least = match metadata.config.image_encoder {
                 ImageEncoderConfig::TinyVit(_) => LARGE_IN_TINY_VIT,
                 _ => LARGE,
@@ -33,7 +34,11 @@ pub fn to_bytes(network: &Umedsam, metadata: &Metadata) -> Result<Vec<u8>, Weigh
     };
     let malformed = |error: burn_store::SafetensorsStoreError| WeightsError::Malformed(error.to_string());
     network.save_into(&mut store).map_err(malformed)?;
-    store.get_bytes().map_err(malformed)
+    let bytes = store.get_bytes().map_err(malformed)?;
+    match metadata.precision {
+        Precision::I8 => quantized(&bytes),
+        Precision::F32 | Precision::F16 => Ok(bytes),
+    }
 }
 
 /// The bytes of a weight file with other metadata and the same tensors.

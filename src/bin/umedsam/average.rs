@@ -6,6 +6,8 @@ use clap::Args;
 use umedsam::weights::{average, sha256_hex, write_whole};
 use umedsam::{Error, Result};
 
+use super::convert::PrecisionArgument;
+
 #[derive(Args)]
 pub struct Arguments {
     /// A weight file; repeated, each with a share
@@ -14,13 +16,16 @@ pub struct Arguments {
     /// The share of each file, in their order; together 1
     #[arg(long = "share", required = true)]
     shares: Vec<f64>,
-    /// The weight file to write, stored as the first one is
+    /// How to store the mean; by default as the first file is
+    #[arg(long, value_enum)]
+    precision: Option<PrecisionArgument>,
+    /// The weight file to write
     #[arg(long)]
     out: PathBuf,
 }
 
 pub fn run(arguments: &Arguments) -> Result<()> {
-    let Arguments { files, shares, out } = arguments;
+    let Arguments { files, shares, precision, out } = arguments;
     if files.len() != shares.len() {
         let message = format!("there are {} files and {} shares; give each file one", files.len(), shares.len());
         return Err(Error::InvalidOption(message));
@@ -31,7 +36,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         .zip(files)
         .map(|(&share, path)| Ok((share, read(path)?)))
         .collect::<Result<Vec<(f64, Vec<u8>)>>>()?;
-    let bytes = average(&files)?;
+    let bytes = average(&files, precision.map(Into::into))?;
     write_whole(out, &bytes).map_err(|error| Error::file(out, error))?;
     println!("{}: the mean of {} files, sha256 {}", out.display(), files.len(), sha256_hex(&bytes));
     Ok(())

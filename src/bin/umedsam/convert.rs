@@ -64,6 +64,8 @@ impl ArchitectureArgument {
 pub enum PrecisionArgument {
     F32,
     F16,
+    /// 8 bits for large matrices, 16 for the others
+    I8,
 }
 
 impl From<PrecisionArgument> for Precision {
@@ -71,6 +73,7 @@ impl From<PrecisionArgument> for Precision {
         match precision {
             PrecisionArgument::F32 => Self::F32,
             PrecisionArgument::F16 => Self::F16,
+            PrecisionArgument::I8 => Self::I8,
         }
     }
 }
