@@ -116,9 +116,11 @@ export class Turn {
   }
 
   /** Values of the upright picture, such as a mask, as those of the stored slice. */
-  turnedBack<T extends { readonly length: number; [index: number]: number }>(values: T, into: T): T {
+  turnedBack<T extends { readonly length: number; [index: number]: number }>(values: T, into: T, channels = 1): T {
     this.#each((stored, upright) => {
-      into[stored] = values[upright] as number;
+      for (let channel = 0; channel < channels; channel++) {
+        into[stored * channels + channel] = values[upright * channels + channel] as number;
+      }
     });
     return into;
   }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 use crate::process::{cargo, command, run, say};
-use crate::{fixed_width, manifest, root, samples, snip, target, tools, weights};
+use crate::{fixed_width, manifest, root, samples, snip, target, tools, vendor, weights};
 
 /// How the wasm module is built.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -155,6 +155,7 @@ pub fn package(profile: Profile) -> Result<PathBuf> {
     std::fs::rename(folder.join("src/picture"), folder.join("dist/picture"))?;
     std::fs::remove_file(folder.join("dist/wasm/umedsam_bg.wasm.d.ts")).ok();
     std::fs::remove_file(folder.join("dist/picture/umedsam_picture_bg.wasm.d.ts")).ok();
+    vendor::bundle(&folder.join("dist/vendor"))?;
     std::fs::remove_dir_all(folder.join("src"))?;
     std::fs::remove_file(folder.join("tsconfig.json"))?;
     Ok(folder)

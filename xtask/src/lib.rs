@@ -15,6 +15,7 @@ pub mod sizes;
 pub mod snip;
 pub mod study;
 pub mod tools;
+pub mod vendor;
 pub mod volumes;
 pub mod weights;
 

@@ -53,11 +53,12 @@ pub fn npm() -> Result<PathBuf> {
     if modules.exists() && std::fs::read(&copy).is_ok_and(|installed| installed == manifest) {
         return Ok(modules);
     }
-    say("Installing TypeScript and binaryen from npm");
+    say("Installing TypeScript, binaryen and decoders from npm");
     std::fs::create_dir_all(&folder)?;
     std::fs::remove_dir_all(&modules).ok();
     std::fs::write(&copy, manifest)?;
-    let installed = run(command("npm").args(["install", "--no-audit", "--no-fund"]).current_dir(&folder));
+    let installed =
+        run(command("npm").args(["install", "--no-audit", "--no-fund", "--ignore-scripts"]).current_dir(&folder));
     if installed.is_err() {
         std::fs::remove_file(copy).ok();
     }

@@ -13,11 +13,15 @@ pub fn test(package: &Path) -> Result<()> {
     say("Reading and writing medical files in Node.js, and with programs that others wrote");
     let files = target().join("volumes");
     std::fs::remove_dir_all(&files).ok();
-    run(command("node")
-        .args(["--test", "tests/volumes/nifti.test.mjs"])
-        .env("UMEDSAM_DIST", package.join("dist"))
-        .env("UMEDSAM_PYTHON", python)
-        .env("UMEDSAM_FILES", files.join("nifti")))
+    for kind in ["nifti", "dicom"] {
+        run(command("node")
+            .args(["--test", "--test-reporter=spec", &format!("tests/volumes/{kind}.test.mjs")])
+            .env("UMEDSAM_DIST", package.join("dist"))
+            .env("UMEDSAM_PYTHON", &python)
+            .env("UMEDSAM_FILES", files.join(kind))
+            .env("UMEDSAM_SHARED", root().join("../shared")))?;
+    }
+    Ok(())
 }
 
 /// Python with the packages of `tests/volumes/requirements.txt`; nothing where they cannot be installed.
