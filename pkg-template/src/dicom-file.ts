@@ -1,7 +1,7 @@
 /** One DICOM file: its header, and where its frames are, so that their bytes are read when they are wanted. */
 
 import { UmedsamError } from "./errors.js";
-import { type FileInfo, fileInfo } from "./dicom-header.js";
+import { type FileInfo, type StudyText, fileInfo, studyText } from "./dicom-header.js";
 import { BIG_ENDIAN, type Coding, DEFLATED, codingOf, insteadOfImage } from "./dicom-syntax.js";
 import dicomParser, { type DataSet, type Element } from "./vendor/dicom-parser.js";
 
@@ -16,6 +16,8 @@ export interface DicomFile {
   readonly floats: 32 | 64 | undefined;
   /** The bytes of a frame, as they are stored. */
   bytes(frame: number): Promise<Uint8Array>;
+  /** What the file says of patient and study, read anew. */
+  study(): Promise<StudyText>;
 }
 
 export function invalid(message: string, cause?: unknown): UmedsamError {
@@ -62,6 +64,17 @@ async function inflated(bytes: Uint8Array, end: number): Promise<Uint8Array> {
   }
 }
 
+function parsed(bytes: Uint8Array): DataSet {
+  try {
+    return dicomParser.parseDicom(bytes, { inflater: () => bytes });
+  } catch (cause) {
+    // What comes before the damage may be all that is needed: bytes after the pixels are in no standard, and in some files.
+    const partial = (cause as { readonly dataSet?: DataSet }).dataSet;
+    if (partial?.elements["x7fe00010"] === undefined) throw invalid(`the DICOM file is cut off or damaged (${message(cause)})`, cause);
+    return partial;
+  }
+}
+
 /**
  * Reads a file's header.
  *
@@ -76,16 +89,7 @@ export async function openDicom(file: Blob, name: string): Promise<DicomFile> {
     bytes = (await inflated(bytes, end)) as Uint8Array<ArrayBuffer>;
     source = new Blob([bytes]);
   }
-  let data: DataSet;
-  try {
-    const whole = bytes;
-    data = dicomParser.parseDicom(bytes, { inflater: () => whole });
-  } catch (cause) {
-    // What comes before the damage may be all that is needed: bytes after the pixels are in no standard, and in some files.
-    const partial = (cause as { readonly dataSet?: DataSet }).dataSet;
-    if (partial?.elements["x7fe00010"] === undefined) throw invalid(`the DICOM file is cut off or damaged (${message(cause)})`, cause);
-    data = partial;
-  }
+  const data = parsed(bytes);
   const instead = insteadOfImage(data.string("x00080016")?.trim() ?? "") ?? insteadOfImage(data.string("x00020002")?.trim() ?? "");
   if (instead !== undefined) throw invalid(`the DICOM file is ${instead}`);
   if (typeof coding !== "string") throw invalid(`the transfer syntax ${coding.unread} is not read; convert the file, for instance with dcmconv or gdcmconv`);
@@ -114,6 +118,9 @@ export async function openDicom(file: Blob, name: string): Promise<DicomFile> {
       } catch (cause) {
         throw invalid(`${name || "the file"} could not be read again (${message(cause)}); it may have changed since it was opened`, cause);
       }
+    },
+    async study() {
+      return studyText(parsed(new Uint8Array(await source.arrayBuffer())));
     },
   };
 }

@@ -28,6 +28,8 @@ export interface FrameInfo {
   /** Distance of rows, distance of columns, mm. */
   readonly spacing: readonly [number, number] | undefined;
   readonly thickness: number | undefined;
+  /** Distance to the next slice, mm, as the file says. */
+  readonly between: number | undefined;
   readonly slope: number;
   readonly intercept: number;
   readonly windows: readonly FileWindow[];
@@ -143,6 +145,8 @@ function segmentedTable(data: DataSet, descriptor: string, segments: string): Lo
   return { first: data.int16(descriptor, 1) ?? 0, values, bits };
 }
 
+const positive = (value: number | undefined) => (value !== undefined && value > 0 && Number.isFinite(value) ? value : undefined);
+
 /** The places where a frame's values may be, the most particular first. */
 function frameOf(places: readonly (DataSet | undefined)[], main: DataSet): FrameInfo {
   const within = (group: string) => places.map((place) => sequence(place, group)).find((place) => place !== undefined) ?? main;
@@ -157,7 +161,9 @@ function frameOf(places: readonly (DataSet | undefined)[], main: DataSet): Frame
     position,
     orientation: cosines && [cosines.slice(0, 3) as unknown as Triple, cosines.slice(3) as unknown as Triple],
     spacing: spacing?.every((length) => length > 0) ? (spacing as [number, number]) : undefined,
-    thickness: numbers(measures, "x00180088")[0] ?? numbers(measures, "x00180050")[0],
+    thickness: positive(numbers(measures, "x00180050")[0]),
+    // Of emission tomography it may be negative.
+    between: positive(Math.abs(numbers(measures, "x00180088")[0] ?? 0)),
     slope: slope !== undefined && Number.isFinite(slope) && slope !== 0 ? slope : 1,
     intercept: intercept !== undefined && Number.isFinite(intercept) ? intercept : 0,
     windows,
@@ -178,6 +184,9 @@ const CHARACTERS: Readonly<Record<string, string>> = {
   "ISO_IR 148": "iso-8859-9",
   "ISO_IR 13": "shift-jis",
   "ISO_IR 166": "windows-874",
+  "ISO_IR 87": "iso-2022-jp",
+  "ISO_IR 159": "iso-2022-jp",
+  "ISO_IR 149": "euc-kr",
   GB18030: "gb18030",
   GBK: "gbk",
 };
@@ -185,9 +194,47 @@ const CHARACTERS: Readonly<Record<string, string>> = {
 function text(data: DataSet, tag: string): string {
   const element = data.elements[tag];
   if (element === undefined) return "";
-  const name = (data.string("x00080005", 0) ?? "").replace("ISO 2022 IR", "ISO_IR").trim();
+  // Of several, the last says most.
+  const sets = (data.string("x00080005") ?? "").split("\\");
+  const name = (sets[sets.length - 1] ?? "").replace("ISO 2022 IR", "ISO_IR").trim();
   const bytes = data.byteArray.slice(element.dataOffset, element.dataOffset + element.length);
   return new TextDecoder(CHARACTERS[name] ?? "iso-8859-1").decode(bytes).replace(/[\0 ]+$/, "").trim();
+}
+
+/** Patient and study, as text; for files that are written of them. */
+export interface StudyText {
+  readonly patientName: string;
+  readonly patientId: string;
+  readonly patientBirthDate: string;
+  readonly patientSex: string;
+  readonly studyDate: string;
+  readonly studyTime: string;
+  readonly studyId: string;
+  readonly studyDescription: string;
+  readonly accessionNumber: string;
+  readonly referringPhysicianName: string;
+  readonly positionReferenceIndicator: string;
+  readonly patientOrientation: string;
+  /** What the text is encoded in where it is written. */
+  readonly characterSet: "ISO_IR 192";
+}
+
+export function studyText(data: DataSet): StudyText {
+  return {
+    patientName: text(data, "x00100010"),
+    patientId: text(data, "x00100020"),
+    patientBirthDate: text(data, "x00100030"),
+    patientSex: text(data, "x00100040"),
+    studyDate: text(data, "x00080020"),
+    studyTime: text(data, "x00080030"),
+    studyId: text(data, "x00200010"),
+    studyDescription: text(data, "x00081030"),
+    accessionNumber: text(data, "x00080050"),
+    referringPhysicianName: text(data, "x00080090"),
+    positionReferenceIndicator: text(data, "x00201040"),
+    patientOrientation: text(data, "x00200020"),
+    characterSet: "ISO_IR 192",
+  };
 }
 
 /** Reads what is needed of a parsed file. */

@@ -2,7 +2,7 @@
 
 import { UmedsamError, abortedError } from "./errors.js";
 import { type DicomFile, invalid } from "./dicom-file.js";
-import type { FileWindow, FrameInfo, Triple } from "./dicom-header.js";
+import type { FileWindow, FrameInfo, StudyText, Triple } from "./dicom-header.js";
 import { frameValues } from "./dicom-pixels.js";
 import { type Geometry, Turn, spacingOf, turnOf } from "./geometry.js";
 import type { ImageInput, PixelArray, Window } from "./types.js";
@@ -34,6 +34,28 @@ const dot = (a: Triple, b: Triple) => a[0] * b[0] + a[1] * b[1] + a[2] * b[2];
 const cross = (a: Triple, b: Triple): Triple => [a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]];
 const minus = (a: Triple, b: Triple): Triple => [a[0] - b[0], a[1] - b[1], a[2] - b[2]];
 const length = (a: Triple) => Math.hypot(...a);
+
+/** A series as files that are written of it refer to it. It names the patient. */
+export interface SourceReference {
+  readonly study: StudyText;
+  readonly studyUid: string;
+  readonly seriesUid: string;
+  readonly frameOfReference?: string;
+  /** Columns and rows. */
+  readonly size: readonly [number, number];
+  /** Directions of a row's and of a column's pixels, LPS. */
+  readonly orientation?: readonly number[];
+  /** Distance of rows, distance of columns, mm. */
+  readonly spacing?: readonly [number, number];
+  readonly thickness?: number;
+  /** In the order of the positions. */
+  readonly frames: readonly {
+    readonly sopClass: string;
+    readonly sopInstance: string;
+    readonly number?: number;
+    readonly position?: Triple;
+  }[];
+}
 
 /** Options of what reads frames. */
 export interface FrameOptions {
@@ -132,6 +154,35 @@ export class Series {
     return new Volume(geometry, channels, (axis, index) => sliceOf(all, channels, geometry.size, axis, index));
   }
 
+  /**
+   * What files that are written of this series refer to, for `umedsam/export`: patient and study as the files have them, and every frame in the order of the positions.
+   */
+  async reference(): Promise<SourceReference> {
+    const { file } = this.#place(0);
+    const { info } = file;
+    const first = infoOf(this.#place(0));
+    const frame = (place: Place) => {
+      const { position } = infoOf(place);
+      return {
+        sopClass: place.file.info.sopClass,
+        sopInstance: place.file.info.sopInstance,
+        ...(place.file.info.frames.length > 1 ? { number: place.frame + 1 } : {}),
+        ...(this.geometry === null || position === undefined ? {} : { position }),
+      };
+    };
+    return {
+      study: await file.study(),
+      studyUid: info.study,
+      seriesUid: info.series,
+      size: this.size,
+      ...(info.frameOfReference === undefined || this.geometry === null ? {} : { frameOfReference: info.frameOfReference }),
+      ...(first.orientation === undefined ? {} : { orientation: [...first.orientation[0], ...first.orientation[1]] }),
+      ...(first.spacing === undefined ? {} : { spacing: first.spacing }),
+      ...(first.thickness === undefined ? {} : { thickness: first.thickness }),
+      frames: this.#places.map(frame),
+    };
+  }
+
   #place(index: number): Place {
     const place = this.#places[index];
     if (!Number.isInteger(index) || place === undefined) {
@@ -196,7 +247,7 @@ function inOrder(places: readonly Place[]): Ordered {
     const tilt = (Math.acos(Math.min(1, Math.abs(dot(step, normal)) / (length(step) * length(normal) || 1))) * 180) / Math.PI;
     if (tilt > TILT) problems.push(`the slices lie askew, as of a gantry tilted by ${tilt.toFixed(1)}°; distances along them are of the skewed grid`);
   } else {
-    const thickness = first.thickness ?? 1;
+    const thickness = first.between ?? first.thickness ?? 1;
     step = normal.map((value) => (value * thickness) / (length(normal) || 1)) as unknown as Triple;
   }
   const { columns, rows } = (places[0] as Place).file.info;

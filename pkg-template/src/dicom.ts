@@ -14,8 +14,8 @@ import { type DicomFile, invalid, openDicom } from "./dicom-file.js";
 import { type FrameOptions, type Place, Series } from "./dicom-series.js";
 import { typeName } from "./realms.js";
 
-export type { FileWindow } from "./dicom-header.js";
-export { type DicomFrame, type FrameOptions, Series } from "./dicom-series.js";
+export type { FileWindow, StudyText } from "./dicom-header.js";
+export { type DicomFrame, type FrameOptions, Series, type SourceReference } from "./dicom-series.js";
 export { type ErrorCode, UmedsamError } from "./errors.js";
 export { type Axis, type Geometry, type Plane, Turn, placeOf, planeOf, spacingOf, turnOf } from "./geometry.js";
 export { type VolumeSlice, Volume } from "./volume.js";

@@ -34,8 +34,6 @@ impl Profile {
 
 /// The module for engines that know relaxed SIMD.
 pub const RELAXED: &str = "umedsam_relaxed_bg.wasm";
-/// The module of the image decoders.
-pub const PICTURE: &str = "umedsam_picture_bg.wasm";
 /// The module for all engines.
 pub const FIXED_WIDTH: &str = "umedsam_bg.wasm";
 
@@ -110,12 +108,31 @@ fn optimise(module: &Path, level: &str) -> Result<()> {
     Ok(())
 }
 
-/// Builds the wasm module of the image decoders with its glue into a folder, and returns that folder.
-fn picture(profile: Profile) -> Result<PathBuf> {
-    say(format!("Building the image decoders, profile {}", profile.name()));
-    let module = compile("umedsam-picture", &["web"], profile)?;
-    let folder = target().join("wasm-bindgen").join(format!("picture-{}", profile.name()));
-    if is_newer(&folder.join(PICTURE), &module) {
+/// A wasm module beside the network's, with its glue.
+struct Side {
+    package: &'static str,
+    /// Its folder in the package.
+    folder: &'static str,
+    what: &'static str,
+}
+
+impl Side {
+    fn file(&self) -> String {
+        format!("{}_bg.wasm", self.package.replace('-', "_"))
+    }
+}
+
+const SIDES: [Side; 2] = [
+    Side { package: "umedsam-picture", folder: "picture", what: "image decoders" },
+    Side { package: "umedsam-export", folder: "writers", what: "writers of medical files" },
+];
+
+/// Builds a wasm module beside the network's with its glue into a folder, and returns that folder.
+fn side(of: &Side, profile: Profile) -> Result<PathBuf> {
+    say(format!("Building the {}, profile {}", of.what, profile.name()));
+    let module = compile(of.package, &["web"], profile)?;
+    let folder = target().join("wasm-bindgen").join(format!("{}-{}", of.folder, profile.name()));
+    if is_newer(&folder.join(of.file()), &module) {
         return Ok(folder);
     }
     let partial = folder.with_extension("partial");
@@ -123,7 +140,7 @@ fn picture(profile: Profile) -> Result<PathBuf> {
     let bindgen = tools::wasm_bindgen()?.join("wasm-bindgen");
     run(command(bindgen).args(["--target", "web", "--out-dir"]).arg(&partial).arg(&module))?;
     if profile == Profile::Dist {
-        optimise(&partial.join(PICTURE), "-O2")?;
+        optimise(&partial.join(of.file()), "-O2")?;
     }
     std::fs::remove_dir_all(&folder).ok();
     std::fs::rename(partial, &folder)?;
@@ -133,7 +150,7 @@ fn picture(profile: Profile) -> Result<PathBuf> {
 /// Fills the package template: compiles its TypeScript beside the wasm module. Returns the package's folder.
 pub fn package(profile: Profile) -> Result<PathBuf> {
     let wasm = wasm(profile)?;
-    let picture = picture(profile)?;
+    let sides = SIDES.iter().map(|of| side(of, profile)).collect::<Result<Vec<_>>>()?;
     let folder = target().join("package").join(profile.name());
     std::fs::remove_dir_all(&folder).ok();
     copy_folder(&root().join("pkg-template"), &folder)?;
@@ -148,13 +165,18 @@ pub fn package(profile: Profile) -> Result<PathBuf> {
 
     say("Compiling the package's TypeScript");
     copy_folder(&wasm, &folder.join("src/wasm"))?;
-    copy_folder(&picture, &folder.join("src/picture"))?;
+    for (of, built) in SIDES.iter().zip(&sides) {
+        copy_folder(built, &folder.join("src").join(of.folder))?;
+    }
     manifest::write_hashes(&folder.join("src/files.ts"), &weights, &[wasm.join(RELAXED), wasm.join(FIXED_WIDTH)])?;
     run(command(tools::npm()?.join(".bin/tsc")).arg("--project").arg(&folder))?;
     std::fs::rename(folder.join("src/wasm"), folder.join("dist/wasm"))?;
-    std::fs::rename(folder.join("src/picture"), folder.join("dist/picture"))?;
     std::fs::remove_file(folder.join("dist/wasm/umedsam_bg.wasm.d.ts")).ok();
-    std::fs::remove_file(folder.join("dist/picture/umedsam_picture_bg.wasm.d.ts")).ok();
+    for of in &SIDES {
+        let built = folder.join("dist").join(of.folder);
+        std::fs::rename(folder.join("src").join(of.folder), &built)?;
+        std::fs::remove_file(built.join(format!("{}.d.ts", of.file()))).ok();
+    }
     vendor::bundle(&folder.join("dist/vendor"))?;
     std::fs::remove_dir_all(folder.join("src"))?;
     std::fs::remove_file(folder.join("tsconfig.json"))?;

@@ -189,6 +189,8 @@ fn test(profile: Profile) -> Result<()> {
     // Alone, since features of other members would rebuild what the library needs.
     run(cargo().args(["test", "--package", "umedsam"]))?;
 
+    run(cargo().args(["test", "--package", "umedsam-export"]))?;
+
     say("Tests of the build itself");
     run(cargo().args(["test", "--package", "xtask", "--lib"]))?;
 

@@ -77,6 +77,15 @@ pub fn browser() -> Result<Browser> {
         return Ok(browser);
     }
     say("Installing Debian's chromium and chromium-driver");
+    apt(&["chromium", "chromium-driver"])?;
+    match find_browser() {
+        Some(browser) => Ok(browser),
+        None => bail!("chromium and chromedriver are not on the PATH; install them and run this again"),
+    }
+}
+
+/// Installs packages of Debian.
+fn apt(packages: &[&str]) -> Result<()> {
     let is_root = output(command("id").arg("-u")).is_some_and(|id| id.trim() == "0");
     let apt = |arguments: &[&str]| {
         let mut apt = if is_root { command("apt-get") } else { command("sudo") };
@@ -86,10 +95,16 @@ pub fn browser() -> Result<Browser> {
         run(apt.env("DEBIAN_FRONTEND", "noninteractive").args(arguments))
     };
     apt(&["update", "-qq"])?;
-    apt(&["install", "-y", "-qq", "chromium", "chromium-driver"])?;
-    match find_browser() {
-        Some(browser) => Ok(browser),
-        None => bail!("chromium and chromedriver are not on the PATH; install them and run this again"),
+    apt(&[&["install", "-y", "-qq"], packages].concat())
+}
+
+/// Debian's dicom3tools, whose dciodvfy validates DICOM files; where it cannot be installed the tests say that they do without.
+pub fn dicom3tools() {
+    if which("dciodvfy").is_none() {
+        say("Installing Debian's dicom3tools");
+        if let Err(error) = apt(&["dicom3tools"]) {
+            say(format!("SKIPPED: no file is validated by dciodvfy, since {error}"));
+        }
     }
 }
 

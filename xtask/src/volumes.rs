@@ -13,12 +13,14 @@ pub fn test(package: &Path) -> Result<()> {
     say("Reading and writing medical files in Node.js, and with programs that others wrote");
     let files = target().join("volumes");
     std::fs::remove_dir_all(&files).ok();
-    for kind in ["nifti", "dicom"] {
+    tools::dicom3tools();
+    for kind in ["nifti", "dicom", "export"] {
         run(command("node")
             .args(["--test", "--test-reporter=spec", &format!("tests/volumes/{kind}.test.mjs")])
             .env("UMEDSAM_DIST", package.join("dist"))
             .env("UMEDSAM_PYTHON", &python)
             .env("UMEDSAM_FILES", files.join(kind))
+            .env("UMEDSAM_DICOM", files.join("dicom"))
             .env("UMEDSAM_SHARED", root().join("../shared")))?;
     }
     Ok(())

@@ -1,0 +1,177 @@
+//! Volumes on a grid: NIfTI and Slicer's `.seg.nrrd`.
+
+use std::fmt::Write;
+
+use serde::Deserialize;
+
+use crate::error::{Result, fail};
+use crate::segmentation::Segment;
+
+/// Where voxels are.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Grid {
+    /// Columns, rows, slices.
+    pub size: [usize; 3],
+    /// 4×4, row by row: from the middle of a voxel to mm, LPS.
+    pub affine: Vec<f64>,
+}
+
+/// Values of voxels, columns first.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Voxels<'a> {
+    /// Such as numbers of segments.
+    U8(&'a [u8]),
+    /// Such as probabilities.
+    F32(&'a [f32]),
+}
+
+impl Voxels<'_> {
+    fn len(&self) -> usize {
+        match self {
+            Self::U8(values) => values.len(),
+            Self::F32(values) => values.len(),
+        }
+    }
+
+    fn write(&self, into: &mut Vec<u8>) {
+        match self {
+            Self::U8(values) => into.extend_from_slice(values),
+            Self::F32(values) => into.extend(values.iter().flat_map(|value| value.to_le_bytes())),
+        }
+    }
+}
+
+impl Grid {
+    fn check(&self, voxels: usize) -> Result<()> {
+        let [columns, rows, slices] = self.size;
+        if self.affine.len() != 16 || self.affine.iter().any(|value| !value.is_finite()) {
+            return fail("the affine has not 16 finite values");
+        }
+        if self.size.iter().any(|&length| length == 0 || length > 32_767) {
+            return fail(format!("the volume has {columns}×{rows}×{slices} voxels; use 1 to 32767 along an axis"));
+        }
+        match voxels == columns * rows * slices {
+            true => Ok(()),
+            false => fail(format!("there are {voxels} values for {columns}×{rows}×{slices} voxels")),
+        }
+    }
+}
+
+/// A NIfTI-1 file whose sform is the grid's affine.
+///
+/// # Errors
+/// If the values do not fit the grid.
+pub fn nifti(grid: &Grid, voxels: Voxels, description: &str) -> Result<Vec<u8>> {
+    grid.check(voxels.len())?;
+    let (code, bits) = match voxels {
+        Voxels::U8(_) => (2i16, 8i16),
+        Voxels::F32(_) => (16, 32),
+    };
+    let mut header = vec![0u8; 352];
+    let mut put = |at: usize, bytes: &[u8]| header[at..at + bytes.len()].copy_from_slice(bytes);
+    put(0, &348i32.to_le_bytes());
+    put(40, &3i16.to_le_bytes());
+    for axis in 0..7 {
+        let length = grid.size.get(axis).map_or(1, |&length| length as i16);
+        put(42 + 2 * axis, &length.to_le_bytes());
+    }
+    put(70, &code.to_le_bytes());
+    put(72, &bits.to_le_bytes());
+    put(76, &1f32.to_le_bytes());
+    for axis in 0..3 {
+        let spacing = (0..3).map(|row| grid.affine[4 * row + axis].powi(2)).sum::<f64>().sqrt();
+        put(80 + 4 * axis, &(spacing as f32).to_le_bytes());
+    }
+    put(108, &352f32.to_le_bytes());
+    put(112, &1f32.to_le_bytes());
+    // Millimetres.
+    put(123, &[2]);
+    let text: Vec<u8> = description.bytes().take(79).collect();
+    put(148, &text);
+    // Aligned with a scanner's coordinates; no qform.
+    put(254, &1i16.to_le_bytes());
+    for (index, value) in grid.affine[..12].iter().enumerate() {
+        // LPS to RAS.
+        let value = if index < 8 { -value } else { *value };
+        put(280 + 4 * index, &((value + 0.0) as f32).to_le_bytes());
+    }
+    put(344, b"n+1\0");
+    voxels.write(&mut header);
+    Ok(header)
+}
+
+/// A segmentation of Slicer: numbers of segments, with their names and colours.
+///
+/// # Errors
+/// If the labels do not fit the grid, or one is no segment's.
+pub fn seg_nrrd(grid: &Grid, labels: &[u8], segments: &[Segment]) -> Result<Vec<u8>> {
+    grid.check(labels.len())?;
+    if let Some(label) = labels.iter().find(|&&label| usize::from(label) > segments.len()) {
+        return fail(format!("the masks have a label {label}, but there are {} segments", segments.len()));
+    }
+    let [columns, rows, slices] = grid.size;
+    let vector = |column: usize| {
+        let value = |row: usize| grid.affine[4 * row + column];
+        format!("({},{},{})", value(0), value(1), value(2))
+    };
+    let mut header = format!(
+        "NRRD0004\n# Written by umedsam\ntype: unsigned char\ndimension: 3\nspace: left-posterior-superior\nsizes: {columns} {rows} {slices}\n\
+         space directions: {} {} {}\nkinds: domain domain domain\nencoding: raw\nspace origin: {}\n\
+         Segmentation_ContainedRepresentationNames:=Binary labelmap|\nSegmentation_MasterRepresentation:=Binary labelmap\nSegmentation_ReferenceImageExtentOffset:=0 0 0\n",
+        vector(0),
+        vector(1),
+        vector(2),
+        vector(3),
+    );
+    for (index, segment) in segments.iter().enumerate() {
+        let name: String = segment.label.chars().filter(|letter| !letter.is_control()).collect();
+        let [r, g, b] = segment.color.unwrap_or([255, 255, 0]).map(|value| f64::from(value) / 255.0);
+        let _ = write!(
+            header,
+            "Segment{index}_ID:=Segment_{number}\nSegment{index}_Name:={name}\nSegment{index}_NameAutoGenerated:=0\nSegment{index}_Color:={r:.6} {g:.6} {b:.6}\n\
+             Segment{index}_ColorAutoGenerated:=0\nSegment{index}_LabelValue:={number}\nSegment{index}_Layer:=0\nSegment{index}_Extent:=0 {} 0 {} 0 {}\n\
+             Segment{index}_Tags:=Segmentation.Status:inprogress|TerminologyEntry:Segmentation category and type~{}~{}~^^~~^^~^^|\n",
+            columns - 1,
+            rows - 1,
+            slices - 1,
+            term(&segment.category),
+            term(&segment.kind),
+            number = index + 1,
+        );
+    }
+    header.push('\n');
+    let mut file = header.into_bytes();
+    file.extend_from_slice(labels);
+    Ok(file)
+}
+
+/// A coded term as Slicer writes it.
+fn term(code: &crate::Code) -> String {
+    let clean = |text: &str| text.replace(['^', '~', '|', '\n'], " ");
+    format!("{}^{}^{}", clean(&code.scheme), clean(&code.value), clean(&code.meaning))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn grid() -> Grid {
+        Grid {
+            size: [2, 3, 4],
+            affine: vec![1.0, 0.0, 0.0, 5.0, 0.0, 2.0, 0.0, 6.0, 0.0, 0.0, 3.0, 7.0, 0.0, 0.0, 0.0, 1.0],
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused() {
+        assert!(nifti(&grid(), Voxels::U8(&[0; 23]), "").unwrap_err().0.contains("23 values for 2×3×4"));
+        let flat = Grid { size: [0, 3, 4], ..grid() };
+        assert!(nifti(&flat, Voxels::U8(&[]), "").unwrap_err().0.contains("0×3×4"));
+        let no_number = Grid { affine: vec![f64::NAN; 16], ..grid() };
+        assert!(nifti(&no_number, Voxels::F32(&[0.0; 24]), "").unwrap_err().0.contains("16 finite"));
+        let segment =
+            Segment { label: "a".into(), category: crate::Code::tissue(), kind: crate::Code::tissue(), color: None };
+        assert!(seg_nrrd(&grid(), &[2; 24], &[segment]).unwrap_err().0.contains("a label 2, but there are 1 segments"));
+    }
+}
