@@ -174,13 +174,21 @@ class Student(nn.Module):
         return self.out_norm(self.out(self.blocks(total)))
 
 
+def floats(tensors):
+    """Matrices of 8 bits have a scale for each row beside them."""
+    scales = {name: tensors.pop(f"{name}.scale") for name in list(tensors) if f"{name}.scale" in tensors}
+    scaled = {name: tensors[name].float() * scale.view(-1, *[1] * (tensors[name].dim() - 1)) for name, scale in scales.items()}
+    return {name: tensor.float() for name, tensor in tensors.items()} | scaled
+
+
 def read(path):
     """The encoder, and LiteMedSAM's decoder with the file's weights."""
     config = read_config(path)
-    tensors = {name: tensor.float() for name, tensor in load_file(path).items()}
+    tensors = floats(load_file(path))
     encoder = Student(tensors, config["image_encoder"]).eval()
     network = model(pretrained=False).eval()
-    rest = {name: tensor for name, tensor in tensors.items() if not name.startswith("image_encoder.")}
+    # What answers corrections is a decoder of the same form, and not timed by itself.
+    rest = {name: tensor for name, tensor in tensors.items() if not name.startswith(("image_encoder.", "corrections."))}
     missing, unexpected = network.load_state_dict(rest, strict=False)
     assert not unexpected and all(name.startswith("image_encoder.") for name in missing), (missing, unexpected)
     return encoder, Decoder(network).eval()

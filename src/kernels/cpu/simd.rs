@@ -4,6 +4,12 @@
 //! refused as a whole by an engine that does not know one of its instructions, so that it cannot ask: `cargo xtask` makes a second module without relaxed SIMD,
 //! and JavaScript loads the one that the engine can run.
 
+#[cfg(not(all(target_arch = "wasm32", target_feature = "simd128")))]
+mod portable;
+
+#[cfg(not(all(target_arch = "wasm32", target_feature = "simd128")))]
+use portable::Portable;
+
 /// An instruction set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Isa {
@@ -16,7 +22,8 @@ pub enum Isa {
     /// WebAssembly's fixed-width SIMD with the fused multiply-add of relaxed SIMD.
     #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
     Simd128,
-    /// Arrays that the compiler may vectorise.
+    /// Arrays that the compiler may vectorise; not in a WebAssembly module, which has its set or is refused.
+    #[cfg(not(all(target_arch = "wasm32", target_feature = "simd128")))]
     Portable,
 }
 
@@ -30,6 +37,7 @@ impl Isa {
             (is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma")).then_some(Self::Avx2),
             #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
             Some(Self::Simd128),
+            #[cfg(not(all(target_arch = "wasm32", target_feature = "simd128")))]
             Some(Self::Portable),
         ]
         .into_iter()
@@ -38,7 +46,7 @@ impl Isa {
 
     /// The fastest set this machine has.
     pub fn best() -> Self {
-        Self::available().next().unwrap_or(Self::Portable)
+        Self::available().next().expect("every target has a set")
     }
 
     /// Runs a kernel with this set, which must be one of [`Isa::available`].
@@ -50,6 +58,7 @@ impl Isa {
             Self::Avx2 => Avx2::run(kernel),
             #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
             Self::Simd128 => Simd128::run(kernel),
+            #[cfg(not(all(target_arch = "wasm32", target_feature = "simd128")))]
             Self::Portable => Portable::run(kernel),
         }
     }
@@ -63,6 +72,7 @@ impl Isa {
             Self::Avx2 => Avx2::LANES,
             #[cfg(all(target_arch = "wasm32", target_feature = "simd128"))]
             Self::Simd128 => Simd128::LANES,
+            #[cfg(not(all(target_arch = "wasm32", target_feature = "simd128")))]
             Self::Portable => Portable::LANES,
         }
     }
@@ -383,74 +393,5 @@ mod wasm {
         fn power_of_two(bits: v128) -> v128 {
             i32x4_shl(i32x4_add(bits, i32x4_splat(127)), 23)
         }
-    }
-}
-
-/// Arrays of a common vector length.
-#[derive(Clone, Copy)]
-pub(super) struct Portable;
-
-impl Simd for Portable {
-    type Vector = [f32; 4];
-    const LANES: usize = 4;
-    const ROWS: usize = 4;
-
-    #[inline(never)]
-    fn run<K: Kernel>(kernel: K) {
-        kernel.run::<Self>();
-    }
-    #[inline(always)]
-    unsafe fn load(from: *const f32) -> [f32; 4] {
-        // SAFETY: the caller vouches for the pointer.
-        unsafe { from.cast::<[f32; 4]>().read_unaligned() }
-    }
-    #[inline(always)]
-    unsafe fn store(to: *mut f32, vector: [f32; 4]) {
-        // SAFETY: the caller vouches for the pointer.
-        unsafe { to.cast::<[f32; 4]>().write_unaligned(vector) }
-    }
-    #[inline(always)]
-    fn splat(value: f32) -> [f32; 4] {
-        [value; 4]
-    }
-    #[inline(always)]
-    fn add(a: [f32; 4], b: [f32; 4]) -> [f32; 4] {
-        std::array::from_fn(|lane| a[lane] + b[lane])
-    }
-    #[inline(always)]
-    fn sub(a: [f32; 4], b: [f32; 4]) -> [f32; 4] {
-        std::array::from_fn(|lane| a[lane] - b[lane])
-    }
-    #[inline(always)]
-    fn mul(a: [f32; 4], b: [f32; 4]) -> [f32; 4] {
-        std::array::from_fn(|lane| a[lane] * b[lane])
-    }
-    #[inline(always)]
-    fn div(a: [f32; 4], b: [f32; 4]) -> [f32; 4] {
-        std::array::from_fn(|lane| a[lane] / b[lane])
-    }
-    #[inline(always)]
-    fn mul_add(a: [f32; 4], b: [f32; 4], c: [f32; 4]) -> [f32; 4] {
-        std::array::from_fn(|lane| a[lane] * b[lane] + c[lane])
-    }
-    #[inline(always)]
-    fn min(a: [f32; 4], b: [f32; 4]) -> [f32; 4] {
-        std::array::from_fn(|lane| if a[lane] < b[lane] { a[lane] } else { b[lane] })
-    }
-    #[inline(always)]
-    fn max(a: [f32; 4], b: [f32; 4]) -> [f32; 4] {
-        std::array::from_fn(|lane| if a[lane] > b[lane] { a[lane] } else { b[lane] })
-    }
-    #[inline(always)]
-    fn max_or_nan(x: [f32; 4], bound: [f32; 4]) -> [f32; 4] {
-        std::array::from_fn(|lane| if bound[lane] > x[lane] { bound[lane] } else { x[lane] })
-    }
-    #[inline(always)]
-    fn min_or_nan(x: [f32; 4], bound: [f32; 4]) -> [f32; 4] {
-        std::array::from_fn(|lane| if bound[lane] < x[lane] { bound[lane] } else { x[lane] })
-    }
-    #[inline(always)]
-    fn power_of_two(bits: [f32; 4]) -> [f32; 4] {
-        bits.map(|bits| f32::from_bits(bits.to_bits().wrapping_add(127) << 23))
     }
 }

@@ -37,12 +37,12 @@ const SECOND: [Stage; 2] = [
 ];
 /// More of such boxes.
 const THIRD: Stage = Stage { name: "more-boxes", config: "umedsam-student-more-boxes.toml", takes: "best.safetensors" };
-/// Points, scribbles and corrections.
-const LAST: Stage = Stage { name: "prompts", config: "umedsam-student-prompts.toml", takes: "best.safetensors" };
+/// Points, scribbles and corrections, which have a prompt encoder and a mask decoder of their own.
+const LAST: Stage = Stage { name: "corrections", config: "umedsam-student-corrections.toml", takes: "best.safetensors" };
 
 /// Makes `weights/umedsam-student-f16.safetensors` from LiteMedSAM's official checkpoint, EfficientNet-Lite0's and the shared images: begins a light encoder, distils
-/// LiteMedSAM's into it and trains it together with the mask decoder, in five runs with means of weights between them, then prompt encoder and mask decoder on simulated
-/// corrections; calibrates, measures beside LiteMedSAM and beside our weights with LiteMedSAM's image encoder, and fills in the model card. What is done is kept in
+/// LiteMedSAM's into it and trains it together with the mask decoder, in five runs with means of weights between them, then a prompt encoder and a mask decoder of their own on
+/// simulated corrections; calibrates, measures beside LiteMedSAM and beside our weights with LiteMedSAM's image encoder, and fills in the model card. What is done is kept in
 /// `target/own`; a run that was interrupted goes on. Hours on two cores.
 pub fn own_weights() -> Result<()> {
     weights::ensure(&["f32"], None)?;
@@ -66,7 +66,8 @@ pub fn own_weights() -> Result<()> {
         let out = folder.join(stage.name);
         let config = root().join("weights").join(stage.config);
         // Without a teacher pictures without masks have nothing to say.
-        let data = if stage.name == LAST.name { &all[..2] } else { &all[..] };
+        let is_last = stage.name == LAST.name;
+        let data = if is_last { &all[..2] } else { &all[..] };
         run(command(&umedsam)
             .args(["train", "--precision", precision, "--licence", LICENCE])
             .args(["--config".as_ref(), config.as_os_str(), "--weights".as_ref(), before.as_os_str()])
@@ -98,10 +99,10 @@ pub fn own_weights() -> Result<()> {
     let boxes = mean("mean.safetensors", &before, &masks)?;
     let more = train(&THIRD, &boxes, "f32")?;
     let encoder = mean("second-mean.safetensors", &more, &boxes)?;
-    let prompts = train(&LAST, &encoder, "f16")?;
+    let corrected = train(&LAST, &encoder, "i8")?;
     say("Calibrating");
     run(command(&umedsam)
-        .args(["calibrate".as_ref(), "--weights".as_ref(), prompts.as_os_str()])
+        .args(["calibrate".as_ref(), "--weights".as_ref(), corrected.as_os_str()])
         .args(["--data".as_ref(), data("calib")?.as_os_str(), "--out".as_ref(), weights::student().as_os_str()])
         .args(["--uncertainty", "default", "--uncertainty", "none", "--uncertainty", "samples=8,jitter=5,flips=true"])
         .args(["--zoom", "--corrections", "--boxes-per-image", "4", "--description"])
