@@ -21,6 +21,8 @@ pub mod simulated_user;
 #[cfg(feature = "train")]
 pub mod train;
 pub mod uncertainty;
+#[cfg(feature = "cli")]
+pub mod volume;
 #[cfg(target_family = "wasm")]
 pub mod web;
 pub mod weights;

@@ -114,6 +114,39 @@ def make(folder):
     write("series.nii.gz", nib.Nifti1Image(many, affine), frames=3)
     write("flat.nii", nib.Nifti1Image(data[:, :, :1], affine))
     (folder / "expected.json").write_text(json.dumps(expected))
+    make_bodies(folder)
+
+
+def make_bodies(folder):
+    """One volume in several orientations, with the same slice and the same box of each; `places` are where its stored pixels lie in the upright picture."""
+    x, y, z = np.meshgrid(np.arange(90), np.arange(80), np.arange(24), indexing="ij")
+    inside = ((x - 55) / 22) ** 2 + ((y - 30) / 16) ** 2 + ((z - 11) / 9) ** 2 < 1
+    data = (np.where(inside, 300, 40) + (x * 7 + y * 13) % 23).astype(np.int16)
+    base = nib.Nifti1Image(data, np.diag([1.0, 1.0, 2.0, 1.0]))
+    # Every voxel of the axial slice 12 has a number of its own.
+    numbers = nib.Nifti1Image(np.where(z == 12, (79 - y) * 90 + (89 - x), -1).astype(np.int32), base.affine)
+    corners = np.where(z == 12, inside, False)
+    bodies = []
+    for order in ["RAS", "LPS", "LAS", "ARS", "PLI", "SAR", "IPL", "RSA", "LIP", "ASR"]:
+        turn = ornt_transform(io_orientation(base.affine), axcodes2ornt(order))
+        image, places = base.as_reoriented(turn), np.asarray(numbers.as_reoriented(turn).dataobj)
+        axis = [index for index, code in enumerate(order) if code in "SI"][0]
+        index = int(np.argmax([np.take(places, k, axis).max() for k in range(places.shape[axis])]))
+        found = np.take(np.asarray(nib.Nifti1Image(corners.astype(np.uint8), base.affine).as_reoriented(turn).dataobj), index, axis)
+        columns, rows = np.nonzero(found)
+        nib.save(image, folder / f"body-{order}.nii.gz")
+        stored = np.take(places, index, axis).T
+        bodies.append(
+            {
+                "name": f"body-{order}.nii.gz",
+                "axis": axis,
+                "slice": index,
+                "box": [int(columns.min()) - 1, int(rows.min()) - 1, int(columns.max()) + 2, int(rows.max()) + 2],
+                "size": [stored.shape[1], stored.shape[0]],
+                "places": stored.flatten().tolist(),
+            }
+        )
+    (folder / "bodies.json").write_text(json.dumps(bodies))
 
 
 def verify(folder):

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
-use crate::process::{command, run, say};
+use crate::process::{cargo, command, run, say};
 use crate::{root, target, tools};
 
 /// Runs the tests of `tests/volumes` on a package's files; without Python's packages it says that it skips them.
@@ -23,7 +23,9 @@ pub fn test(package: &Path) -> Result<()> {
             .env("UMEDSAM_DICOM", files.join("dicom"))
             .env("UMEDSAM_SHARED", root().join("../shared")))?;
     }
-    Ok(())
+    say("Reading NIfTI natively");
+    // Also the program, which the tests run.
+    run(cargo().args(["test", "--package", "umedsam", "--test", "volumes"]).env("UMEDSAM_NIFTI", files.join("nifti")))
 }
 
 /// Python with the packages of `tests/volumes/requirements.txt`; nothing where they cannot be installed.

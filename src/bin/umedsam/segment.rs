@@ -7,10 +7,11 @@ use burn::tensor::Device;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
-use umedsam::data::read_image;
-use umedsam::image::Window;
+use umedsam::data::{SliceChoice, read_image_or_slice};
+use umedsam::image::{Image8, Window};
 use umedsam::segment::{MaskSource, Prompt, SegmentOptions, Segmenter, Unpaced, Zoom};
 use umedsam::uncertainty::UncertaintyOptions;
+use umedsam::volume::{Axis, Turn};
 use umedsam::{Error, Result};
 use umedsam_picture::Picture;
 
@@ -22,9 +23,19 @@ pub struct Arguments {
     /// The weight file; by default umedsam's own weights, which are part of this program
     #[arg(long)]
     weights: Option<PathBuf>,
-    /// The image: PNG, JPEG, WebP, TIFF, BMP, GIF (first frame), or a 2D challenge .npz; upright by its Exif orientation, transparent parts over black
+    /// The image: PNG, JPEG, WebP, TIFF, BMP, GIF (first frame), or a 2D challenge .npz; upright by its Exif orientation, transparent parts over black. Or a NIfTI
+    /// volume (.nii, .nii.gz): the slice is turned upright for the network, and boxes and results are those of the stored slice
     #[arg(long)]
     image: PathBuf,
+    /// The slice of a volume, counted from 0 along the axis
+    #[arg(long)]
+    slice: Option<usize>,
+    /// The stored axis that slices are taken across: 0 (columns), 1 (rows) or 2 (slices)
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(0..=2))]
+    axis: u8,
+    /// The volume of a file with several, counted from 0
+    #[arg(long, default_value_t = 0)]
+    frame: usize,
     /// A box x0,y0,x1,y1 in pixels; may be repeated, and replaces the boxes of a .npz
     #[arg(long = "box", value_parser = parse_box, allow_hyphen_values = true)]
     boxes: Vec<[f64; 4]>,
@@ -109,8 +120,13 @@ fn parse_window(text: &str) -> std::result::Result<Window, String> {
 
 pub fn run(arguments: &Arguments) -> Result<()> {
     let wants_boxes = arguments.boxes.is_empty() && arguments.prompts.is_empty();
-    let file = read_image(&arguments.image, wants_boxes)?;
+    let choice =
+        SliceChoice { slice: arguments.slice, axis: Axis::ALL[usize::from(arguments.axis)], frame: arguments.frame };
+    let file = read_image_or_slice(&arguments.image, wants_boxes, choice)?;
+    let turn = file.turn;
     let Picture { width, height, channels, .. } = file.picture;
+    // Of the stored slice, where prompts and results count.
+    let [stored_width, stored_height] = turn.map_or([width, height], |turn| turn.stored);
     let options = SegmentOptions {
         uncertainty: arguments.uncertainty,
         alpha: arguments.alpha,
@@ -122,7 +138,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let boxes = if wants_boxes { &file.boxes } else { &arguments.boxes };
     let mut prompts: Vec<Prompt> = boxes.iter().map(|&corners| corners.into()).collect();
     for argument in &arguments.prompts {
-        prompts.push(argument.clone().read(width, height)?);
+        prompts.push(argument.clone().read(stored_width, stored_height)?);
     }
     if prompts.is_empty() {
         let message =
@@ -136,7 +152,10 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let low_res_size = segmenter.metadata().config.low_res_size();
     let prompts = prompts
         .into_iter()
-        .map(|prompt| prompt.checked(width, height, low_res_size))
+        .map(|prompt| {
+            let checked = prompt.checked(stored_width, stored_height, low_res_size)?;
+            Ok(turn.map_or_else(|| checked.clone(), |turn| turn.upright_prompt(&checked)))
+        })
         .collect::<Result<Vec<Prompt>>>()?;
     let load_ms = elapsed_ms(start);
 
@@ -156,6 +175,10 @@ pub fn run(arguments: &Arguments) -> Result<()> {
 
     // One at a time: what is known of one takes 19 bytes a pixel.
     let folder = &arguments.out_dir;
+    let shown = match turn {
+        Some(turn) => stored_picture(&turn, &preprocessed.windowed),
+        None => preprocessed.windowed.as_ref().clone(),
+    };
     let mut results = Vec::new();
     let mut segment_ms = 0.0;
     for (index, prompt) in prompts.iter().enumerate() {
@@ -170,12 +193,19 @@ pub fn run(arguments: &Arguments) -> Result<()> {
                 segmentation.expected_dsc,
                 if segmentation.needs_review == Some(true) { " (check this one)" } else { "" },
             );
-            results.push(pictures::write(segmentation, index, &preprocessed.windowed, folder)?);
+            let segmentation = match turn {
+                Some(turn) => turn.stored_segmentation(segmentation),
+                None => segmentation,
+            };
+            results.push(pictures::write(segmentation, index, &shown, folder)?);
             println!("object {index}: {found} → {}", folder.join(pictures::name("mask", index)).display());
         }
     }
     let report = json!({
-        "image": { "path": pictures::name_of(&arguments.image), "width": width, "height": height, "channels": channels },
+        "image": {
+            "path": pictures::name_of(&arguments.image), "width": stored_width, "height": stored_height, "channels": channels,
+            "slice": turn.map(|_| arguments.slice.unwrap_or(0)), "axis": turn.map(|_| arguments.axis),
+        },
         "weights": segmenter.metadata(),
         "window": arguments.window,
         "invert": arguments.invert,
@@ -187,6 +217,12 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     });
     let path = folder.join("result.json");
     std::fs::write(&path, format!("{report:#}\n")).map_err(|error| Error::file(&path, error))
+}
+
+/// The picture that the network saw, as the slice is stored.
+fn stored_picture(turn: &Turn, picture: &Image8) -> Image8 {
+    let [width, height] = turn.stored;
+    Image8 { width, height, channels: picture.channels, data: turn.turned_back(&picture.data, picture.channels) }
 }
 
 fn elapsed_ms(start: Instant) -> f64 {

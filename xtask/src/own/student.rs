@@ -38,7 +38,8 @@ const SECOND: [Stage; 2] = [
 /// More of such boxes.
 const THIRD: Stage = Stage { name: "more-boxes", config: "umedsam-student-more-boxes.toml", takes: "best.safetensors" };
 /// Points, scribbles and corrections, which have a prompt encoder and a mask decoder of their own.
-const LAST: Stage = Stage { name: "corrections", config: "umedsam-student-corrections.toml", takes: "best.safetensors" };
+const LAST: Stage =
+    Stage { name: "corrections", config: "umedsam-student-corrections.toml", takes: "best.safetensors" };
 
 /// Makes `weights/umedsam-student-f16.safetensors` from LiteMedSAM's official checkpoint, EfficientNet-Lite0's and the shared images: begins a light encoder, distils
 /// LiteMedSAM's into it and trains it together with the mask decoder, in five runs with means of weights between them, then a prompt encoder and a mask decoder of their own on
