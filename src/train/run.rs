@@ -39,8 +39,8 @@ pub struct TrainSettings {
     pub teacher: Option<PathBuf>,
     /// The weight file whose mask decoder gives the teacher's masks; without it, the teacher's own. Its image encoder is not used.
     pub mask_teacher: Option<PathBuf>,
-    /// The weight file whose prompt encoder and mask decoder the corrections begin with, where they are the trained part and the weights have none; without it, the
-    /// weights' own.
+    /// The weight file whose corrections, or else whose prompt encoder and mask decoder of boxes, the corrections begin with, where they are the trained part and the weights
+    /// have none; without it, the weights' own.
     pub corrections: Option<PathBuf>,
     /// The folder of challenge cases that the best weights are chosen by; without it, a share of the data is held out.
     pub validation: Option<PathBuf>,
@@ -385,7 +385,7 @@ impl Run<'_> {
     }
 }
 
-/// The prompt encoder and mask decoder of other weights, to begin the corrections with.
+/// The prompt encoder and mask decoder of other weights' corrections, or of their boxes, to begin the corrections with.
 fn corrections_of(bytes: Vec<u8>, metadata: &Metadata, part: Part, device: &Device) -> Result<CorrectionHead> {
     let fail = |message: String| Err(Error::InvalidOption(message));
     if part != Part::Corrections || metadata.config.corrections {
@@ -403,7 +403,8 @@ fn corrections_of(bytes: Vec<u8>, metadata: &Metadata, part: Part, device: &Devi
             other.architecture, metadata.architecture
         ));
     }
-    Ok(CorrectionHead { prompt_encoder: network.prompt_encoder, mask_decoder: network.mask_decoder })
+    let Umedsam { prompt_encoder, mask_decoder, corrections, .. } = network;
+    Ok(corrections.unwrap_or(CorrectionHead { prompt_encoder, mask_decoder }))
 }
 
 fn device(device: TrainDevice) -> Result<Device> {

@@ -30,7 +30,7 @@ pub struct Arguments {
     /// The weight file whose mask decoder gives the masks that a distillation learns (taught_masks); by default the teacher
     #[arg(long, requires = "teacher")]
     mask_teacher: Option<PathBuf>,
-    /// The weight file whose prompt encoder and mask decoder part = "corrections" begins with; by default the weights' own
+    /// The weight file whose corrections, or else whose prompt encoder and mask decoder, part = "corrections" begins with; by default the weights' own
     #[arg(long)]
     corrections: Option<PathBuf>,
     /// The folder of the run: checkpoint, best weights, log, curves. A run that was interrupted goes on

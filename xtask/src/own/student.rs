@@ -62,14 +62,18 @@ pub fn own_weights() -> Result<()> {
             .arg("--data")
             .args(&all))?;
     }
-    let train = |stage: &Stage, before: &Path, precision: &str| -> Result<PathBuf> {
+    let train = |stage: &Stage, before: &Path, corrections: Option<&Path>, precision: &str| -> Result<PathBuf> {
         say(format!("Training with weights/{}", stage.config));
         let out = folder.join(stage.name);
         let config = root().join("weights").join(stage.config);
         // Without a teacher pictures without masks have nothing to say.
-        let is_last = stage.name == LAST.name;
+        let is_last = LAST.iter().any(|last| last.name == stage.name);
         let data = if is_last { &all[..2] } else { &all[..] };
-        run(command(&umedsam)
+        let mut command = command(&umedsam);
+        if let Some(corrections) = corrections {
+            command.arg("--corrections").arg(corrections);
+        }
+        run(command
             .args(["train", "--precision", precision, "--licence", LICENCE])
             .args(["--config".as_ref(), config.as_os_str(), "--weights".as_ref(), before.as_os_str()])
             .args(["--teacher".as_ref(), weights::path("f32").as_os_str(), "--out".as_ref(), out.as_os_str()])
@@ -91,16 +95,17 @@ pub fn own_weights() -> Result<()> {
     };
     let mut before = begin;
     for stage in &FIRST {
-        before = train(stage, &before, "f32")?;
+        before = train(stage, &before, None, "f32")?;
     }
     let masks = before.clone();
     for stage in &SECOND {
-        before = train(stage, &before, "f32")?;
+        before = train(stage, &before, None, "f32")?;
     }
     let boxes = mean("mean.safetensors", &before, &masks)?;
-    let more = train(&THIRD, &boxes, "f32")?;
+    let more = train(&THIRD, &boxes, None, "f32")?;
     let encoder = mean("second-mean.safetensors", &more, &boxes)?;
-    let corrected = train(&LAST, &encoder, "i8")?;
+    let corrections = train(&LAST[0], &encoder, None, "f16")?;
+    let corrected = train(&LAST[1], &boxes, Some(&corrections), "i8")?;
     say("Calibrating");
     run(command(&umedsam)
         .args(["calibrate".as_ref(), "--weights".as_ref(), corrected.as_os_str()])
