@@ -37,9 +37,12 @@ const SECOND: [Stage; 2] = [
 ];
 /// More of such boxes.
 const THIRD: Stage = Stage { name: "more-boxes", config: "umedsam-student-more-boxes.toml", takes: "best.safetensors" };
-/// Points, scribbles and corrections, which have a prompt encoder and a mask decoder of their own.
-const LAST: Stage =
-    Stage { name: "corrections", config: "umedsam-student-corrections.toml", takes: "best.safetensors" };
+/// Points, scribbles and corrections, which have a prompt encoder and a mask decoder of their own: with the image encoder of more loose boxes, then with the one that ships,
+/// which loses less elsewhere.
+const LAST: [Stage; 2] = [
+    Stage { name: "corrections", config: "umedsam-student-corrections.toml", takes: "best.safetensors" },
+    Stage { name: "corrections-more", config: "umedsam-student-corrections-more.toml", takes: "best.safetensors" },
+];
 
 /// Makes `weights/umedsam-student-f16.safetensors` from LiteMedSAM's official checkpoint, EfficientNet-Lite0's and the shared images: begins a light encoder, distils
 /// LiteMedSAM's into it and trains it together with the mask decoder, in five runs with means of weights between them, then a prompt encoder and a mask decoder of their own on
@@ -69,12 +72,12 @@ pub fn own_weights() -> Result<()> {
         // Without a teacher pictures without masks have nothing to say.
         let is_last = LAST.iter().any(|last| last.name == stage.name);
         let data = if is_last { &all[..2] } else { &all[..] };
-        let mut command = command(&umedsam);
+        let mut train = command(&umedsam);
+        train.args(["train", "--precision", precision, "--licence", LICENCE]);
         if let Some(corrections) = corrections {
-            command.arg("--corrections").arg(corrections);
+            train.arg("--corrections").arg(corrections);
         }
-        run(command
-            .args(["train", "--precision", precision, "--licence", LICENCE])
+        run(train
             .args(["--config".as_ref(), config.as_os_str(), "--weights".as_ref(), before.as_os_str()])
             .args(["--teacher".as_ref(), weights::path("f32").as_os_str(), "--out".as_ref(), out.as_os_str()])
             .args(["--mask-teacher".as_ref(), weights::own().as_os_str()])
