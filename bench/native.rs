@@ -23,7 +23,7 @@ fn main() {
 }
 
 fn segmenter() -> Segmenter {
-    let own = concat!(env!("CARGO_MANIFEST_DIR"), "/weights/umedsam-student-f16.safetensors");
+    let own = concat!(env!("CARGO_MANIFEST_DIR"), "/weights/umedsam-student-i8.safetensors");
     let path = std::env::var_os("UMEDSAM_BENCH_WEIGHTS").unwrap_or_else(|| own.into());
     let bytes = std::fs::read(path).expect("the weights are there; our own are part of the repository");
     Segmenter::from_weights(bytes, &Device::flex()).expect("the weights can be read")

@@ -5,7 +5,9 @@ mod support;
 use burn::tensor::Device;
 use support::{root, shared};
 use umedsam::data::read_npz;
-use umedsam::eval::{DrawnBoxes, EmbeddingCache, MapKind, evaluate_case, find_cases};
+use umedsam::eval::{
+    Clicks, DrawnBoxes, EmbeddingCache, FirstPrompt, MapKind, Policy, evaluate_case, find_cases, play_case,
+};
 use umedsam::image::{ImageView, Pixels, Window};
 use umedsam::model::image_encoder::ImageEncoderConfig;
 use umedsam::segment::{SegmentOptions, Segmenter};
@@ -17,7 +19,7 @@ const BOXES: usize = 3;
 
 fn own() -> (Vec<u8>, Segmenter) {
     let bytes =
-        std::fs::read(root().join("weights/umedsam-student-f16.safetensors")).expect("they are part of the repository");
+        std::fs::read(root().join("weights/umedsam-student-i8.safetensors")).expect("they are part of the repository");
     let segmenter = Segmenter::from_weights(bytes.clone(), &Device::flex()).expect("they can be read");
     (bytes, segmenter)
 }
@@ -37,6 +39,11 @@ fn they_are_calibrated_and_say_how_they_were_made() {
             .setting(&UncertaintyOptions::default(), true, PromptKind::Box)
             .is_some_and(|(setting, _)| setting.zoom)
     );
+    for kind in [PromptKind::Points, PromptKind::Corrected] {
+        let (setting, _) = calibration.setting(&UncertaintyOptions::default(), false, kind).expect("it is calibrated");
+        assert_eq!(setting.prompt, kind);
+    }
+    assert!(metadata.config.corrections, "corrections have a decoder of their own");
     assert!(metadata.training.is_some(), "they say how they were made");
 }
 
@@ -78,5 +85,39 @@ fn they_hold_for_tight_and_for_loose_boxes() {
         let dsc = sum / cases.len() as f64;
         eprintln!("{name}: DSC {dsc:.4} over {} images", cases.len());
         assert!(dsc >= least, "{name}: DSC {dsc:.4} is below {least}");
+    }
+}
+
+#[test]
+fn every_click_helps() {
+    let data = or_skip!(shared("data/val"), "../shared/data");
+    let (bytes, segmenter) = own();
+    let cache = EmbeddingCache::new(None, &bytes);
+    let options = SegmentOptions { uncertainty: UncertaintyOptions::single_pass(), ..Default::default() };
+    let cases: Vec<_> = find_cases(&data).unwrap().into_iter().step_by(EVERY).collect();
+    // Least DSC of the first answer and after three clicks.
+    for (first, least) in [(FirstPrompt::Box, [0.885, 0.9]), (FirstPrompt::Click, [0.7, 0.82])] {
+        let clicks = Clicks { count: 3, first, policy: Policy::Error };
+        let mut rounds = [0.0; 4];
+        for case in &cases {
+            let mut data = read_npz(&case.path).unwrap();
+            if data.depth > 1 {
+                continue;
+            }
+            data.keep_boxes(1);
+            let scores = play_case(&segmenter, &data, &cache, &options, &clicks, MapKind::Total, &[]).unwrap();
+            let interaction = scores.interaction.expect("clicks were asked for");
+            let structures = interaction.structures.len() as f64;
+            for structure in &interaction.structures {
+                rounds.iter_mut().zip(structure).for_each(|(sum, round)| *sum += round.dsc / structures);
+            }
+        }
+        let means = rounds.map(|sum| sum / cases.len() as f64);
+        eprintln!("{first:?}: DSC {means:.4?}");
+        assert!(means[0] >= least[0] && means[3] >= least[1], "{first:?}: {means:?}");
+        assert!(
+            means.windows(2).all(|pair| pair[1] > pair[0] - 0.002),
+            "{first:?}: a click made masks worse: {means:?}"
+        );
     }
 }

@@ -39,7 +39,7 @@ function start(engine, files) {
 }
 
 async function readFiles(engine, encoder) {
-  if (engine === "umedsam") return { weights: await bytes(`${encoder}-f16.safetensors`) };
+  if (engine === "umedsam") return { weights: await bytes(`${encoder}.safetensors`) };
   return { encoder: await bytes(`${encoder}-encoder.onnx`), decoder: await bytes(`${encoder}-decoder.onnx`) };
 }
 

@@ -2,6 +2,6 @@
 
 /** Bundlers find the file by this expression. */
 export function defaultWeights(baseUrl: URL | undefined): URL {
-  if (baseUrl !== undefined) return new URL("weights/umedsam-student-f16.safetensors", baseUrl);
-  return new URL("../weights/umedsam-student-f16.safetensors", import.meta.url);
+  if (baseUrl !== undefined) return new URL("weights/umedsam-student-i8.safetensors", baseUrl);
+  return new URL("../weights/umedsam-student-i8.safetensors", import.meta.url);
 }

@@ -20,7 +20,7 @@ pub use boxes::DrawnBoxes;
 pub use calibrate::{CalibrateSettings, CalibrationProgress, calibrate};
 pub use case::{BoxScores, CaseScores, MapKind, Risk, evaluate_case, region_of_interest};
 pub use chart::{Chart, Series};
-pub use clicks::{Clicks, FirstPrompt, Interaction, Policy, Round};
+pub use clicks::{Clicks, FirstPrompt, Interaction, Policy, Round, play_case};
 pub use dataset::{CasePath, find_cases, find_files};
 pub use embeddings::EmbeddingCache;
 pub use html::to_html;

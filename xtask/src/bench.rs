@@ -30,8 +30,8 @@ pub fn page(profile: Profile) -> Result<PathBuf> {
             std::fs::copy(onnx.join(format!("{prefix}{part}.onnx")), folder.join(format!("{encoder}-{part}.onnx")))?;
         }
     }
-    std::fs::copy(weights::path("f16"), folder.join("litemedsam-f16.safetensors"))?;
-    std::fs::copy(weights::student(), folder.join("student-f16.safetensors"))?;
+    std::fs::copy(weights::path("f16"), folder.join("litemedsam.safetensors"))?;
+    std::fs::copy(weights::student(), folder.join("student.safetensors"))?;
     samples::write(&folder.join("samples"))?;
     std::fs::copy(folder.join("samples/chest-ct.png"), folder.join("sample.png"))
         .context("the chest CT sample is needed: install Python 3 with pip")?;

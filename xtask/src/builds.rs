@@ -103,7 +103,7 @@ fn check(folder: &Path) -> Result<()> {
     let npx = |arguments: &[&str]| run(command("npx").args(arguments).current_dir(folder));
     say("Checking the package's manifest with publint and its types with attw");
     npx(&["publint", "node_modules/umedsam", "--strict"])?;
-    let files = ["umedsam_bg.wasm", "umedsam_relaxed_bg.wasm", "umedsam-student-f16.safetensors", "package.json"];
+    let files = ["umedsam_bg.wasm", "umedsam_relaxed_bg.wasm", "umedsam-student-i8.safetensors", "package.json"];
     let tarball = format!("../umedsam-{}.tgz", env!("CARGO_PKG_VERSION"));
     npx(&[&["attw", &tarball, "--profile", "esm-only", "--exclude-entrypoints"][..], &files].concat())?;
     say("Compiling against the package's types");

@@ -37,7 +37,7 @@ pub fn own() -> PathBuf {
 
 /// Our weights with the light image encoder.
 pub fn student() -> PathBuf {
-    root().join("weights/umedsam-student-f16.safetensors")
+    root().join("weights/umedsam-student-i8.safetensors")
 }
 
 /// The package that carries the light encoder's trunk (Apache-2.0), trained on ImageNet.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use umedsam::{Error, Result};
 
 /// Our own with the light encoder; `weights/MODEL_CARD-student.md` says what they are.
-const OWN: &[u8] = include_bytes!("../../../weights/umedsam-student-f16.safetensors");
+const OWN: &[u8] = include_bytes!("../../../weights/umedsam-student-i8.safetensors");
 
 /// The bytes of a weight file, or of our own weights.
 pub fn read(path: Option<&PathBuf>) -> Result<Vec<u8>> {

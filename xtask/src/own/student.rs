@@ -44,7 +44,7 @@ const LAST: [Stage; 2] = [
     Stage { name: "corrections-more", config: "umedsam-student-corrections-more.toml", takes: "best.safetensors" },
 ];
 
-/// Makes `weights/umedsam-student-f16.safetensors` from LiteMedSAM's official checkpoint, EfficientNet-Lite0's and the shared images: begins a light encoder, distils
+/// Makes `weights/umedsam-student-i8.safetensors` from LiteMedSAM's official checkpoint, EfficientNet-Lite0's and the shared images: begins a light encoder, distils
 /// LiteMedSAM's into it and trains it together with the mask decoder, in five runs with means of weights between them, then a prompt encoder and a mask decoder of their own on
 /// simulated corrections; calibrates, measures beside LiteMedSAM and beside our weights with LiteMedSAM's image encoder, and fills in the model card. What is done is kept in
 /// `target/own`; a run that was interrupted goes on. Hours on two cores.
