@@ -6,20 +6,10 @@ use walrus::ir::{Instr, Unreachable};
 use walrus::{FunctionKind, Module};
 
 /// Parts of the functions' names as wasm-bindgen writes them, and why nothing calls them.
-const NEVER_CALLED: [(&str, &str); 3] = [
-    (
-        " as pliron::parsable::Parsable>::parse::",
-        "cubecl's compiler registers parsers of its text form, which is only ever written",
-    ),
-    (
-        "cubecl_std::quant::view::run_with_quant_type::run_with_q",
-        "views of quantized tensors, of which there are none, for every type and length of vectors: a tenth of the module",
-    ),
-    (
-        "cubek_quant::",
-        "kernels that quantize and dequantize tensors on the device; weights of 8 bits become floats when they are read",
-    ),
-];
+const NEVER_CALLED: [(&str, &str); 1] = [(
+    " as pliron::parsable::Parsable>::parse::",
+    "cubecl's compiler registers parsers of its text form, which is only ever written",
+)];
 
 /// Replaces the functions by a trap, and removes what nothing reaches any more.
 ///
