@@ -1,7 +1,7 @@
 /** Decoders of compressed frames, loaded when the first such frame is read. */
 
 import { readFile } from "./local-files.js";
-import { invalid } from "./dicom-file.js";
+import { invalid } from "./file-bytes.js";
 import type { FileInfo } from "./dicom-header.js";
 import type { Coding } from "./dicom-syntax.js";
 import { folderUrl } from "./urls.js";
@@ -106,7 +106,7 @@ export async function decodeFrame(coding: Exclude<Coding, "native">, bytes: Uint
     }
     const decoded = decoder.getDecodedBuffer().slice();
     const isSigned = frame.isSigned ?? info.isSigned;
-    return { values: typed(decoded, frame.bitsPerSample > 8 ? 16 : 8, isSigned), channels: frame.componentCount, isRgb: frame.componentCount > 1 && name !== "jpeg-ls" };
+    return { values: typed(decoded, frame.bitsPerSample > 8 ? 16 : 8, isSigned), channels: frame.componentCount, isRgb: name === "jpeg" };
   } catch (cause) {
     const said = typeof cause === "number" ? (module.getExceptionMessage?.(cause) ?? `error ${cause}`) : cause instanceof Error ? cause.message : String(cause);
     throw invalid(`a frame coded as ${name} is damaged: ${said}`, cause);

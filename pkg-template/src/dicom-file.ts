@@ -1,6 +1,7 @@
 /** One DICOM file: its header, and where its frames are, so that their bytes are read when they are wanted. */
 
 import { UmedsamError } from "./errors.js";
+import { invalid } from "./file-bytes.js";
 import { type FileInfo, type StudyText, fileInfo, studyText } from "./dicom-header.js";
 import { BIG_ENDIAN, type Coding, DEFLATED, codingOf, insteadOfImage } from "./dicom-syntax.js";
 import dicomParser, { type DataSet, type Element } from "./vendor/dicom-parser.js";
@@ -18,10 +19,6 @@ export interface DicomFile {
   bytes(frame: number): Promise<Uint8Array>;
   /** What the file says of patient and study, read anew. */
   study(): Promise<StudyText>;
-}
-
-export function invalid(message: string, cause?: unknown): UmedsamError {
-  return new UmedsamError("invalid-image", message, { cause });
 }
 
 const message = (cause: unknown) => (cause instanceof Error ? cause.message : typeof cause === "string" ? cause : String((cause as { exception?: unknown })?.exception ?? cause));

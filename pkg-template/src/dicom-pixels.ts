@@ -1,7 +1,8 @@
 /** From a frame's bytes to the values that people know: Hounsfield units, RGB. */
 
 import { type Decoded, decodeFrame } from "./dicom-codecs.js";
-import { type DicomFile, frameLength, invalid } from "./dicom-file.js";
+import { type DicomFile, frameLength } from "./dicom-file.js";
+import { invalid } from "./file-bytes.js";
 import type { FileInfo, FrameInfo, LookUpTable } from "./dicom-header.js";
 import type { PixelArray } from "./types.js";
 
@@ -26,7 +27,7 @@ export async function frameValues(file: DicomFile, index: number, baseUrl: strin
   const values = inRange(stored.values, info, isAsStored);
   if (info.photometric === "PALETTE COLOR") return { values: coloured(values, info), channels: 3 };
   if (stored.channels === 1) return { values: rescaled(values, info, frame), channels: 1 };
-  const isYbr = info.photometric.startsWith("YBR_FULL") && !(stored.isRgb && coding.startsWith("jpeg") && !coding.startsWith("jpeg-2000"));
+  const isYbr = info.photometric.startsWith("YBR_FULL") && !stored.isRgb;
   return { values: isYbr ? rgbOfYbr(values, stored.channels) : inEightBits(values, info), channels: stored.channels as 3 | 4 };
 }
 

@@ -1,7 +1,8 @@
 /** Frames in their order, with where they are. */
 
 import { UmedsamError, abortedError } from "./errors.js";
-import { type DicomFile, invalid } from "./dicom-file.js";
+import type { DicomFile } from "./dicom-file.js";
+import { invalid } from "./file-bytes.js";
 import type { FileWindow, FrameInfo, StudyText, Triple } from "./dicom-header.js";
 import { frameValues } from "./dicom-pixels.js";
 import { type Geometry, Turn, spacingOf, turnOf } from "./geometry.js";
@@ -243,7 +244,7 @@ function inOrder(places: readonly Place[]): Ordered {
   if (count > 1) {
     const end = infoOf(sorted[count - 1] as Place).position as Triple;
     step = minus(end, begin).map((value) => value / (count - 1)) as unknown as Triple;
-    step = spaced(sorted.map(along), step, problems);
+    checkSpacing(sorted.map(along), problems);
     const tilt = (Math.acos(Math.min(1, Math.abs(dot(step, normal)) / (length(step) * length(normal) || 1))) * 180) / Math.PI;
     if (tilt > TILT) problems.push(`the slices lie askew, as of a gantry tilted by ${tilt.toFixed(1)}°; distances along them are of the skewed grid`);
   } else {
@@ -272,13 +273,13 @@ function byNumber(places: readonly Place[]): Place[] {
   return [...places].sort((a, b) => number(a) - number(b) || a.frame - b.frame);
 }
 
-/** Says what is wrong with distances; returns the step of the grid, which is no shorter than 0. */
-function spaced(places: readonly number[], step: Triple, problems: string[]): Triple {
+/** Says what is wrong with distances. */
+function checkSpacing(places: readonly number[], problems: string[]): void {
   const gaps = places.slice(1).map((place, index) => place - (places[index] as number));
   const apart = gaps.filter((gap) => gap > 1e-3);
   const repeated = gaps.length - apart.length;
   if (repeated > 0) problems.push(`${repeated} of ${places.length} slices lie where others do: the series may hold several phases, echoes or copies`);
-  if (apart.length === 0) return [step[0], step[1], step[2]];
+  if (apart.length === 0) return;
   const usual = [...apart].sort((a, b) => a - b)[Math.floor(apart.length / 2)] as number;
   const missing = apart.reduce((sum, gap) => sum + (isMultiple(gap / usual) ? Math.round(gap / usual) - 1 : 0), 0);
   if (missing > 0) problems.push(`${missing} slices are missing: gaps of more than ${millimetres(usual)}`);
@@ -286,7 +287,6 @@ function spaced(places: readonly number[], step: Triple, problems: string[]): Tr
   if (missing === 0 && most - least > UNEQUAL * usual) {
     problems.push(`the slices are ${millimetres(least)} to ${millimetres(most)} apart; one distance was taken for all, so that places and volumes are not exact`);
   }
-  return step;
 }
 
 function isMultiple(ratio: number): boolean {

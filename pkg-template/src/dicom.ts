@@ -10,7 +10,8 @@
  */
 
 import { abortedError, toUmedsamError } from "./errors.js";
-import { type DicomFile, invalid, openDicom } from "./dicom-file.js";
+import { type DicomFile, openDicom } from "./dicom-file.js";
+import { invalid } from "./file-bytes.js";
 import { type FrameOptions, type Place, Series } from "./dicom-series.js";
 import { typeName } from "./realms.js";
 

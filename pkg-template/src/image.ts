@@ -12,7 +12,7 @@
 import { UmedsamError } from "./errors.js";
 import init, { encodePng, readPicture, windowedPixels } from "./picture/umedsam_picture.js";
 import { readFile } from "./local-files.js";
-import { typeName } from "./realms.js";
+import { bytesOf } from "./file-bytes.js";
 import { ownPixels } from "./sources.js";
 import type { ImageInput, ImageSource } from "./types.js";
 import { folderUrl } from "./urls.js";
@@ -92,24 +92,6 @@ export async function pngOf({ data, width, height }: ImageData, options: Decoder
   await start(options);
   const bytes = explained(() => encodePng(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), width, height));
   return new Blob([bytes as Uint8Array<ArrayBuffer>], { type: "image/png" });
-}
-
-async function bytesOf(file: Blob | ArrayBuffer | ArrayBufferView | Response): Promise<Uint8Array> {
-  switch (typeName(file)) {
-    case "Blob":
-    case "File":
-    case "Response":
-      try {
-        return new Uint8Array(await (file as Blob | Response).arrayBuffer());
-      } catch (cause) {
-        const message = cause instanceof Error ? cause.message : String(cause);
-        throw new UmedsamError("invalid-image", `the file could not be read: ${message}`, { cause });
-      }
-    case "ArrayBuffer":
-      return new Uint8Array(file as ArrayBuffer);
-  }
-  if (ArrayBuffer.isView(file)) return new Uint8Array(file.buffer, file.byteOffset, file.byteLength);
-  throw new UmedsamError("invalid-image", `the file is ${typeName(file)}; use a File, Blob, Response, ArrayBuffer or typed array`);
 }
 
 function explained<T>(work: () => T): T {

@@ -4,7 +4,7 @@
  * Sources: nifti1.h and nifti2.h (NIfTI Data Format Working Group, 2004 and 2011).
  */
 
-import { UmedsamError } from "./errors.js";
+import { invalid } from "./file-bytes.js";
 import type { Geometry } from "./geometry.js";
 
 /** What a header says. */
@@ -26,10 +26,6 @@ export interface NiftiHeader {
   readonly problems: readonly string[];
   /** Size of the header itself. */
   readonly length: 348 | 540;
-}
-
-export function invalid(message: string, cause?: unknown): UmedsamError {
-  return new UmedsamError("invalid-image", message, { cause });
 }
 
 /** Where the fields of a header are, and of what type. */

@@ -1,7 +1,8 @@
 /** Voxels of NIfTI files as numbers. */
 
+import { invalid } from "./file-bytes.js";
 import { type Axis, axesOf } from "./geometry.js";
-import { type NiftiHeader, invalid } from "./nifti-header.js";
+import type { NiftiHeader } from "./nifti-header.js";
 import type { PixelArray } from "./types.js";
 
 interface Kind {

@@ -10,7 +10,8 @@
  */
 
 import { UmedsamError } from "./errors.js";
-import { type NiftiHeader, invalid, readHeader } from "./nifti-header.js";
+import { bytesOf, invalid } from "./file-bytes.js";
+import { type NiftiHeader, readHeader } from "./nifti-header.js";
 import { kindOf, readSlice } from "./nifti-values.js";
 import { typeName } from "./realms.js";
 import { Volume } from "./volume.js";
@@ -54,23 +55,6 @@ export async function readNifti(file: Blob | ArrayBuffer | ArrayBufferView | Res
     return new Volume(header.geometry, channels, (axis, slice) => readSlice(header, bytes, index, axis, slice));
   };
   return { volume: frame(0), count: header.frames, frame, problems: header.problems, header: bytes.slice(0, header.length) };
-}
-
-async function bytesOf(file: Blob | ArrayBuffer | ArrayBufferView | Response): Promise<Uint8Array> {
-  switch (typeName(file)) {
-    case "Blob":
-    case "File":
-    case "Response":
-      try {
-        return new Uint8Array(await (file as Blob | Response).arrayBuffer());
-      } catch (cause) {
-        throw invalid(`the file could not be read: ${cause instanceof Error ? cause.message : String(cause)}`, cause);
-      }
-    case "ArrayBuffer":
-      return new Uint8Array(file as ArrayBuffer);
-  }
-  if (ArrayBuffer.isView(file)) return new Uint8Array(file.buffer, file.byteOffset, file.byteLength);
-  throw invalid(`the file is ${typeName(file)}; use a File, Blob, Response, ArrayBuffer or typed array`);
 }
 
 /** What a gzip file holds, or the bytes themselves. */
