@@ -7,6 +7,7 @@
 mod augment;
 mod checkpoint;
 pub mod config;
+mod corrections;
 pub mod data;
 mod ema;
 pub mod example;

@@ -12,6 +12,7 @@ use serde_json::json;
 
 use super::checkpoint::{self, Best, Progress, State};
 use super::config::{Length, Part, TrainConfig, TrainDevice};
+use super::corrections::corrections_of;
 use super::data::Examples;
 use super::ema::Ema;
 use super::example::Example;
@@ -24,7 +25,7 @@ use super::set::TrainingSet;
 use super::teacher::Teacher;
 use crate::error::{Error, Result};
 use crate::eval::{EmbeddingCache, Failure};
-use crate::model::{CorrectionHead, Umedsam};
+use crate::model::Umedsam;
 use crate::segment::Segmenter;
 use crate::weights::{self, Metadata, Precision, sha256_hex, to_bytes, write_whole};
 
@@ -127,9 +128,9 @@ pub fn train(
     let (mut network, mut metadata) = weights::load(weights.clone(), &device)?;
     let mut source_key = source_sha256.clone();
     if let Some(path) = &settings.corrections {
-        let bytes = std::fs::read(path).map_err(|error| Error::file(path, error))?;
-        source_key += &sha256_hex(&bytes);
-        network.corrections = Some(corrections_of(bytes, &metadata, config.part, &device)?);
+        let (corrections, sha256) = corrections_of(path, &metadata, config.part, &device)?;
+        network.corrections = Some(corrections);
+        source_key += &sha256;
     }
     metadata.config.corrections |= config.part == Part::Corrections;
     let segmenter = Segmenter::from_weights(weights, &device.clone().inner())?;
@@ -383,28 +384,6 @@ impl Run<'_> {
         let bytes = to_bytes(&network.to_device(&Device::flex()), &metadata)?;
         write_whole(&path, &bytes).map_err(|error| Error::file(&path, error))
     }
-}
-
-/// The prompt encoder and mask decoder of other weights' corrections, or of their boxes, to begin the corrections with.
-fn corrections_of(bytes: Vec<u8>, metadata: &Metadata, part: Part, device: &Device) -> Result<CorrectionHead> {
-    let fail = |message: String| Err(Error::InvalidOption(message));
-    if part != Part::Corrections || metadata.config.corrections {
-        return fail(format!(
-            "weights to begin corrections with are for part = \"corrections\" and weights without corrections; the part is {part:?}, and the weights have {}",
-            if metadata.config.corrections { "some" } else { "none" }
-        ));
-    }
-    let (network, other) = weights::load(bytes, device)?;
-    if (&other.config.mask_decoder, other.config.mask_in_chans)
-        != (&metadata.config.mask_decoder, metadata.config.mask_in_chans)
-    {
-        return fail(format!(
-            "the decoder of {} has other sizes than that of {}",
-            other.architecture, metadata.architecture
-        ));
-    }
-    let Umedsam { prompt_encoder, mask_decoder, corrections, .. } = network;
-    Ok(corrections.unwrap_or(CorrectionHead { prompt_encoder, mask_decoder }))
 }
 
 fn device(device: TrainDevice) -> Result<Device> {

@@ -1,6 +1,7 @@
 //! `umedsam segment`
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Instant;
 
 use burn::tensor::Device;
@@ -154,7 +155,10 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         .into_iter()
         .map(|prompt| {
             let checked = prompt.checked(stored_width, stored_height, low_res_size)?;
-            Ok(turn.map_or_else(|| checked.clone(), |turn| turn.upright_prompt(&checked)))
+            Ok(match turn {
+                Some(turn) => turn.upright_prompt(&checked),
+                None => checked,
+            })
         })
         .collect::<Result<Vec<Prompt>>>()?;
     let load_ms = elapsed_ms(start);
@@ -176,8 +180,8 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     // One at a time: what is known of one takes 19 bytes a pixel.
     let folder = &arguments.out_dir;
     let shown = match turn {
-        Some(turn) => stored_picture(&turn, &preprocessed.windowed),
-        None => preprocessed.windowed.as_ref().clone(),
+        Some(turn) => Arc::new(stored_picture(&turn, &preprocessed.windowed)),
+        None => preprocessed.windowed.clone(),
     };
     let mut results = Vec::new();
     let mut segment_ms = 0.0;
