@@ -14,6 +14,7 @@ pub mod image;
 pub mod kernels;
 pub mod metrics;
 pub mod model;
+pub mod propagation;
 mod random;
 pub mod segment;
 #[cfg(feature = "cli")]
