@@ -2,17 +2,26 @@
 //!
 //! Source: the challenge's baseline (`CVPR24_LiteMedSAM_infer.py`), which knows the slices that an object spans; [`Stop`] is for people, who mostly do not.
 
+mod labelmap;
 mod next_box;
+mod objects;
 mod options;
 
+pub use labelmap::{Labelmap, VolumeEstimate, VoxelCounts, in_eight_bits};
+pub use objects::{EncodedSlices, propagate};
 pub use options::{End, PropagationOptions, Stop};
 
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 
 use crate::error::{Error, Result};
 use crate::image::BoundingBox;
-use crate::segment::{EncodedImage, Pace, PlacedPrompt, Prompt, SegmentOptions, Segmentation, Segmenter, Zoom};
-use crate::uncertainty::CalibrationUse;
+use crate::metrics::regions;
+use crate::model::prompt_encoder::PointLabel;
+use crate::segment::{
+    EncodedImage, Pace, PlacedPrompt, Point, Previous, Prompt, SegmentOptions, Segmentation, Segmenter, Zoom,
+};
+use crate::uncertainty::{CalibrationUse, UncertaintyOptions};
 use next_box::next_box;
 
 /// An object on its way through a volume. Whoever has the slices asks for the next one, encodes it and hands it over, until there is none.
@@ -21,8 +30,8 @@ use next_box::next_box;
 #[derive(Debug, Clone)]
 pub struct Propagation {
     prompt: Prompt,
-    /// Boxes of masks one pixel wide, which people may not give.
-    takes_any_box: bool,
+    /// Boxes of the challenge's files may be those of masks one pixel wide, which people may not give.
+    is_challenge: bool,
     slice: usize,
     range: RangeInclusive<usize>,
     stop: Stop,
@@ -32,19 +41,36 @@ pub struct Propagation {
     next: Option<usize>,
     /// What was found on the prompted slice.
     prompted: Option<Prompted>,
-    /// The mask of the slice before.
-    before: Vec<u8>,
-    /// Slices without a mask, in a row.
-    empty: usize,
+    /// What the slice before hands on.
+    before: Before,
+    /// The best predicted IoU of a second opinion so far.
+    best_opinion: f32,
 }
 
+/// What was found on the prompted slice.
 #[derive(Debug, Clone)]
 struct Prompted {
-    mask: Vec<u8>,
+    mask: Arc<Vec<u8>>,
     area: usize,
     /// Of the prompt, in order and within the image.
     bounding_box: Option<BoundingBox>,
     size: [usize; 2],
+}
+
+/// What a slice hands on to the next one.
+#[derive(Debug, Clone)]
+struct Before {
+    mask: Arc<Vec<u8>>,
+    /// The product of what was to be expected since the prompted slice.
+    expected_dsc: f64,
+    /// Slices without a mask, in a row.
+    empty: usize,
+}
+
+impl Before {
+    fn new(mask: Arc<Vec<u8>>) -> Self {
+        Self { mask, expected_dsc: 1.0, empty: 0 }
+    }
 }
 
 /// What was found on a slice.
@@ -52,7 +78,8 @@ struct Prompted {
 pub struct PropagatedSlice {
     /// The slice, from 0.
     pub slice: usize,
-    /// Its result. On all slices but the prompted one probabilities are as calibrated for prompts of people, and nothing is guaranteed.
+    /// Its result. On all slices but the prompted one probabilities are calibrated for prompts of people, nothing is guaranteed, and the expected DSC is the product of
+    /// those since the prompted slice: each mask goes by the one before it, so that errors add up.
     pub segmentation: Segmentation,
     /// Why it is not part of the object, and nothing beyond it was looked at.
     pub end: Option<End>,
@@ -67,15 +94,15 @@ impl Propagation {
         let range = options.checked(slice, depth)?;
         Ok(Self {
             prompt,
-            takes_any_box: false,
+            is_challenge: false,
             slice,
             range,
             stop: options.rules(),
             label: 1,
             next: Some(slice),
             prompted: None,
-            before: Vec::new(),
-            empty: 0,
+            before: Before::new(Arc::default()),
+            best_opinion: 0.0,
         })
     }
 
@@ -95,7 +122,7 @@ impl Propagation {
         let options = PropagationOptions { range: Some([z0, z1.min(depth - 1)]), stop: None };
         let prompt = BoundingBox([x0, y0, x1, y1]).into();
         let middle = (z0 + (z1 - z0) / 2).min(depth - 1);
-        Ok(Self { takes_any_box: true, ..Self::new(prompt, middle, depth, &options)? })
+        Ok(Self { is_challenge: true, ..Self::new(prompt, middle, depth, &options)? })
     }
 
     /// The same as the object of a number, from 1. The baseline scales masks down with the number as their value, so that small parts survive at high numbers.
@@ -132,20 +159,24 @@ impl Propagation {
         let Some(slice) = self.next else {
             return Err(Error::InvalidOption("the propagation is at its end; begin another".into()));
         };
-        let mut segmentation = match &self.prompted {
-            None => self.segment_prompted(segmenter, image, options, pace).await?,
-            Some(prompted) => {
-                self.segment_next(segmenter, image, &prompted.placed(image, &self.before, self.label)?, options, pace).await?
-            }
+        let size = [image.geometry.width, image.geometry.height];
+        let Some(prompted) = &self.prompted else {
+            let segmentation = self.segment_prompted(segmenter, image, options, pace).await?;
+            let end = self.begin(slice, &segmentation, size);
+            return Ok(PropagatedSlice { slice, segmentation, end });
         };
-        if self.prompted.is_some() {
-            segmentation.outer = None;
-            segmentation.inner = None;
-            if segmentation.calibration == CalibrationUse::Fitted {
-                segmentation.calibration = CalibrationUse::Nearest;
-            }
+        prompted.check_size(size)?;
+        let mut segmentation = self.segment_by_box(prompted, segmenter, image, options, pace).await?;
+        let opinion = self.second_opinion(segmenter, image, options, pace).await?;
+        segmentation.outer = None;
+        segmentation.inner = None;
+        if segmentation.calibration == CalibrationUse::Fitted {
+            segmentation.calibration = CalibrationUse::Nearest;
         }
-        let end = self.take(slice, &segmentation, [image.geometry.width, image.geometry.height]);
+        segmentation.expected_dsc *= self.before.expected_dsc;
+        let threshold = segmenter.review_threshold(options, segmentation.prompt_kind);
+        segmentation.needs_review = threshold.map(|threshold| segmentation.expected_dsc < threshold);
+        let end = self.go_on(slice, &segmentation, opinion);
         Ok(PropagatedSlice { slice, segmentation, end })
     }
 
@@ -157,48 +188,76 @@ impl Propagation {
         pace: &mut impl Pace,
     ) -> Result<Segmentation> {
         let prompt = std::slice::from_ref(&self.prompt);
-        let mut found = match self.takes_any_box {
+        let mut found = match self.is_challenge {
             true => segmenter.segment_checked(image, prompt, options, pace).await?,
             false => segmenter.segment_paced(image, prompt, options, pace).await?,
         };
         Ok(found.remove(0))
     }
 
-    async fn segment_next(
+    async fn segment_by_box(
         &self,
+        prompted: &Prompted,
         segmenter: &Segmenter,
         image: &mut EncodedImage,
-        placed: &PlacedPrompt,
         options: &SegmentOptions,
         pace: &mut impl Pace,
     ) -> Result<Segmentation> {
+        let placed = prompted.placed(image, &self.before.mask, self.label)?;
         let mut found = match (options.zoom, placed.bounding_box) {
             (Zoom::Auto | Zoom::On, Some(corners)) => {
                 segmenter.segment_checked(image, &[corners.into()], options, pace).await?
             }
-            _ => segmenter.segment_placed(image, std::slice::from_ref(placed), options).await?,
+            _ => segmenter.segment_placed(image, &[placed], options).await?,
         };
         Ok(found.remove(0))
     }
 
-    /// Takes a result in; says whether it ends its direction.
-    fn take(&mut self, slice: usize, found: &Segmentation, size: [usize; 2]) -> Option<End> {
-        let prompted_area = self.prompted.as_ref().map_or(found.area, |prompted| prompted.area);
-        self.empty = if found.area == 0 { self.empty + 1 } else { 0 };
-        let ended = self.stop.end(found, self.empty, prompted_area);
-        let can_go_on = found.area > 0 || self.bounding_box().or(found.bounding_box).is_some();
+    /// The predicted IoU of what a click in the middle of the mask before finds with that mask; `None` where nobody asks or the weights learned no corrections. A box
+    /// is always filled with something; this is low where the object is not there any more.
+    async fn second_opinion(
+        &self,
+        segmenter: &Segmenter,
+        image: &mut EncodedImage,
+        options: &SegmentOptions,
+        pace: &mut impl Pace,
+    ) -> Result<Option<f32>> {
+        let mask = &self.before.mask;
+        let is_wanted = self.stop.presence > 0.0 && segmenter.metadata().config.corrections;
+        let Some(point) = middle(mask, image.geometry.width).filter(|_| is_wanted) else { return Ok(None) };
+        let previous = Some(Previous::Mask(mask.clone()));
+        let prompt = Prompt { points: vec![point], previous, ..Prompt::default() };
+        let options = SegmentOptions { uncertainty: UncertaintyOptions::single_pass(), ..*options };
+        let found = segmenter.segment_checked(image, &[prompt], &options, pace).await?;
+        Ok(found.first().map(|found| found.predicted_iou))
+    }
+
+    /// Takes the prompted slice in.
+    fn begin(&mut self, slice: usize, found: &Segmentation, size: [usize; 2]) -> Option<End> {
+        let bounding_box = found.bounding_box;
+        let mask = Arc::new(found.mask.clone());
+        self.prompted = Some(Prompted { mask: mask.clone(), area: found.area, bounding_box, size });
+        self.before = Before::new(mask);
+        let is_end = found.area == 0 && (self.stop.empty_slices == 1 || bounding_box.is_none());
+        self.next = match is_end {
+            true => None,
+            false if slice < *self.range.end() => Some(slice + 1),
+            false => self.turn_back(),
+        };
+        is_end.then_some(End::Empty)
+    }
+
+    /// Takes another slice in; says whether it ends its direction.
+    fn go_on(&mut self, slice: usize, found: &Segmentation, opinion: Option<f32>) -> Option<End> {
+        let prompted = self.prompted.as_ref().expect("the prompted slice came first");
+        let empty = if found.area == 0 { self.before.empty + 1 } else { 0 };
+        self.best_opinion = self.best_opinion.max(opinion.unwrap_or(0.0));
+        let presence = opinion.map(|opinion| f64::from(opinion / self.best_opinion.max(f32::MIN_POSITIVE)));
+        let ended = self.stop.end(found, empty, prompted.area, presence);
+        let can_go_on = found.area > 0 || prompted.bounding_box.is_some();
         let end = ended.or_else(|| (!can_go_on).then_some(End::Empty));
-        if self.prompted.is_none() {
-            let bounding_box = found.bounding_box;
-            self.prompted = Some(Prompted { mask: found.mask.clone(), area: found.area, bounding_box, size });
-            if end.is_some() {
-                self.next = None;
-                return end;
-            }
-        }
-        self.before.clone_from(&found.mask);
-        let goes_up = slice >= self.slice;
-        self.next = match goes_up {
+        self.before = Before { mask: Arc::new(found.mask.clone()), expected_dsc: found.expected_dsc, empty };
+        self.next = match slice > self.slice {
             true if end.is_none() && slice < *self.range.end() => Some(slice + 1),
             true => self.turn_back(),
             false => (end.is_none() && slice > *self.range.start()).then(|| slice - 1),
@@ -208,13 +267,9 @@ impl Propagation {
 
     /// The slice before the prompted one, with its mask.
     fn turn_back(&mut self) -> Option<usize> {
-        self.empty = 0;
-        self.before = self.prompted.as_ref().map(|prompted| prompted.mask.clone()).unwrap_or_default();
+        let mask = self.prompted.as_ref().map(|prompted| prompted.mask.clone()).unwrap_or_default();
+        self.before = Before::new(mask);
         (self.slice > *self.range.start()).then(|| self.slice - 1)
-    }
-
-    fn bounding_box(&self) -> Option<BoundingBox> {
-        self.prompted.as_ref().and_then(|prompted| prompted.bounding_box)
     }
 }
 
@@ -222,15 +277,33 @@ impl Prompted {
     /// The prompt of a slice beside one with the mask `before`: the box around it, or the box that was given if it is empty.
     fn placed(&self, image: &EncodedImage, before: &[u8], label: u8) -> Result<PlacedPrompt> {
         let geometry = &image.geometry;
-        if [geometry.width, geometry.height] != self.size {
-            let [width, height] = self.size;
-            return Err(Error::InvalidImage(format!(
-                "the slice has {}×{} pixels, those before {width}×{height}",
-                geometry.width, geometry.height
-            )));
-        }
         next_box(before, label, geometry)
             .or_else(|| self.bounding_box.map(|corners| PlacedPrompt::of_box(corners, geometry)))
             .ok_or_else(|| Error::InvalidPrompt("the slice before has no mask, and there is no box".into()))
     }
+
+    fn check_size(&self, [width, height]: [usize; 2]) -> Result<()> {
+        match self.size == [width, height] {
+            true => Ok(()),
+            false => {
+                let [columns, rows] = self.size;
+                let message = format!("the slice has {width}×{height} pixels, those before {columns}×{rows}");
+                Err(Error::InvalidImage(message))
+            }
+        }
+    }
+}
+
+/// The pixel of a mask that is farthest from its edge.
+fn middle(mask: &[u8], width: usize) -> Option<Point> {
+    let parts = regions(width, mask.len(), |pixel| mask[pixel] != 0);
+    let largest = parts.into_iter().max_by_key(|part| part.pixels.len())?;
+    let depths = largest.depths(width);
+    let deepest = largest
+        .pixels
+        .iter()
+        .zip(depths)
+        .fold((0, 0.0f64), |best, (&pixel, depth)| if depth > best.1 { (pixel, depth) } else { best });
+    let [x, y] = [deepest.0 % width, deepest.0 / width].map(|place| place as f64 + 0.5);
+    Some(Point { x, y, label: PointLabel::Foreground })
 }

@@ -298,6 +298,11 @@ impl Segmenter {
         self.calibrated(&SegmentOptions { alpha, ..*options }, zoom, kind).thresholds
     }
 
+    /// The expected DSC below which someone should look, of a kind of prompt; `None` without calibration.
+    pub(crate) fn review_threshold(&self, options: &SegmentOptions, kind: PromptKind) -> Option<f64> {
+        self.calibrated(options, false, kind).review.map(|review| review.threshold)
+    }
+
     fn calibrated(&self, options: &SegmentOptions, zoom: bool, kind: PromptKind) -> Calibrated {
         Calibrated::new(self.metadata.calibration.as_ref().filter(|_| options.calibrated), options, zoom, kind)
     }

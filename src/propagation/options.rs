@@ -27,6 +27,9 @@ pub struct Stop {
     pub expected_dsc: f64,
     /// The mask is smaller than this share of the prompted slice's, 0–1; 0 never.
     pub area: f64,
+    /// The predicted IoU of a second opinion, a click in the middle of the mask before and that mask, is below this share of the best so far, 0–1; 0 never. A box is
+    /// always filled with something; a click alone tells whether the object is still there. Only with weights that learned corrections.
+    pub presence: f64,
 }
 
 /// What ended a direction.
@@ -39,20 +42,28 @@ pub enum End {
     ExpectedDsc,
     /// The mask was too small beside the prompted slice's.
     Area,
+    /// A second opinion did not find the object.
+    Presence,
 }
 
 impl Default for Stop {
     fn default() -> Self {
-        Self { empty_slices: 1, expected_dsc: 0.5, area: 0.05 }
+        Self { empty_slices: 1, expected_dsc: 0.0, area: 0.02, presence: 0.85 }
     }
 }
 
 impl Stop {
     /// Whatever is found.
-    pub const NEVER: Self = Self { empty_slices: 0, expected_dsc: 0.0, area: 0.0 };
+    pub const NEVER: Self = Self { empty_slices: 0, expected_dsc: 0.0, area: 0.0, presence: 0.0 };
 
-    /// Whether a result ends its direction, after `empty` slices without a mask in a row, it included.
-    pub(super) fn end(&self, found: &Segmentation, empty: usize, prompted_area: usize) -> Option<End> {
+    /// Whether a result ends its direction, after `empty` slices without a mask in a row, it included. `presence` is a second opinion beside the best one.
+    pub(super) fn end(
+        &self,
+        found: &Segmentation,
+        empty: usize,
+        prompted_area: usize,
+        presence: Option<f64>,
+    ) -> Option<End> {
         if self.empty_slices > 0 && empty >= self.empty_slices {
             return Some(End::Empty);
         }
@@ -62,6 +73,9 @@ impl Stop {
         }
         if (found.area as f64) < self.area * prompted_area as f64 {
             return Some(End::Area);
+        }
+        if presence.is_some_and(|presence| presence < self.presence) {
+            return Some(End::Presence);
         }
         (found.expected_dsc < self.expected_dsc).then_some(End::ExpectedDsc)
     }
@@ -85,8 +99,8 @@ impl PropagationOptions {
                 "range is {first} to {last}; use slices of 0 to {end} with the prompted slice {slice} among them"
             ));
         }
-        let Stop { expected_dsc, area, .. } = self.rules();
-        for (name, value) in [("expectedDsc", expected_dsc), ("area", area)] {
+        let Stop { expected_dsc, area, presence, .. } = self.rules();
+        for (name, value) in [("expectedDsc", expected_dsc), ("area", area), ("presence", presence)] {
             if !(0.0..=1.0).contains(&value) {
                 return fail(format!("stop.{name} is {value}; use a number from 0 to 1"));
             }

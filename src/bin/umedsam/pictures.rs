@@ -16,10 +16,15 @@ pub fn name(kind: &str, index: usize) -> String {
     format!("{kind}_{index}.png")
 }
 
-/// Writes the pictures of a box's segmentation of an image, and returns what `result.json` says of it.
-pub fn write(mut segmentation: Segmentation, index: usize, image: &Image8, folder: &Path) -> Result<Value> {
+/// Writes the pictures of a box's segmentation of an image, if there is one, and returns what `result.json` says of it.
+pub fn write(
+    mut segmentation: Segmentation,
+    index: usize,
+    [width, _]: [usize; 2],
+    image: Option<&Image8>,
+    folder: &Path,
+) -> Result<Value> {
     let name = |kind: &str| name(kind, index);
-    let width = image.width;
     let maps = &mut segmentation.uncertainty;
     let mean_uncertainty = json!({
         "total": mean(&maps.total), "aleatoric": mean(&maps.aleatoric), "epistemic": mean(&maps.epistemic),
@@ -27,16 +32,19 @@ pub fn write(mut segmentation: Segmentation, index: usize, image: &Image8, folde
     // No picture shows these two, which take 8 bytes a pixel while the pictures are made.
     (maps.aleatoric, maps.epistemic) = (Vec::new(), Vec::new());
     let segmentation = &segmentation;
-    write_mask(&segmentation.mask, width, &folder.join(name("mask")))?;
-    write_probability(segmentation, width, &folder.join(name("probability")))?;
-    write_uncertainty(segmentation, image, &folder.join(name("uncertainty")))?;
-    let mut files = json!({
-        "mask": name("mask"), "probability": name("probability"), "uncertainty": name("uncertainty"),
-    });
-    for (kind, mask) in [("outer", &segmentation.outer), ("inner", &segmentation.inner)] {
-        if let Some(mask) = mask {
-            write_mask(mask, width, &folder.join(name(kind)))?;
-            files[kind] = name(kind).into();
+    let mut files = json!({});
+    if let Some(image) = image {
+        write_mask(&segmentation.mask, width, &folder.join(name("mask")))?;
+        write_probability(segmentation, width, &folder.join(name("probability")))?;
+        write_uncertainty(segmentation, image, &folder.join(name("uncertainty")))?;
+        files = json!({
+            "mask": name("mask"), "probability": name("probability"), "uncertainty": name("uncertainty"),
+        });
+        for (kind, mask) in [("outer", &segmentation.outer), ("inner", &segmentation.inner)] {
+            if let Some(mask) = mask {
+                write_mask(mask, width, &folder.join(name(kind)))?;
+                files[kind] = name(kind).into();
+            }
         }
     }
     Ok(json!({
