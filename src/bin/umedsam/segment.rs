@@ -12,7 +12,7 @@ use umedsam::data::{SliceChoice, read_image_or_slice};
 use umedsam::image::{Image8, Window};
 use umedsam::segment::{MaskSource, Prompt, SegmentOptions, Segmenter, Unpaced, Zoom};
 use umedsam::uncertainty::UncertaintyOptions;
-use umedsam::volume::{Axis, Turn};
+use umedsam::volume::{Axis, Turn, Turned};
 use umedsam::{Error, Result};
 use umedsam_picture::Picture;
 
