@@ -107,6 +107,19 @@ fn pixels_are_pydicoms_in_every_transfer_syntax() {
 }
 
 #[test]
+fn htj2k_is_read_as_the_pixels_that_were_coded() {
+    let Some((folder, expected)) = folder("UMEDSAM_DICOM") else { return };
+    // The package's test has it made by OpenJPH (`tests/volumes/dicom.test.mjs`).
+    let path = folder.join("htj2k.dcm");
+    if !path.is_file() {
+        return eprintln!("SKIPPED: {} is not there", path.display());
+    }
+    let plain = single(&named(&expected, "MR_small.dcm")).unwrap();
+    let coded = single(&path).unwrap();
+    assert_eq!(coded.read(Axis::Slices, 0).unwrap(), plain.read(Axis::Slices, 0).unwrap());
+}
+
+#[test]
 fn series_are_in_the_order_of_their_positions_with_their_geometry() {
     let Some((folder, _)) = folder("UMEDSAM_DICOM") else { return };
     let DicomFiles { series, rejected } = read_folder(&folder.join("series/plain")).unwrap();

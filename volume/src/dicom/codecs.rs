@@ -16,12 +16,15 @@ pub(super) struct Decoded {
     pub is_rgb: bool,
 }
 
+/// What is wrong is said in words.
+type Decode = fn(&[u8], &FileInfo) -> Result<Decoded, String>;
+
 /// Decodes a frame. A decoder that panics on damage has not decoded it.
 ///
 /// # Errors
 /// [`crate::Error::Invalid`] if it is damaged, of another size, or coded in a way that is not read.
 pub(super) fn decode(coding: Coding, bytes: &[u8], info: &FileInfo) -> Result<Decoded> {
-    let (name, decoder): (_, fn(&[u8], &FileInfo) -> Result<Decoded, String>) = match coding {
+    let (name, decoder): (_, Decode) = match coding {
         Coding::JpegExtended if info.bits_allocated > 8 => {
             return invalid(format!("JPEG of 12 bits is not read by the command line; {DECOMPRESS}"));
         }
