@@ -66,6 +66,17 @@ impl From<umedsam_picture::Error> for Error {
     }
 }
 
+#[cfg(feature = "cli")]
+impl From<umedsam_volume::Error> for Error {
+    fn from(error: umedsam_volume::Error) -> Self {
+        match error {
+            umedsam_volume::Error::Invalid(message) => Self::InvalidImage(message),
+            umedsam_volume::Error::Option(message) => Self::InvalidOption(message),
+            umedsam_volume::Error::File { path, message } => Self::File { path, message },
+        }
+    }
+}
+
 impl Error {
     /// A stable identifier in kebab case, the same in the JS API.
     pub fn code(&self) -> &'static str {

@@ -4,5 +4,5 @@ mod array;
 mod file;
 mod npz;
 
-pub use file::{ImageFile, SliceChoice, read_image, read_image_or_slice};
+pub use file::{ImageFile, read_image};
 pub use npz::{CaseBoxes, ChallengeCase, read_npz};

@@ -224,7 +224,7 @@ pub fn read_npz_image(path: &Path, wants_boxes: bool) -> Result<ImageFile> {
             picture(OwnedPixels::F32(values), channels)
         }
     };
-    Ok(ImageFile { picture, boxes, turn: None })
+    Ok(ImageFile { picture, boxes })
 }
 
 #[cfg(test)]

@@ -2,14 +2,23 @@
 
 use std::sync::Arc;
 
-use super::Turn;
+use umedsam_volume::Turn;
+
 use crate::image::BoundingBox;
 use crate::segment::{Point, Previous, Prompt, Scribble, Segmentation};
 use crate::uncertainty::Suggestion;
 
-impl Turn {
+/// Prompts and results from a stored slice to the upright picture and back.
+pub trait Turned {
     /// A prompt of the stored slice as one of the upright picture. Low-res logits of an earlier answer are the picture's already.
-    pub fn upright_prompt(&self, prompt: &Prompt) -> Prompt {
+    fn upright_prompt(&self, prompt: &Prompt) -> Prompt;
+
+    /// A result of the upright picture as one of the stored slice, but for its low-res logits, which stay the picture's.
+    fn stored_segmentation(&self, found: Segmentation) -> Segmentation;
+}
+
+impl Turned for Turn {
+    fn upright_prompt(&self, prompt: &Prompt) -> Prompt {
         let point = |point: &Point| {
             let [x, y] = self.upright_point([point.x, point.y]);
             Point { x, y, label: point.label }
@@ -29,8 +38,7 @@ impl Turn {
         }
     }
 
-    /// A result of the upright picture as one of the stored slice, but for its low-res logits, which stay the picture's.
-    pub fn stored_segmentation(&self, found: Segmentation) -> Segmentation {
+    fn stored_segmentation(&self, found: Segmentation) -> Segmentation {
         let mask = |values: &Vec<u8>| self.turned_back(values, 1);
         let map = |values: &Vec<f32>| self.turned_back(values, 1);
         let suggestion = |suggestion: &Suggestion| {

@@ -23,7 +23,12 @@ pub fn test(package: &Path) -> Result<()> {
             .env("UMEDSAM_DICOM", files.join("dicom"))
             .env("UMEDSAM_SHARED", root().join("../shared")))?;
     }
-    say("Reading NIfTI natively");
+    say("Reading NIfTI and DICOM natively");
+    run(cargo()
+        .args(["test", "--package", "umedsam-volume"])
+        .env("UMEDSAM_NIFTI", files.join("nifti"))
+        .env("UMEDSAM_DICOM", files.join("dicom"))
+        .env("UMEDSAM_SHARED", root().join("../shared")))?;
     // Also the program, which the tests run.
     run(cargo().args(["test", "--package", "umedsam", "--test", "volumes"]).env("UMEDSAM_NIFTI", files.join("nifti")))
 }

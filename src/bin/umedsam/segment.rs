@@ -40,9 +40,12 @@ pub struct Arguments {
     /// The stored axis that slices are taken across: 0 (columns), 1 (rows) or 2 (slices)
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(0..=2))]
     axis: u8,
-    /// The volume of a file with several, counted from 0
+    /// The volume of a NIfTI file with several, counted from 0
     #[arg(long, default_value_t = 0)]
     frame: usize,
+    /// The series of a DICOM folder, counted from 0; by default the one with most frames
+    #[arg(long)]
+    series: Option<usize>,
     /// A box x0,y0,x1,y1 in pixels; may be repeated, and replaces the boxes of a .npz. With --propagate also x0,y0,z0,x1,y1,z1 around an object, which is followed from
     /// the middle of its slices z0 to z1 to both ends
     #[arg(long = "box", value_parser = arguments::parse_box, allow_hyphen_values = true)]

@@ -2,8 +2,7 @@
 
 use umedsam::data::{ImageFile, read_image};
 use umedsam::image::Window;
-use umedsam::volume::nifti::Nifti;
-use umedsam::volume::{Axis, SpaceGeometry, Turn, Volume, VolumeSlice};
+use umedsam::volume::{Axis, Choice, InMemory, Opened, SliceValues, SpaceGeometry, Turn, Volume, VolumeSlice};
 use umedsam::{Error, Result};
 use umedsam_export::{Grid, Source, Voxels};
 use umedsam_picture::{OwnedPixels, Picture};
@@ -18,7 +17,9 @@ pub enum Input {
 
 /// A volume, and what files that are written of it refer to.
 pub struct OpenVolume {
-    file: Nifti,
+    file: Opened,
+    /// The same, where slices across other axes are wanted in turn: of a series each takes all of its files.
+    in_memory: Option<InMemory>,
     pub axis: Axis,
 }
 
@@ -26,23 +27,27 @@ impl Input {
     /// Reads a picture; of a volume its headers.
     pub fn open(arguments: &Arguments) -> Result<Self> {
         let path = &arguments.image;
-        let bytes = std::fs::read(path).map_err(|error| Error::file(path, error))?;
-        if umedsam::volume::nifti::is_nifti(&bytes) {
-            let file = Nifti::new(bytes).map_err(|error| Error::file(path, error))?.with_frame(arguments.frame)?;
-            return Ok(Self::Volume(OpenVolume { file, axis: arguments.axis() }));
+        let choice = Choice { frame: arguments.frame, series: arguments.series };
+        if let Some(file) = umedsam::volume::open(path, choice)? {
+            let axis = arguments.axis();
+            let is_across_files = matches!(file, Opened::Dicom(_)) && axis != Axis::Slices && arguments.propagate;
+            let in_memory = is_across_files.then(|| InMemory::of(file.volume())).transpose()?;
+            return Ok(Self::Volume(OpenVolume { file, in_memory, axis }));
         }
         if let Some(slice) = arguments.slice {
             let message = format!("slice is {slice}, but {} is no volume; leave it out", path.display());
             return Err(Error::InvalidOption(message));
         }
-        drop(bytes);
         Ok(Self::Picture(read_image(path, !arguments.has_prompts())?))
     }
 }
 
 impl OpenVolume {
     pub fn volume(&self) -> &dyn Volume {
-        &self.file
+        match &self.in_memory {
+            Some(volume) => volume,
+            None => self.file.volume(),
+        }
     }
 
     pub fn geometry(&self) -> &SpaceGeometry {
@@ -80,53 +85,46 @@ impl OpenVolume {
     pub fn slice(&self, index: usize) -> Result<(Picture, Turn)> {
         let VolumeSlice { values, size: [width, height], channels, turn } = self.volume().slice(self.axis, index)?;
         let pixels = match values {
-            umedsam::volume::SliceValues::U8(values) => OwnedPixels::U8(values),
-            umedsam::volume::SliceValues::F32(values) => OwnedPixels::F32(values),
+            SliceValues::U8(values) => OwnedPixels::U8(values),
+            SliceValues::F32(values) => OwnedPixels::F32(values),
         };
         Ok((Picture { pixels, width, height, channels }, turn))
     }
 
-    /// The window that the file offers for a slice.
-    pub fn window(&self, _index: usize) -> Window {
-        Window::Auto
-    }
-
-    /// Whether high values are dark.
-    pub fn is_inverted(&self) -> bool {
-        false
+    /// The window that the file offers for a slice; for slices across other axes that of the middle one.
+    pub fn window(&self, index: usize) -> Window {
+        let stored = if self.axis == Axis::Slices { index } else { self.geometry().size[2] / 2 };
+        match self.volume().window(stored) {
+            Some([center, width]) => Window::Level { center, width },
+            None => Window::Auto,
+        }
     }
 
     /// The voxels that the pixels of a stored slice are, row by row.
     pub fn places(&self, index: usize) -> impl Iterator<Item = usize> + use<> {
-        let size = self.geometry().size;
-        let strides = [1, size[0], size[0] * size[1]];
-        let [a, b] = self.axis.others();
-        let begin = index * strides[self.axis as usize];
-        (0..size[b]).flat_map(move |row| (0..size[a]).map(move |column| begin + row * strides[b] + column * strides[a]))
+        self.geometry().places(self.axis, index)
     }
 
     /// Where the voxels are, for files that are written; `None` of images without a place.
     pub fn grid(&self) -> Option<Grid> {
         let SpaceGeometry { size, affine } = self.geometry();
         let affine = affine.iter().flatten().copied().chain([0.0, 0.0, 0.0, 1.0]).collect();
-        Some(Grid { size: *size, affine })
-    }
-
-    /// Volume of a voxel, mm³.
-    pub fn voxel_mm3(&self) -> f64 {
-        let [a, b, c] = self.geometry().affine;
-        let determinant = a[0] * (b[1] * c[2] - b[2] * c[1]) - a[1] * (b[0] * c[2] - b[2] * c[0])
-            + a[2] * (b[0] * c[1] - b[1] * c[0]);
-        determinant.abs()
+        self.volume().is_placed().then_some(Grid { size: *size, affine })
     }
 
     /// The DICOM series that files refer to; `None` of other volumes.
     pub fn source(&self) -> Result<Option<Source>> {
-        Ok(None)
+        match &self.file {
+            Opened::Dicom(series) => Ok(Some(series.source()?)),
+            Opened::Nifti(_) => Ok(None),
+        }
     }
 
-    /// A NIfTI file of values on the volume's grid.
+    /// A NIfTI file of values on the volume's grid, with the header of the file if it is one.
     pub fn nifti(&self, voxels: Voxels, description: &str) -> Result<Vec<u8>> {
+        if let Opened::Nifti(file) = &self.file {
+            return Ok(file.written(voxels)?);
+        }
         let grid = self.grid().ok_or_else(|| Error::InvalidOption("the images have no place in space".into()))?;
         umedsam_export::nifti(&grid, voxels, description).map_err(|error| Error::InvalidOption(error.to_string()))
     }

@@ -7,7 +7,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 use umedsam::image::{Image8, Window};
 use umedsam::segment::{Prompt, SegmentOptions, Unpaced};
-use umedsam::volume::Turn;
+use umedsam::volume::{Turn, Turned};
 use umedsam::{Error, Result};
 use umedsam_picture::Picture;
 
@@ -46,7 +46,7 @@ pub fn run(arguments: &Arguments, options: &SegmentOptions, input: Input) -> Res
     let start = Instant::now();
     let (window, invert) = match &input {
         Input::Picture(_) => (Window::Auto, false),
-        Input::Volume(volume) => (volume.window(slice), volume.is_inverted()),
+        Input::Volume(volume) => (volume.window(slice), volume.volume().is_inverted()),
     };
     let window = arguments.window.unwrap_or(window);
     let invert = arguments.invert != invert;

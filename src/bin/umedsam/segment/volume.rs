@@ -8,7 +8,7 @@ use umedsam::propagation::{
     EncodedSlices, PropagatedSlice, Propagation, PropagationOptions, VoxelCounts, in_eight_bits, propagate,
 };
 use umedsam::segment::{SegmentOptions, Unpaced};
-use umedsam::volume::Turn;
+use umedsam::volume::{Turn, Turned};
 use umedsam::{Error, Result};
 
 use super::export::{Exported, ObjectMaps};
@@ -41,7 +41,7 @@ pub fn run(arguments: &Arguments, options: &SegmentOptions, volume: &OpenVolume)
         let started = Instant::now();
         let (picture, _) = volume.slice(slice)?;
         let window = arguments.window.unwrap_or_else(|| volume.window(slice));
-        let invert = arguments.invert != volume.is_inverted();
+        let invert = arguments.invert != volume.volume().is_inverted();
         let preprocessed = segmenter.preprocess(&picture.view()?.inverted(invert), window)?;
         let mut image = segmenter.encode(&preprocessed, |_| ());
         segmenter.encode_flips(&preprocessed, &options.uncertainty, &mut image, &mut Unpaced(|_| ())).await?;
@@ -78,7 +78,7 @@ pub fn run(arguments: &Arguments, options: &SegmentOptions, volume: &OpenVolume)
     exported.slices.sort_unstable();
     let mut files = vec![formats::write_labelmap(&exported, volume, folder)?];
     files.extend(formats::write(&wanted, &exported, &segmenter, &sha256, folder)?);
-    let voxel_mm3 = volume.voxel_mm3();
+    let voxel_mm3 = volume.geometry().voxel_mm3();
     let objects: Vec<Value> = reports.into_iter().map(|report| report.finish(voxel_mm3)).collect();
     for object in &objects {
         println!("{}", sentence(object));

@@ -3,6 +3,7 @@
 //! Sources: nifti1.h and nifti2.h (NIfTI Data Format Working Group, 2004 and 2011). As in the package (`pkg-template/src/nifti-header.ts`).
 
 mod affine;
+mod write;
 
 use std::io::Read;
 
@@ -10,8 +11,9 @@ use flate2::read::MultiGzDecoder;
 
 use affine::affine;
 
-use super::{Axis, SliceValues, SpaceGeometry, Volume};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, invalid};
+use crate::geometry::{Axis, SpaceGeometry};
+use crate::volume::{SliceValues, Volume};
 
 /// A file that was read: its voxels as they are stored.
 #[derive(Debug, Clone)]
@@ -146,10 +148,6 @@ const KINDS: [(i16, usize, usize); 14] = [
 /// The longest axis that is read: what the network takes of a picture.
 const LONGEST_AXIS: i64 = 32_768;
 
-fn invalid<T>(message: impl Into<String>) -> Result<T> {
-    Err(Error::InvalidImage(message.into()))
-}
-
 /// Whether bytes begin as a NIfTI file, packed by gzip or not, does.
 pub fn is_nifti(bytes: &[u8]) -> bool {
     let mut start = Vec::new();
@@ -168,7 +166,7 @@ impl Nifti {
     /// Reads a file, packed by gzip or not.
     ///
     /// # Errors
-    /// [`Error::InvalidImage`] that says what is wrong: cut off, another format, a type that cannot be read.
+    /// [`Error::Invalid`] that says what is wrong: cut off, another format, a type that cannot be read.
     pub fn new(bytes: Vec<u8>) -> Result<Self> {
         let bytes = unpacked(bytes)?;
         let (fields, is_little) = recognized(&bytes)?;
@@ -227,22 +225,16 @@ impl Nifti {
         self.header.frames
     }
 
-    /// What is odd about the file, in words.
-    pub fn problems(&self) -> &[String] {
-        &self.problems
-    }
-
     /// The same file, another of its volumes.
     ///
     /// # Errors
-    /// [`Error::InvalidOption`] if there is no such volume.
+    /// [`Error::Option`] if there is no such volume.
     pub fn with_frame(self, frame: usize) -> Result<Self> {
         match frame < self.header.frames {
             true => Ok(Self { frame, ..self }),
-            false => Err(Error::InvalidOption(format!(
-                "frame is {frame}; the file has volumes 0 to {}",
-                self.header.frames - 1
-            ))),
+            false => {
+                Err(Error::Option(format!("frame is {frame}; the file has volumes 0 to {}", self.header.frames - 1)))
+            }
         }
     }
 
@@ -276,7 +268,12 @@ impl Volume for Nifti {
         self.kind.channels
     }
 
-    fn read(&self, axis: Axis, index: usize) -> SliceValues {
+    fn problems(&self) -> &[String] {
+        &self.problems
+    }
+
+    fn read(&self, axis: Axis, index: usize) -> Result<SliceValues> {
+        self.check_slice(axis, index)?;
         let size = self.geometry.size;
         let strides = [1, size[0], size[0] * size[1]];
         let [a, b] = axis.others();
@@ -286,11 +283,11 @@ impl Volume for Nifti {
             .map(|voxel| self.header.offset + voxel * self.kind.bytes);
         let Header { slope, intercept, .. } = self.header;
         let is_plain = slope == 1.0 && intercept == 0.0;
-        match (self.kind.channels, self.kind.code == 2 && is_plain) {
+        Ok(match (self.kind.channels, self.kind.code == 2 && is_plain) {
             (1, false) => SliceValues::F32(places.map(|at| (self.value(at) * slope + intercept) as f32).collect()),
             // Colours are not scaled.
             (channels, _) => SliceValues::U8(places.flat_map(|at| &self.bytes[at..at + channels]).copied().collect()),
-        }
+        })
     }
 }
 

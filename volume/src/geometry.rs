@@ -53,6 +53,23 @@ impl SpaceGeometry {
         std::array::from_fn(|line| self.affine[line][axis])
     }
 
+    /// Volume of a voxel, mm³.
+    pub fn voxel_mm3(&self) -> f64 {
+        let [a, b, c] = self.affine;
+        let determinant = a[0] * (b[1] * c[2] - b[2] * c[1]) - a[1] * (b[0] * c[2] - b[2] * c[0])
+            + a[2] * (b[0] * c[1] - b[1] * c[0]);
+        determinant.abs()
+    }
+
+    /// The voxels that the pixels of a stored slice are, row by row; columns of the volume come first.
+    pub fn places(&self, axis: Axis, index: usize) -> impl Iterator<Item = usize> + use<> {
+        let size = self.size;
+        let strides = [1, size[0], size[0] * size[1]];
+        let [a, b] = axis.others();
+        let begin = index * strides[axis as usize];
+        (0..size[b]).flat_map(move |row| (0..size[a]).map(move |column| begin + row * strides[b] + column * strides[a]))
+    }
+
     /// Distance between the middles of neighbours along each axis, in mm.
     pub fn spacing(&self) -> [f64; 3] {
         std::array::from_fn(|axis| length(self.step(axis)))
