@@ -9,7 +9,7 @@ import { buffersOf, messagesOf } from "./prompts.js";
 import type { Result, SegmentOptionsMessage } from "./protocol.js";
 import { boxesPerCall } from "./sizes.js";
 import type { Connection } from "./transport.js";
-import type { EncodeTimings, Prompt, SegmentOptions, Segmentation, UncertaintyOptions } from "./types.js";
+import type { EncodeTimings, Prompt, SegmentOptions, Segmentation, UncertaintyMap, UncertaintyOptions } from "./types.js";
 import { anything, between, callback, checkOptions, flag, listOf, number, oneOf, signal as abortSignal } from "./validate.js";
 
 /** Embeddings of images that nobody holds any more. */
@@ -52,11 +52,8 @@ export class EncodedImage {
   async segment(prompts: readonly Prompt[], options: SegmentOptions = {}): Promise<Segmentation[]> {
     if (this.#disposed) throw new UmedsamError("disposed", "the image was disposed of; encode it again");
     const messages = messagesOf(prompts, this);
-    checkOptions("options", options, SEGMENT_OPTIONS);
-    checkOptions("uncertainty", options.uncertainty, UNCERTAINTY_OPTIONS);
-    const { maps = ALL_MAPS, ...uncertainty } = options.uncertainty ?? {};
+    const { message, maps } = checkedOptions(options);
     const perCall = boxesPerCall(this, messages.length, maps.length);
-    const message = optionsMessage(uncertainty, options);
     const report = (done: number, ofCall: number) => (fraction: number) =>
       options.onProgress?.({ stage: "segment", fraction: (done + ofCall * fraction) / messages.length });
     const segmentations: Segmentation[] = [];
@@ -85,6 +82,21 @@ export class EncodedImage {
   async *segmentEach(prompts: readonly Prompt[], options: SegmentOptions = {}): AsyncGenerator<Segmentation, void, undefined> {
     messagesOf(prompts, this);
     for (const prompt of prompts) yield* await this.segment([prompt], options);
+  }
+
+  /** @internal Segments an object that is followed through a volume; see `umedsam/propagation`. */
+  async follow(propagationId: number, options: SegmentOptions): Promise<Omit<Result<"follow">, "results" | "info"> & { segmentation: Segmentation }> {
+    if (this.#disposed) throw new UmedsamError("disposed", "the image was disposed of; encode it again");
+    const { message, maps } = checkedOptions(options);
+    const { results, info, ...found } = await this.#connection.call(
+      "follow",
+      { propagationId, imageId: this.#id, options: message, maps },
+      { what: "propagating", signal: options.signal },
+    );
+    this.#model.update(info);
+    const [result] = results;
+    if (result === undefined) throw new UmedsamError("computation-failed", "there is no answer");
+    return { ...found, segmentation: { ...result, width: this.width, height: this.height, timings: found.timings } };
   }
 
   /** Frees the embedding. Later calls fail with code `disposed`. */
@@ -118,6 +130,14 @@ const UNCERTAINTY_OPTIONS = {
   seed: number(0, Number.MAX_SAFE_INTEGER, "whole"),
   maps: listOf(oneOf(...ALL_MAPS)),
 };
+
+/** Options as the wasm library reads them. */
+function checkedOptions(options: SegmentOptions): { readonly message: SegmentOptionsMessage; readonly maps: readonly UncertaintyMap[] } {
+  checkOptions("options", options, SEGMENT_OPTIONS);
+  checkOptions("uncertainty", options.uncertainty, UNCERTAINTY_OPTIONS);
+  const { maps = ALL_MAPS, ...uncertainty } = options.uncertainty ?? {};
+  return { message: optionsMessage(uncertainty, options), maps };
+}
 
 /** Leaves out what is undefined, which the library would take for a value. */
 function optionsMessage(

@@ -3,9 +3,9 @@
 import { UmedsamError } from "./errors.js";
 import { type Life, life, whileAlive } from "./life.js";
 import { start } from "./module.js";
-import type { Args, Method, Result, SegmentationMessage } from "./protocol.js";
+import type { Args, End, Method, Result, SegmentationMessage } from "./protocol.js";
 import type { EncodeTimings, ModelInfo } from "./types.js";
-import { type Image, Model, crashForTest, memoryBytes } from "./wasm/umedsam.js";
+import { type Image, Model, Propagation, crashForTest, memoryBytes } from "./wasm/umedsam.js";
 
 let lastLoad: Promise<unknown> = Promise.resolve();
 
@@ -21,7 +21,14 @@ function oneByOne<T>(load: () => Promise<T>): Promise<T> {
 }
 
 /** Methods that need the instance to live. */
-const USES_INSTANCE: readonly Method[] = ["load", "encode", "segment", "memoryBytes", "crashForTest", "destroyGpuForTest"];
+const USES_INSTANCE: readonly Method[] = ["load", "encode", "segment", "propagate", "follow", "memoryBytes", "crashForTest", "destroyGpuForTest"];
+
+/** What the wasm library answers to prompts. */
+interface Answer {
+  readonly results: SegmentationMessage[];
+  readonly segmentMs: number;
+  readonly reencodeMs: number;
+}
 
 /** One model and its images. */
 export class Engine {
@@ -31,7 +38,8 @@ export class Engine {
   /** The instance that the model lives in. */
   #life: Life | undefined;
   readonly #images = new Map<number, Image>();
-  #nextImageId = 1;
+  readonly #propagations = new Map<number, Propagation>();
+  #nextId = 1;
   /** The encode or segmentation under way. */
   #running: number | undefined;
 
@@ -46,6 +54,12 @@ export class Engine {
       load: (args) => this.#load(args),
       encode: (args) => this.#whileRunning(id, this.#encode(args, onProgress)),
       segment: (args) => this.#whileRunning(id, this.#segment(args, onProgress)),
+      propagate: async (args) => this.#propagate(args),
+      follow: (args) => this.#whileRunning(id, this.#follow(args, onProgress)),
+      disposePropagation: async ({ propagationId }) => {
+        if (this.#life?.error === undefined) this.#disposePropagation(propagationId);
+        return null;
+      },
       stop: async ({ id }) => {
         if (id === this.#running && this.#life?.error === undefined) this.#model?.stop();
         return null;
@@ -59,6 +73,7 @@ export class Engine {
         // What lived in a dead instance is gone with it.
         if (this.#life?.error !== undefined) return null;
         for (const imageId of [...this.#images.keys()]) this.#disposeImage(imageId);
+        for (const propagationId of [...this.#propagations.keys()]) this.#disposePropagation(propagationId);
         this.#model?.dispose();
         this.#model?.free();
         this.#model = undefined;
@@ -123,21 +138,41 @@ export class Engine {
   async #encode(args: Args<"encode">, onProgress: (fraction: number) => void): Promise<Result<"encode">> {
     const { data, width, height, channels, intensities } = args;
     const image = await this.#loaded().encode(data, width, height, channels, intensities, onProgress);
-    const imageId = this.#nextImageId++;
+    const imageId = this.#nextId++;
     this.#images.set(imageId, image);
     return { imageId, timings: image.timings as EncodeTimings, info: this.#info() };
   }
 
-  async #segment({ imageId, prompts, options, maps }: Args<"segment">, onProgress: (fraction: number) => void): Promise<Result<"segment">> {
+  #image(imageId: number): Image {
     const image = this.#images.get(imageId);
     if (image === undefined) throw new UmedsamError("disposed", "the image was disposed of; encode it again");
-    const answer = (await image.segment([...prompts], options, maps, onProgress)) as {
-      results: SegmentationMessage[];
-      segmentMs: number;
-      reencodeMs: number;
-    };
-    const { results, segmentMs, reencodeMs } = answer;
+    return image;
+  }
+
+  async #segment({ imageId, prompts, options, maps }: Args<"segment">, onProgress: (fraction: number) => void): Promise<Result<"segment">> {
+    const { results, segmentMs, reencodeMs } = (await this.#image(imageId).segment([...prompts], options, maps, onProgress)) as Answer;
     return { results, timings: { segmentMs, reencodeMs }, info: this.#info() };
+  }
+
+  #propagate({ prompt, course }: Args<"propagate">): Result<"propagate"> {
+    const propagation = new Propagation(prompt, course);
+    const propagationId = this.#nextId++;
+    this.#propagations.set(propagationId, propagation);
+    return { propagationId, nextSlice: propagation.nextSlice, mostLeft: propagation.mostLeft };
+  }
+
+  async #follow({ propagationId, imageId, options, maps }: Args<"follow">, onProgress: (fraction: number) => void): Promise<Result<"follow">> {
+    const propagation = this.#propagations.get(propagationId);
+    if (propagation === undefined) throw new UmedsamError("disposed", "the propagation is at its end");
+    const found = (await propagation.segment(this.#image(imageId), options, maps, onProgress)) as Answer & { slice: number; end: End | null };
+    const { results, segmentMs, reencodeMs, slice, end } = found;
+    const { nextSlice, mostLeft } = propagation;
+    return { results, slice, end, nextSlice, mostLeft, timings: { segmentMs, reencodeMs }, info: this.#info() };
+  }
+
+  #disposePropagation(propagationId: number): void {
+    this.#propagations.get(propagationId)?.free();
+    this.#propagations.delete(propagationId);
   }
 
   #disposeImage(imageId: number): void {

@@ -107,7 +107,7 @@ export class Turn {
 
   /** Values of the stored slice, row by row, as those of the upright picture. */
   turned<T extends { readonly length: number; [index: number]: number }>(values: T, into: T, channels = 1): T {
-    this.#each((stored, upright) => {
+    this.each((stored, upright) => {
       for (let channel = 0; channel < channels; channel++) {
         into[upright * channels + channel] = values[stored * channels + channel] as number;
       }
@@ -117,7 +117,7 @@ export class Turn {
 
   /** Values of the upright picture, such as a mask, as those of the stored slice. */
   turnedBack<T extends { readonly length: number; [index: number]: number }>(values: T, into: T, channels = 1): T {
-    this.#each((stored, upright) => {
+    this.each((stored, upright) => {
       for (let channel = 0; channel < channels; channel++) {
         into[stored * channels + channel] = values[upright * channels + channel] as number;
       }
@@ -125,7 +125,8 @@ export class Turn {
     return into;
   }
 
-  #each(visit: (stored: number, upright: number) => void): void {
+  /** Visits each pixel of the stored slice with its place in the upright picture, both counted row by row. */
+  each(visit: (stored: number, upright: number) => void): void {
     const [width, height] = this.size;
     const [columns] = this.stored;
     for (let y = 0; y < height; y++) {

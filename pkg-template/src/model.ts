@@ -4,6 +4,8 @@
 
 import { disposable, finalization } from "./disposal.js";
 import { EncodedImage } from "./encoded-image.js";
+import { buffersOf } from "./prompts.js";
+import type { CourseMessage, PromptMessage, Result } from "./protocol.js";
 import { ownPixels } from "./sources.js";
 import type { Connection } from "./transport.js";
 import type { EncodeOptions, ImageInput, ImageSource, ModelInfo } from "./types.js";
@@ -62,6 +64,13 @@ export class Model {
     );
     this.#info = result.info;
     return new EncodedImage(connection, result, width, height, this);
+  }
+
+  /** @internal Begins to follow an object through a volume; see `umedsam/propagation`. */
+  async propagation(prompt: PromptMessage, course: CourseMessage): Promise<Result<"propagate"> & { readonly end: () => void }> {
+    const connection = this.#connection;
+    const begun = await connection.call("propagate", { prompt, course }, { what: "propagating", transfer: buffersOf([prompt]) });
+    return { ...begun, end: () => connection.forget("disposePropagation", { propagationId: begun.propagationId }) };
   }
 
   /** Bytes of the wasm instance's memory; it never shrinks, so this is the peak. */

@@ -46,6 +46,17 @@ export interface Methods {
     args: { imageId: number; prompts: readonly PromptMessage[]; options: SegmentOptionsMessage; maps: readonly UncertaintyMap[] };
     result: { results: SegmentationMessage[]; timings: SegmentTimings; info: ModelInfo };
   };
+  /** Begins to follow an object through a volume. */
+  propagate: {
+    args: { prompt: PromptMessage; course: CourseMessage };
+    result: { propagationId: number } & Wanted;
+  };
+  /** Segments it on the slice that is wanted. */
+  follow: {
+    args: { propagationId: number; imageId: number; options: SegmentOptionsMessage; maps: readonly UncertaintyMap[] };
+    result: { results: SegmentationMessage[]; slice: number; end: End | null; timings: SegmentTimings; info: ModelInfo } & Wanted;
+  };
+  disposePropagation: { args: { propagationId: number }; result: null };
   /** Ends another request, by its id, after its current step. */
   stop: { args: { id: number }; result: null };
   disposeImage: { args: { imageId: number }; result: null };
@@ -55,6 +66,32 @@ export interface Methods {
   crashForTest: { args: null; result: null };
   destroyGpuForTest: { args: null; result: null };
 }
+
+/** What is wanted of a volume next. */
+export interface Wanted {
+  /** Undefined at the end. */
+  readonly nextSlice: number | undefined;
+  readonly mostLeft: number;
+}
+
+/** Where an object begins and ends, as the wasm library reads it. */
+export interface CourseMessage {
+  readonly slice: number;
+  readonly slices: number;
+  readonly range?: readonly [number, number];
+  readonly stop?: StopRules;
+}
+
+/** When a direction ends, all of it said. */
+export interface StopRules {
+  readonly emptySlices: number;
+  readonly expectedDsc: number;
+  readonly area: number;
+  readonly presence: number;
+}
+
+/** Why a slice is not part of the object. */
+export type End = "empty" | "expected-dsc" | "area" | "presence";
 
 /** A prompt as the wasm library reads it. */
 export interface PromptMessage {

@@ -14,8 +14,8 @@ const engine = new Engine();
 
 /** The maps go to the page without a copy. */
 function transferables(method: RequestMessage["method"], value: unknown): Transferable[] {
-  if (method !== "segment") return [];
-  const { results } = value as Result<"segment">;
+  if (method !== "segment" && method !== "follow") return [];
+  const { results } = value as Result<"segment" | "follow">;
   return results.flatMap(({ mask, probability, uncertainty, outer, inner, lowRes }) => {
     const { total, aleatoric, epistemic } = uncertainty;
     const arrays = [mask, probability, total, aleatoric, epistemic, outer, inner, lowRes.logits];

@@ -3,11 +3,15 @@
 //! The npm package's TypeScript wraps these classes; see `pkg-template/`.
 
 pub mod device;
+mod image;
 mod model;
 mod pace;
+mod propagation;
 mod values;
 
-pub use model::{Image, Model};
+pub use image::Image;
+pub use model::Model;
+pub use propagation::Propagation;
 
 use std::cell::RefCell;
 use std::sync::Once;

@@ -1,15 +1,16 @@
-//! The classes that JavaScript sees.
+//! Networks on their devices.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use async_lock::{Mutex, MutexGuard};
-use js_sys::{Array, Function};
+use js_sys::Function;
 use serde::Serialize;
 use umedsam_picture::js::{Intensities, JsPixels};
 use wasm_bindgen::prelude::*;
 
 use super::device::{DeviceRequest, OpenDevice};
+use super::image::{Embedded, EncodeTimings, Image};
 use super::pace::Yielding;
 use super::{now_ms, values};
 use crate::error::{Error, Result};
@@ -22,7 +23,7 @@ use crate::weights::Metadata;
 #[wasm_bindgen]
 pub struct Model(Rc<Shared>);
 
-struct Shared {
+pub(super) struct Shared {
     weights: Vec<u8>,
     request: DeviceRequest,
     metadata: Metadata,
@@ -31,14 +32,14 @@ struct Shared {
     running: Mutex<Option<Running>>,
     disposed: Cell<bool>,
     /// Whether the call under way is to end.
-    stopping: Cell<bool>,
+    pub stopping: Cell<bool>,
 }
 
 /// What is on the device. A new generation begins when a lost device was replaced: embeddings of older ones are gone.
-struct Running {
-    segmenter: Segmenter,
-    device: Rc<OpenDevice>,
-    generation: u32,
+pub(super) struct Running {
+    pub segmenter: Segmenter,
+    pub device: Rc<OpenDevice>,
+    pub generation: u32,
 }
 
 impl Running {
@@ -49,14 +50,14 @@ impl Running {
     }
 
     /// Runs the encoder to its end.
-    async fn encode(&self, preprocessed: &Preprocessed, pace: &mut impl Pace) -> Result<EncodedImage> {
+    pub async fn encode(&self, preprocessed: &Preprocessed, pace: &mut impl Pace) -> Result<EncodedImage> {
         let image = self.segmenter.encode_paced(preprocessed, pace).await?;
         let result = image.wait().await;
         self.device.explain(result).await.map(|()| image)
     }
 
     /// Encodes the mirrored images that the options need and that are not there yet.
-    async fn encode_flips(
+    pub async fn encode_flips(
         &self,
         preprocessed: &Preprocessed,
         options: &UncertaintyOptions,
@@ -71,7 +72,7 @@ impl Running {
         }
     }
 
-    async fn segment(
+    pub async fn segment(
         &self,
         image: &mut EncodedImage,
         prompts: &[Prompt],
@@ -84,7 +85,7 @@ impl Running {
 
 impl Shared {
     /// Waits for earlier calls, and replaces a device that was lost meanwhile.
-    async fn running(&self) -> Result<Healthy<'_>> {
+    pub async fn running(&self) -> Result<Healthy<'_>> {
         let mut guard = self.running.lock().await;
         if self.disposed.get() {
             *guard = None;
@@ -107,13 +108,13 @@ impl Shared {
         Ok(Healthy { guard, disposed: &self.disposed })
     }
 
-    fn pace<'a>(&'a self, what: &'static str, progress: Option<&'a Function>) -> Yielding<'a> {
+    pub fn pace<'a>(&'a self, what: &'static str, progress: Option<&'a Function>) -> Yielding<'a> {
         Yielding { what, stopping: &self.stopping, progress, last: now_ms() }
     }
 }
 
 /// A lock that holds a running model.
-struct Healthy<'a> {
+pub(super) struct Healthy<'a> {
     guard: MutexGuard<'a, Option<Running>>,
     disposed: &'a Cell<bool>,
 }
@@ -252,13 +253,7 @@ impl Model {
             Ok((Embedded { encoded, generation: running.generation }, preprocessed, timings))
         };
         let (embedded, preprocessed, timings) = encoded.await.map_err(|error| values::to_js_error(&error))?;
-        let state = ImageState {
-            shared: shared.clone(),
-            preprocessed,
-            embedded: Mutex::new(Some(embedded)),
-            disposed: Cell::new(false),
-        };
-        Ok(Image { state: Rc::new(state), timings })
+        Ok(Image::new(shared.clone(), preprocessed, embedded, timings))
     }
 
     /// Frees the network, at the end of a call that is under way; images and later calls answer that it was disposed of.
@@ -278,113 +273,5 @@ impl Model {
     #[wasm_bindgen(js_name = destroyGpuForTest)]
     pub fn destroy_gpu(&self) {
         self.0.device.borrow().destroy_gpu();
-    }
-}
-
-#[derive(Clone, Copy, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct EncodeTimings {
-    preprocess_ms: f64,
-    encode_ms: f64,
-}
-
-/// An encoded image, kept to answer prompts.
-#[wasm_bindgen]
-pub struct Image {
-    state: Rc<ImageState>,
-    timings: EncodeTimings,
-}
-
-struct ImageState {
-    shared: Rc<Shared>,
-    /// To encode again on a new device.
-    preprocessed: Preprocessed,
-    embedded: Mutex<Option<Embedded>>,
-    disposed: Cell<bool>,
-}
-
-struct Embedded {
-    encoded: EncodedImage,
-    generation: u32,
-}
-
-#[wasm_bindgen]
-impl Image {
-    /// Milliseconds of `preprocessMs` and `encodeMs`.
-    #[wasm_bindgen(getter)]
-    pub fn timings(&self) -> JsValue {
-        values::to_js(&self.timings)
-    }
-
-    /// Segments an object for each prompt: objects as [`Prompt`] has them, with `previous`. `options` is a [`SegmentOptions`], `maps` names the uncertainty maps
-    /// to give back; both may be undefined. `progress` is called with 0–1.
-    pub async fn segment(
-        &self,
-        prompts: Array,
-        options: JsValue,
-        maps: JsValue,
-        progress: Option<Function>,
-    ) -> std::result::Result<JsValue, JsValue> {
-        let state = self.state.clone();
-        state.segment(&prompts, options, maps, progress.as_ref()).await.map_err(|error| values::to_js_error(&error))
-    }
-
-    /// Frees the embedding, at the end of a call that is under way; later calls answer that it was disposed of.
-    pub fn dispose(&self) {
-        self.state.disposed.set(true);
-        if let Some(mut embedded) = self.state.embedded.try_lock() {
-            *embedded = None;
-        }
-    }
-}
-
-impl ImageState {
-    async fn segment(
-        &self,
-        prompts: &Array,
-        options: JsValue,
-        maps: JsValue,
-        progress: Option<&Function>,
-    ) -> Result<JsValue> {
-        self.shared.stopping.set(false);
-        let prompts = values::prompts(prompts)?;
-        let options = values::segment_options(options)?;
-        let maps = values::from_js(maps, |cause| Error::InvalidOption(format!("maps: {cause}")))?;
-        let mut embedded = self.embedded.lock().await;
-        let answer = self.segment_with(&mut embedded, &prompts, &options, &maps, progress).await;
-        if self.disposed.get() {
-            *embedded = None;
-        }
-        answer
-    }
-
-    async fn segment_with(
-        &self,
-        embedded: &mut Option<Embedded>,
-        prompts: &[Prompt],
-        options: &SegmentOptions,
-        maps: &values::WantedMaps,
-        progress: Option<&Function>,
-    ) -> Result<JsValue> {
-        let Some(current) = embedded.as_mut() else { return Err(Error::Disposed("the image")) };
-        let running = self.shared.running().await?;
-        // Only what is asked for is told.
-        let quiet = &mut self.shared.pace("segmenting", None);
-        let start = now_ms();
-        if current.generation != running.generation {
-            let encoded = running.encode(&self.preprocessed, quiet).await?;
-            *current = Embedded { encoded, generation: running.generation };
-        }
-        running.encode_flips(&self.preprocessed, &options.uncertainty, &mut current.encoded, quiet).await?;
-        let reencode_ms = now_ms() - start;
-        let start = now_ms();
-        let pace = &mut self.shared.pace("segmenting", progress);
-        let results = running.segment(&mut current.encoded, prompts, options, pace).await?;
-        let answer = js_sys::Object::new();
-        let list = results.iter().map(|result| values::segmentation(result, maps)).collect::<js_sys::Array>();
-        values::set(&answer, "results", &list);
-        values::set(&answer, "segmentMs", &(now_ms() - start).into());
-        values::set(&answer, "reencodeMs", &reencode_ms.into());
-        Ok(answer.into())
     }
 }
