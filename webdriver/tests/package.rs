@@ -2,6 +2,8 @@
 
 #[path = "package/loading.rs"]
 mod loading;
+#[path = "package/propagation.rs"]
+mod propagation;
 #[path = "package/running.rs"]
 mod running;
 
@@ -64,6 +66,7 @@ fn check(report: &Value) -> Result<()> {
     check_corrections(&report["corrections"])?;
     check_habits(&report["habits"])?;
     running::check(&report["running"])?;
+    propagation::check(&report["propagation"])?;
     loading::check(&report["loading"])?;
     expect(&report["webgpu"], json!("webgpu"))?;
     let fixed_width = &report["fixed_width"];

@@ -3,6 +3,7 @@ import { HEIGHT, WIDTH, disc } from "./disc.js";
 import { corrections } from "./corrections.js";
 import { habits } from "./habits.js";
 import { loading } from "./loading.js";
+import { propagation } from "./propagation.js";
 import { running } from "./running.js";
 import fixedWidthModule from "umedsam/umedsam_bg.wasm?url";
 
@@ -26,7 +27,7 @@ async function fixedWidth() {
 }
 
 async function run() {
-  const report = { corrections: await corrections(), habits: await habits(), running: await running(), loading: await loading() };
+  const report = { corrections: await corrections(), habits: await habits(), running: await running(), propagation: await propagation(), loading: await loading() };
   for (const worker of [true, false]) {
     const progress = new Set();
     const options = { device: "cpu", worker };
