@@ -5,7 +5,9 @@ import type { Box } from "../umedsam/index.js";
 export interface Sample {
   readonly name: string;
   readonly file: string;
-  readonly box: Box;
+  readonly box?: Box;
+  /** Of a volume: the slice that the box is on, from 0. */
+  readonly slice?: number;
   /** Where the image comes from, and its licence. */
   readonly credit: string;
 }

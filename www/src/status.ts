@@ -59,6 +59,13 @@ export function showProgress({ stage, fraction, loadedBytes }: Progress): void {
   else page.progressBar.value = fraction;
 }
 
+/** How much of files or a volume was read. */
+export function showReading(fraction: number): void {
+  page.progress.hidden = fraction >= 1;
+  page.progressLabel.textContent = "Reading files";
+  page.progressBar.value = fraction;
+}
+
 export function showModel({ info }: Model): void {
   setLearned(info.calibration?.prompts.includes("corrected") === true);
   const { device } = info;

@@ -1,0 +1,90 @@
+/** Shows the wanted slice through the wanted window: one after the other, and of what was wanted meanwhile only the last. */
+
+import { windowedImage } from "../umedsam/image.js";
+import { checkCanvas } from "./dom.js";
+import { type Look, chosenLook } from "./intensities.js";
+import { type Place, type Slice, type Stack, isSame } from "./slices.js";
+import { showReading } from "./status.js";
+
+/** What is on the screen. */
+export interface Seen {
+  readonly stack: Stack;
+  readonly place: Place;
+  readonly slice: Slice;
+  readonly look: Look;
+  /** What the network sees of it, at its own size. */
+  readonly picture: ImageData;
+}
+
+export const lookKey = (look: Look) => JSON.stringify(look);
+
+/** Reads and windows a slice. @throws What is wrong with it. */
+export async function look(stack: Stack, place: Place, slice: Slice, chosen: Look): Promise<Seen> {
+  checkCanvas(slice.image.width, slice.image.height);
+  return { stack, place, slice, look: chosen, picture: await windowedImage({ ...slice.image, ...chosen }) };
+}
+
+export class SliceView {
+  readonly #shown: (seen: Seen) => void;
+  #seen: Seen | undefined;
+  #place: Place | undefined;
+  /** What is on its way to the screen. */
+  #running: Promise<void> | undefined;
+  #stop = new AbortController();
+
+  constructor(shown: (seen: Seen) => void) {
+    this.#shown = shown;
+  }
+
+  get seen(): Seen | undefined {
+    return this.#seen;
+  }
+
+  /** The slice that is wanted, shown already or on its way. */
+  get place(): Place | undefined {
+    return this.#place;
+  }
+
+  /** Shows the first of another stack. */
+  open(seen: Seen): void {
+    this.#stop.abort();
+    this.#stop = new AbortController();
+    this.#running = undefined;
+    this.#place = seen.place;
+    this.#seen = seen;
+    this.#shown(seen);
+  }
+
+  /** Goes to a slice of the stack, with the window that the controls say; resolves when it is seen. */
+  want(place: Place): Promise<void> {
+    this.#place = place;
+    const running = (this.#running ??= this.#run(this.#stop.signal).finally(() => {
+      if (this.#running === running) this.#running = undefined;
+    }));
+    return running;
+  }
+
+  async #run(signal: AbortSignal): Promise<void> {
+    // What is wanted at once is gathered.
+    await Promise.resolve();
+    for (;;) {
+      const [seen, place] = [this.#seen, this.#place];
+      if (seen === undefined || place === undefined || signal.aborted) return;
+      try {
+        const isHere = isSame(place, seen.place);
+        const slice = isHere ? seen.slice : await seen.stack.slice(place, { signal, onProgress: showReading });
+        const chosen = chosenLook(slice);
+        if (chosen === undefined || signal.aborted) return;
+        if (isHere && lookKey(chosen) === lookKey(seen.look)) return;
+        const next = await look(seen.stack, place, slice, chosen);
+        if (signal.aborted) return;
+        this.#seen = next;
+        this.#shown(next);
+      } catch (error) {
+        if (signal.aborted) return;
+        this.#place = seen.place;
+        throw error;
+      }
+    }
+  }
+}
