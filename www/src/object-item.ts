@@ -80,7 +80,7 @@ function slice(place: Place, { stack }: Seen): string {
 }
 
 function describe({ result, isFinal, canUndo, place }: SegmentedObject, seen: Seen): string {
-  if (result === undefined) return canUndo ? "waiting" : "nothing said yet";
+  if (result === undefined) return !canUndo ? "nothing said yet" : isSame(place, seen.place) ? "waiting" : "waiting until its slice is seen";
   // Slices across the same axis have pixels of the same size, but for images without a place.
   const spacing = place.axis === seen.place.axis && result.width === seen.slice.image.width ? seen.slice.spacing : undefined;
   const size = spacing === undefined ? "" : ` · ${square(result.area * spacing[0] * spacing[1])} mm²`;
