@@ -375,6 +375,32 @@ async fn a_folder_is_a_study_and_what_is_wrong_is_said() -> Result<()> {
     .await
 }
 
+#[tokio::test]
+async fn the_sample_volume_opens_with_a_mask() -> Result<()> {
+    with_page(1280, "sample", async |page| {
+        let sample = "const sample = [...document.querySelectorAll('#samples button')].find((button) => button.textContent === 'Chest volume');
+            sample?.click();
+            return sample !== undefined";
+        if page.script(sample).await? != true {
+            eprintln!("SKIPPED: without pip the site has no sample volume");
+            return Ok(());
+        }
+        wait_for_credit(page, "Chest CT volume").await?;
+        wait_for_slice(page, "slice 21 of 34").await?;
+        page.wait_for_results(1, 60).await?;
+        page.screenshot("v11-sample").await?;
+        ensure!(page.text("privacy").await?.contains("Nothing was sent"), "{}", page.text("privacy").await?);
+        page.choose("window-kind", "lung").await?;
+        page.wait_until_encoded(ENCODE_LIMIT).await?;
+        page.choose("plane", "1").await?;
+        wait_for_slice(page, "slice 65 of 128").await?;
+        page.wait_until_encoded(ENCODE_LIMIT).await?;
+        page.script("window.scrollTo(0, 0)").await?;
+        page.screenshot("v12-sample-coronal").await
+    })
+    .await
+}
+
 fn written(name: &str, content: &[u8]) -> Result<PathBuf> {
     let path = std::env::temp_dir().join(name);
     std::fs::write(&path, content)?;

@@ -80,6 +80,7 @@ export function showError(error: unknown): void {
   page.progress.hidden = true;
   page.error.hidden = false;
   page.error.textContent = error instanceof Error ? error.message : String(error);
+  page.error.scrollIntoView({ block: "nearest" });
 }
 
 export function hideError(): void {
