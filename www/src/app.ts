@@ -16,6 +16,7 @@ import { showPlace, showStack } from "./slice-bar.js";
 import { type Seen, SliceView, look, lookKey } from "./slice-view.js";
 import { type Begin, type Place, type Stack, countOf, isSame, keyOf } from "./slices.js";
 import { hideError, showError, showGuarantee, showModel, showProgress, showSuggestion } from "./status.js";
+import { choose, tool } from "./tools.js";
 import { Viewer } from "./viewer.js";
 
 /** A slice that is still wanted after this long is encoded. */
@@ -125,6 +126,7 @@ export class App {
     resetWindow(slice, stack.modality);
     this.viewer.isStack = countOf(stack, place.axis) > 1 || stack.planes.length > 1;
     this.viewer.hasWindow = !page.window.hidden;
+    if (!this.viewer.hasWindow && tool() === "window") choose("box");
     showStack(stack);
     showFormats(stack);
     this.#slices.open(first);

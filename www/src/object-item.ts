@@ -79,7 +79,7 @@ function slice(place: Place, { stack }: Seen): string {
   return `${frame}${plane}slice ${place.index + 1} · `;
 }
 
-function describe({ result, isFinal, canUndo, place }: SegmentedObject, seen: Seen): string {
+function describe({ result, results, isFinal, canUndo, place }: SegmentedObject, seen: Seen): string {
   if (result === undefined) return !canUndo ? "nothing said yet" : isSame(place, seen.place) ? "waiting" : "waiting until its slice is seen";
   // Slices across the same axis have pixels of the same size, but for images without a place.
   const spacing = place.axis === seen.place.axis && result.width === seen.slice.image.width ? seen.slice.spacing : undefined;
@@ -88,7 +88,8 @@ function describe({ result, isFinal, canUndo, place }: SegmentedObject, seen: Se
   if (!isFinal) return `expected DSC ${result.expectedDsc.toFixed(2)} · ${area} · finding where it is unsure`;
   const unsure = result.uncertainty.total?.reduce((count, value) => count + Number(value > 0.5), 0) ?? 0;
   const closer = result.zoom === null ? "" : ` · seen in a crop of ${result.zoom.width}×${result.zoom.height} px`;
-  return `expected DSC ${result.expectedDsc.toFixed(2)} · ${area} · unsure (over ½ bit) of ${unsure.toLocaleString("en")} px${closer}`;
+  const more = results.length === 1 ? "" : ` · on ${results.length} slices`;
+  return `expected DSC ${result.expectedDsc.toFixed(2)} · ${area} · unsure (over ½ bit) of ${unsure.toLocaleString("en")} px${closer}${more}`;
 }
 
 function square(value: number): string {

@@ -36,6 +36,8 @@ async function kindOf(file: Blob): Promise<Kind> {
   if (String.fromCharCode(...bytes.subarray(128)) === "DICM") return "dicom";
   if (bytes[0] === 0x1f && bytes[1] === 0x8b) return "nifti";
   if (bytes.length >= 4) {
+    // Groups 2 and 8 begin DICOM files without their preamble, of which the reader says that it is missing.
+    if ((bytes[0] === 2 || bytes[0] === 8) && bytes[1] === 0 && bytes[3] === 0) return "dicom";
     const view = new DataView(bytes.buffer);
     if ([348, 540].some((length) => view.getInt32(0, true) === length || view.getInt32(0, false) === length)) return "nifti";
   }

@@ -1,9 +1,10 @@
 /** Shows the wanted slice through the wanted window: one after the other, and of what was wanted meanwhile only the last. */
 
 import { windowedImage } from "../umedsam/image.js";
+import type { ImageInput } from "../umedsam/index.js";
 import { checkCanvas } from "./dom.js";
 import { type Look, chosenLook } from "./intensities.js";
-import { type Place, type Slice, type Stack, isSame } from "./slices.js";
+import { type Place, type Slice, type Stack, countOf, isSame } from "./slices.js";
 import { showReading } from "./status.js";
 
 /** What is on the screen. */
@@ -12,16 +13,37 @@ export interface Seen {
   readonly place: Place;
   readonly slice: Slice;
   readonly look: Look;
+  /** What was asked for, which `look` differs from where the slice has no values. */
+  readonly asked: Look;
   /** What the network sees of it, at its own size. */
   readonly picture: ImageData;
 }
 
 export const lookKey = (look: Look) => JSON.stringify(look);
 
-/** Reads and windows a slice. @throws What is wrong with it. */
-export async function look(stack: Stack, place: Place, slice: Slice, chosen: Look): Promise<Seen> {
+/** Windows a slice. @throws What is wrong with it. */
+export async function look(stack: Stack, place: Place, slice: Slice, asked: Look): Promise<Seen> {
   checkCanvas(slice.image.width, slice.image.height);
-  return { stack, place, slice, look: chosen, picture: await windowedImage({ ...slice.image, ...chosen }) };
+  const chosen = usable(slice, asked);
+  return { stack, place, slice, look: chosen, asked, picture: await windowedImage({ ...slice.image, ...chosen }) };
+}
+
+/** No window is found where there are no numbers, as on slices beside the body in some maps; these are black. */
+function usable({ image }: Slice, asked: Look): Look {
+  const isEmpty = typeof asked.window === "string" && !image.data.some(Number.isFinite);
+  return isEmpty ? { ...asked, window: { center: 0.5, width: 1 } } : asked;
+}
+
+/** The slices across an axis as the network is to see them, in the order of the stack: what `umedsam/volume` propagates through. */
+export function propagationSource({ stack, place }: Pick<Seen, "stack" | "place">): { readonly slices: number; slice(index: number): Promise<ImageInput> } {
+  return {
+    slices: countOf(stack, place.axis),
+    async slice(index) {
+      const slice = await stack.slice({ ...place, index });
+      const chosen = chosenLook(slice);
+      return chosen === undefined ? slice.image : { ...slice.image, ...usable(slice, chosen) };
+    },
+  };
 }
 
 export class SliceView {
@@ -75,7 +97,7 @@ export class SliceView {
         const slice = isHere ? seen.slice : await seen.stack.slice(place, { signal, onProgress: showReading });
         const chosen = chosenLook(slice);
         if (chosen === undefined || signal.aborted) return;
-        if (isHere && lookKey(chosen) === lookKey(seen.look)) return;
+        if (isHere && lookKey(chosen) === lookKey(seen.asked)) return;
         const next = await look(seen.stack, place, slice, chosen);
         if (signal.aborted) return;
         this.#seen = next;
