@@ -38,8 +38,9 @@ async fn with_page<T>(width: u32, name: &str, test: impl AsyncFnOnce(&Page) -> R
 
 /// Gives several files to the page at once, as somebody does who marks them in a folder.
 async fn open_all(page: &Page, folder: &Path) -> Result<()> {
-    let mut paths: Vec<String> =
-        std::fs::read_dir(folder)?.map(|entry| Ok(entry?.path().to_string_lossy().into_owned())).collect::<Result<_>>()?;
+    let mut paths: Vec<String> = std::fs::read_dir(folder)?
+        .map(|entry| Ok(entry?.path().to_string_lossy().into_owned()))
+        .collect::<Result<_>>()?;
     paths.sort();
     page.driver.find(By::Id("file")).await?.send_keys(paths.join("\n")).await?;
     Ok(())
@@ -117,7 +118,8 @@ async fn truth(page: &Page) -> Result<(Vec<bool>, [f64; 4])> {
         .await?;
     let mask: Vec<bool> = text[0].as_str().context("a mask")?.bytes().map(|byte| byte == b'1').collect();
     let width = text[1].as_u64().context("a width")? as usize;
-    let inside = || mask.iter().enumerate().filter(|&(_, &inside)| inside).map(|(pixel, _)| (pixel % width, pixel / width));
+    let inside =
+        || mask.iter().enumerate().filter(|&(_, &inside)| inside).map(|(pixel, _)| (pixel % width, pixel / width));
     let x = || inside().map(|(x, _)| x);
     let y = || inside().map(|(_, y)| y);
     let corner = |value: Option<usize>| value.context("the mask is empty");
@@ -127,7 +129,8 @@ async fn truth(page: &Page) -> Result<(Vec<bool>, [f64; 4])> {
 
 fn dsc(mask: &GrayImage, truth: &[bool]) -> f64 {
     let both = mask.as_raw().iter().zip(truth).filter(|&(&a, &b)| a != 0 && b).count();
-    let count = mask.as_raw().iter().filter(|&&value| value != 0).count() + truth.iter().filter(|&&inside| inside).count();
+    let count =
+        mask.as_raw().iter().filter(|&&value| value != 0).count() + truth.iter().filter(|&&inside| inside).count();
     2.0 * both as f64 / count as f64
 }
 
@@ -215,6 +218,16 @@ async fn a_series_is_opened_looked_through_segmented_and_saved() -> Result<()> {
         keys(page, "w" + Key::Up).await?;
         wait_for_other_picture(page, &lung).await?;
         page.click("tool-box").await?;
+        page.choose("window-kind", "bone").await?;
+        let bone = picture(page).await?;
+        page.script(
+            "const viewer = document.getElementById('viewer');
+             const { left, top } = viewer.getBoundingClientRect();
+             for (const [kind, far] of [['down', 0], ['move', 40], ['up', 40]]) viewer.dispatchEvent(new PointerEvent(`pointer${kind}`,
+               { pointerId: 1, pointerType: 'mouse', button: kind === 'move' ? -1 : 2, buttons: 2, clientX: left + 200 + far, clientY: top + 200 + far, bubbles: true }))",
+        )
+        .await?;
+        wait_for_other_picture(page, &bone).await?;
         page.choose("window-kind", "abdomen").await?;
         page.wait_until_encoded(ENCODE_LIMIT).await?;
         page.wait_for_results(1, 60).await?;
@@ -258,14 +271,25 @@ async fn a_series_is_opened_looked_through_segmented_and_saved() -> Result<()> {
 
         ensure!(page.server.requests().len() == served, "requested: {:?}", &page.server.requests()[served..]);
         ensure!(page.text("privacy").await?.contains("Nothing was sent"), "{}", page.text("privacy").await?);
-        names_nobody(page).await
+        names_nobody(page, &NAMES).await
     })
     .await
 }
 
+/// From now on the names of saved files are in `globalThis.names`.
+async fn watch_names(page: &Page) -> Result<()> {
+    page.script(
+        "globalThis.names = [];
+         const click = HTMLAnchorElement.prototype.click;
+         HTMLAnchorElement.prototype.click = function () { globalThis.names.push(this.download); click.call(this) }",
+    )
+    .await
+    .map(drop)
+}
+
+/// What the mask's file is called.
 async fn mask_name(page: &Page) -> Result<String> {
-    page.script("globalThis.names = []; const click = HTMLAnchorElement.prototype.click;
-        HTMLAnchorElement.prototype.click = function () { globalThis.names.push(this.download); click.call(this) }").await?;
+    watch_names(page).await?;
     page.click("save-mask").await?;
     page.wait_for("a name", "return globalThis.names.length > 0", 20).await?;
     Ok(page.script("return globalThis.names.at(-1)").await?.as_str().context("a name")?.to_string())
@@ -281,13 +305,16 @@ async fn saved(page: &Page, ending: &str) -> Result<PathBuf> {
     page.download("save-file", &name).await
 }
 
+/// Words of the real files.
+const NAMES: [&str; 3] = ["STS_002", "STS-002", "000000.dcm"];
+
 /// Nothing of the files' own words is on the page, and nothing is stored.
-async fn names_nobody(page: &Page) -> Result<()> {
+async fn names_nobody(page: &Page, words: &[&str]) -> Result<()> {
     let stored = page.script("return localStorage.length + sessionStorage.length + document.cookie.length").await?;
     ensure!(stored == 0, "{stored} things are stored");
     let shown = page.script("return document.documentElement.outerHTML + location.href + document.title").await?;
     let shown = shown.as_str().context("the page")?;
-    for word in ["STS_002", "STS-002", "000000.dcm"] {
+    for word in words {
         ensure!(!shown.contains(word), "the page says {word}");
     }
     Ok(())
@@ -304,17 +331,21 @@ async fn a_nifti_file_has_three_planes_and_is_saved_on_its_grid() -> Result<()> 
         page.screenshot("v5-nifti-390").await?;
         let overflow = page.script("return document.documentElement.scrollWidth - window.innerWidth").await?;
         ensure!(overflow.as_i64().unwrap_or(1) <= 0, "the page is {overflow} pixels too wide for a phone");
-        for (done, (axis, text)) in [("0", "slice 19 of 36"), ("1", "slice 27 of 52"), ("2", "slice 20 of 38")].into_iter().enumerate() {
+        for (done, (axis, text)) in
+            [("0", "slice 19 of 36"), ("1", "slice 27 of 52"), ("2", "slice 20 of 38")].into_iter().enumerate()
+        {
             page.choose("plane", axis).await?;
             wait_for_slice(page, text).await?;
             page.wait_until_encoded(ENCODE_LIMIT).await?;
             page.click("add-box").await?;
             page.wait_for_results(done + 1, 60).await?;
         }
-        page.script("globalThis.names = []; const click = HTMLAnchorElement.prototype.click;
-            HTMLAnchorElement.prototype.click = function () { globalThis.names.push(this.download); click.call(this) }").await?;
+        watch_names(page).await?;
         page.choose("format", "nifti").await?;
-        ensure!(std::fs::read(saved(page, "004_images-labels.nii.gz").await?)?.starts_with(b"\x1f\x8b"), "no gzip file");
+        ensure!(
+            std::fs::read(saved(page, "004_images-labels.nii.gz").await?)?.starts_with(b"\x1f\x8b"),
+            "no gzip file"
+        );
         // A finger draws on a slice, and the buttons go through them.
         page.touch_drag((8.0, 8.0), (24.0, 24.0)).await?;
         page.wait_for_results(4, 60).await?;
@@ -338,7 +369,7 @@ async fn a_folder_is_a_study_and_what_is_wrong_is_said() -> Result<()> {
         ensure!(page.text("notes-title").await?.contains("notes on the files"), "the contours are not spoken of");
         page.wait_until_encoded(ENCODE_LIMIT).await?;
         page.screenshot("v7-study").await?;
-        names_nobody(page).await.context("before descriptions are asked for")?;
+        names_nobody(page, &NAMES).await.context("before descriptions are asked for")?;
         page.click("describe").await?;
         page.screenshot("v8-descriptions").await?;
         for modality in ["PT", "MR"] {
@@ -371,6 +402,150 @@ async fn a_folder_is_a_study_and_what_is_wrong_is_said() -> Result<()> {
         let hidden = page.script("return ['study', 'slice-bar'].every((id) => document.getElementById(id).hidden)").await?;
         ensure!(hidden == true, "a picture has slices or series");
         Ok(())
+    })
+    .await
+}
+
+/// A cine of three frames without a place, whose patient has a name.
+fn cine() -> Vec<u8> {
+    let element = |group: u16, number: u16, kind: &[u8; 2], value: &[u8]| {
+        let padding = if kind == b"UI" || kind == b"OB" { 0 } else { b' ' };
+        let mut bytes = [group.to_le_bytes(), number.to_le_bytes()].concat();
+        let length = value.len().next_multiple_of(2);
+        bytes.extend(kind);
+        match kind {
+            b"OB" => bytes.extend([&[0, 0], (length as u32).to_le_bytes().as_slice()].concat()),
+            _ => bytes.extend((length as u16).to_le_bytes()),
+        }
+        bytes.extend(value);
+        bytes.resize(bytes.len() + length - value.len(), padding);
+        bytes
+    };
+    let number = |value: u16| value.to_le_bytes();
+    let class = b"1.2.840.10008.5.1.4.1.1.3.1";
+    let meta = [
+        element(2, 2, b"UI", class),
+        element(2, 3, b"UI", b"1.2.3.4"),
+        element(2, 0x10, b"UI", b"1.2.840.10008.1.2.1"),
+    ]
+    .concat();
+    let pixels: Vec<u8> = (0..3 * 48 * 64u32).map(|pixel| (pixel * (1 + pixel / 3072) % 251) as u8).collect();
+    let dataset = [
+        element(8, 0x16, b"UI", class),
+        element(8, 0x18, b"UI", b"1.2.3.4"),
+        element(8, 0x60, b"CS", b"US"),
+        element(8, 0x103e, b"LO", b"Liver of Jane Doe"),
+        element(0x10, 0x10, b"PN", b"Doe^Jane"),
+        element(0x10, 0x20, b"LO", b"4711-0815"),
+        element(0x20, 0xd, b"UI", b"1.2.3"),
+        element(0x20, 0xe, b"UI", b"1.2.3.5"),
+        element(0x28, 2, b"US", &number(1)),
+        element(0x28, 4, b"CS", b"MONOCHROME2"),
+        element(0x28, 8, b"IS", b"3"),
+        element(0x28, 0x10, b"US", &number(48)),
+        element(0x28, 0x11, b"US", &number(64)),
+        element(0x28, 0x100, b"US", &number(8)),
+        element(0x28, 0x101, b"US", &number(8)),
+        element(0x28, 0x102, b"US", &number(7)),
+        element(0x28, 0x103, b"US", &number(0)),
+        element(0x7fe0, 0x10, b"OB", &pixels),
+    ];
+    let length = element(2, 0, b"UL", &(meta.len() as u32).to_le_bytes());
+    [[0; 128].as_slice(), b"DICM", &length, &meta, &dataset.concat()].concat()
+}
+
+#[tokio::test]
+async fn a_cine_without_a_place_names_nobody_until_it_is_asked() -> Result<()> {
+    with_page(390, "cine", async |page| {
+        page.open_file(&written("Doe-Jane.dcm", &cine())?).await?;
+        wait_for_credit(page, "US · 64×48 · 3 frames").await?;
+        wait_for_slice(page, "slice 2 of 3").await?;
+        page.wait_until_encoded(ENCODE_LIMIT).await?;
+        let words = ["Doe", "Jane", "4711"];
+        names_nobody(page, &words).await?;
+        let hidden = page.script("return ['window', 'tool-window', 'plane-label', 'frame-label'].every((id) => document.getElementById(id).hidden)").await?;
+        ensure!(hidden == true, "8 bits need no window, and frames without a place have no planes");
+        page.click("add-box").await?;
+        page.wait_for_results(1, 60).await?;
+        let text = page.text("objects").await?;
+        ensure!(!text.contains("mm²"), "the file tells no sizes: {text}");
+        page.click("slice-next").await?;
+        wait_for_slice(page, "slice 3 of 3").await?;
+        page.wait_until_encoded(ENCODE_LIMIT).await?;
+        page.click("add-box").await?;
+        page.wait_for_results(2, 60).await?;
+        watch_names(page).await?;
+        let formats = page.script("return [...document.getElementById('format').options].map((option) => option.value).join()").await?;
+        ensure!(formats == "seg,labelmap,fractional,probability,uncertainty,coco,geojson", "formats {formats}");
+        let bytes = std::fs::read(saved(page, "us-series-seg.dcm").await?)?;
+        ensure!(bytes[128..132] == *b"DICM" && bytes.windows(8).any(|part| part == b"Doe^Jane"), "no file for this patient");
+        names_nobody(page, &words).await.context("after saving")?;
+        page.click("describe").await?;
+        ensure!(page.text("series").await?.contains("Liver of Jane Doe"), "descriptions are not shown when asked for");
+        page.screenshot("v13-cine-390").await?;
+        // Another study begins without descriptions again.
+        page.open_file(&written("Doe-Jane.dcm", &cine())?).await?;
+        page.wait_for("the other study", "return !document.getElementById('describe').checked && document.querySelectorAll('#objects li').length === 0", 20).await?;
+        names_nobody(page, &words).await.context("in another study")
+    })
+    .await
+}
+
+/// A NIfTI file of floats whose first slices have no values, over three times.
+fn gaps() -> Vec<u8> {
+    let mut bytes = vec![0; 352];
+    let mut put = |at: usize, value: &[u8]| bytes[at..at + value.len()].copy_from_slice(value);
+    put(0, &348i32.to_le_bytes());
+    for (index, length) in [4i16, 30, 20, 6, 3, 1, 1, 1].into_iter().enumerate() {
+        put(40 + 2 * index, &length.to_le_bytes());
+        put(76 + 4 * index, &1f32.to_le_bytes());
+    }
+    put(70, &16i16.to_le_bytes());
+    put(72, &32i16.to_le_bytes());
+    put(108, &352f32.to_le_bytes());
+    put(344, b"n+1\0");
+    for voxel in 0..30 * 20 * 6 * 3 {
+        let value = if voxel / 600 % 6 < 2 { f32::NAN } else { (voxel % 97) as f32 + (voxel / 3600 * 40) as f32 };
+        bytes.extend(value.to_le_bytes());
+    }
+    bytes
+}
+
+#[tokio::test]
+async fn slices_without_values_are_passed_and_volumes_over_time_are_chosen() -> Result<()> {
+    with_page(1280, "gaps", async |page| {
+        page.open_file(&written("gaps.nii", &gaps())?).await?;
+        wait_for_credit(page, "30×20×6").await?;
+        wait_for_slice(page, "slice 4 of 6").await?;
+        page.wait_until_encoded(ENCODE_LIMIT).await?;
+        for slice in [3, 2, 1] {
+            keys(page, ",").await?;
+            wait_for_slice(page, &format!("slice {slice} of 6")).await?;
+            page.wait_until_encoded(ENCODE_LIMIT).await?;
+        }
+        ensure!(picture(page).await? == 0, "a slice without values is not black");
+        keys(page, Key::End + "").await?;
+        wait_for_slice(page, "slice 6 of 6").await?;
+        page.wait_until_encoded(ENCODE_LIMIT).await?;
+        let first = picture(page).await?;
+        page.click("add-box").await?;
+        page.wait_for_results(1, 60).await?;
+        page.script(
+            "const frame = document.getElementById('frame'); frame.value = 3; frame.dispatchEvent(new Event('change'))",
+        )
+        .await?;
+        wait_for_other_picture(page, &first).await?;
+        page.wait_until_encoded(ENCODE_LIMIT).await?;
+        ensure!(painted(page).await? == 0, "the mask of the first volume lies on the third");
+        ensure!(page.text("objects").await?.contains("volume 1, "), "{}", page.text("objects").await?);
+        page.choose("format", "nifti").await?;
+        page.click("save-file").await?;
+        page.wait_for(
+            "what is missing",
+            "return document.getElementById('error').innerText.includes('no object of volume 3')",
+            20,
+        )
+        .await
     })
     .await
 }

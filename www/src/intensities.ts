@@ -51,7 +51,7 @@ export function resetWindow({ image, windows }: Slice, modality: string): void {
     ...(isHounsfield && !isByte ? PRESETS.map(({ key, name, center, width }) => [key, `${name} ${center} / ${width}`]) : []),
     ["level", "centre and width"],
   ];
-  page.windowKind.replaceChildren(...options.map(([value, text]) => new Option(text, value)));
+  page.windowKind.replaceChildren(...options.map(([value, text]) => new Option(text?.replace("-", "−"), value)));
   page.windowKind.value = offered.length > 0 ? "file-0" : "auto";
   showLevel({ center: (values.low + values.high) / 2, width: values.high - values.low });
 }

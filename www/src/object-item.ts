@@ -85,7 +85,8 @@ function describe({ result, results, isFinal, canUndo, place }: SegmentedObject,
   const spacing = place.axis === seen.place.axis && result.width === seen.slice.image.width ? seen.slice.spacing : undefined;
   const size = spacing === undefined ? "" : ` · ${square(result.area * spacing[0] * spacing[1])} mm²`;
   const area = `${result.area.toLocaleString("en")} px${size}`;
-  if (!isFinal) return `expected DSC ${result.expectedDsc.toFixed(2)} · ${area} · finding where it is unsure`;
+  const finding = isSame(place, seen.place) ? "finding where it is unsure" : "where it is unsure is found when its slice is seen";
+  if (!isFinal) return `expected DSC ${result.expectedDsc.toFixed(2)} · ${area} · ${finding}`;
   const unsure = result.uncertainty.total?.reduce((count, value) => count + Number(value > 0.5), 0) ?? 0;
   const closer = result.zoom === null ? "" : ` · seen in a crop of ${result.zoom.width}×${result.zoom.height} px`;
   const more = results.length === 1 ? "" : ` · on ${results.length} slices`;

@@ -53,7 +53,8 @@ pub fn write(folder: &Path) -> Result<()> {
         // The picture's box where the patient's right is on the left.
         let corners = [48, 40, 77, 68];
         let credit = "Chest CT volume, 3D Slicer's CTChest sample by way of the Python package slicerio 1.4.0 (MIT)";
-        samples.push(json!({ "name": "Chest volume", "file": file, "slice": CT_SLICE, "box": corners, "credit": credit }));
+        samples
+            .push(json!({ "name": "Chest volume", "file": file, "slice": CT_SLICE, "box": corners, "credit": credit }));
     }
     std::fs::write(folder.join("samples.json"), serde_json::to_string_pretty(&samples)?)?;
     Ok(())
@@ -125,7 +126,11 @@ fn chest() -> Result<Chest> {
     flate2::read::GzDecoder::new(data).read_to_end(&mut values)?;
     let voxels: Vec<i32> = values.as_chunks::<4>().0.iter().map(|&bytes| i32::from_le_bytes(bytes)).collect();
     let size = [0, 1, 2].map(|axis| sizes[axis] as usize);
-    ensure!(voxels.len() == size.iter().product::<usize>() && CT_SLICE < size[2], "{} voxels of {size:?}", voxels.len());
+    ensure!(
+        voxels.len() == size.iter().product::<usize>() && CT_SLICE < size[2],
+        "{} voxels of {size:?}",
+        voxels.len()
+    );
     Ok(Chest { voxels, size, grid: [0, 3, 6, 9].map(|begin| [grid[begin], grid[begin + 1], grid[begin + 2]]) })
 }
 
@@ -137,7 +142,8 @@ impl Chest {
         let (centre, range) = CT_WINDOW;
         let grey =
             slice.iter().map(|&units| ((f64::from(units) - centre) / range * 255.0 + 127.5).clamp(0.0, 255.0) as u8);
-        let image = GrayImage::from_raw(width as u32, height as u32, grey.collect()).context("a slice of another size")?;
+        let image =
+            GrayImage::from_raw(width as u32, height as u32, grey.collect()).context("a slice of another size")?;
         // Rows run from the back to the front in the file; radiologists look from the feet, the front up.
         let image = flip_vertical(&image);
         Ok(resize(&image, image.width() * CT_ENLARGED, image.height() * CT_ENLARGED, FilterType::CatmullRom))
