@@ -1,23 +1,23 @@
 /** What is open: a stack, the slice that is seen, its objects, and the order in which the network is asked. */
 
 import { type EncodedImage, type Model, type Progress, UmedsamError } from "../umedsam/index.js";
-import type { Network } from "./device.js";
+import type { Network } from "./device/network.js";
 import { milliseconds } from "./dom.js";
-import { Encodings } from "./encodings.js";
-import { beginDrag, chosenLook, dragTo, resetWindow } from "./intensities.js";
-import { objectItem } from "./object-item.js";
-import type { SegmentedObject } from "./objects.js";
+import { Encodings } from "./device/encodings.js";
+import { beginDrag, chosenLook, dragTo, resetWindow } from "./view/intensities.js";
+import { objectItem } from "./prompt/object-item.js";
+import type { SegmentedObject } from "./prompt/objects.js";
 import { page } from "./page.js";
-import { pictures, resultsOf, showValues } from "./painting.js";
-import { Prompting } from "./prompting.js";
-import { showRequests } from "./requests.js";
-import { showFormats } from "./saving.js";
-import { showPlace, showStack } from "./slice-bar.js";
-import { type Seen, SliceView, look, lookKey } from "./slice-view.js";
-import { type Begin, type Place, type Stack, countOf, isSame, keyOf } from "./slices.js";
+import { pictures, resultsOf, showValues } from "./layers/painting.js";
+import { Prompting } from "./prompt/prompting.js";
+import { showRequests } from "./device/requests.js";
+import { showFormats } from "./export/saving.js";
+import { showPlace, showStack } from "./view/slice-bar.js";
+import { type Seen, SliceView, look, lookKey } from "./view/slice-view.js";
+import { type Begin, type Place, type Stack, countOf, isSame, keyOf } from "./open/slices.js";
 import { hideError, showError, showGuarantee, showModel, showProgress, showSuggestion } from "./status.js";
-import { choose, tool } from "./tools.js";
-import { Viewer } from "./viewer.js";
+import { choose, tool } from "./prompt/tools.js";
+import { Viewer } from "./view/viewer.js";
 
 /** A slice that is still wanted after this long is encoded. */
 const REST_MS = 200;

@@ -1,19 +1,19 @@
 /** Wires the page together. */
 
 import { App } from "./app.js";
-import { Network } from "./device.js";
-import { listenToFiles, openSamples } from "./opening.js";
+import { Network } from "./device/network.js";
+import { listenToFiles, openSamples } from "./open/opening.js";
 import { page } from "./page.js";
-import { saveHeat, saveImage, saveMask } from "./painting.js";
-import { saveFile, showFormatNote } from "./saving.js";
-import { listenToSlices } from "./slice-bar.js";
+import { saveHeat, saveImage, saveMask } from "./layers/painting.js";
+import { saveFile, showFormatNote } from "./export/saving.js";
+import { listenToSlices } from "./view/slice-bar.js";
 import { drawLegend, showError } from "./status.js";
-import { isTyping, listenToTools } from "./tools.js";
-import { ZOOM_STEP } from "./viewer.js";
+import { isTyping, listenToTools } from "./prompt/tools.js";
+import { ZOOM_STEP } from "./view/viewer.js";
 
 /** Readers and writers of medical files, so that nothing is fetched later; what fails here is tried again when it is needed. */
 async function fetchFormats(): Promise<void> {
-  const modules = [import("../umedsam/dicom.js"), import("../umedsam/nifti.js"), import("./dicom-stack.js"), import("./nifti-stack.js")];
+  const modules = [import("../umedsam/dicom.js"), import("../umedsam/nifti.js"), import("./open/dicom-stack.js"), import("./open/nifti-stack.js")];
   const writers = import("../umedsam/export.js").then(({ toCocoRle }) => toCocoRle([{ mask: new Uint8Array(1), label: "none" }], 1, 1));
   await Promise.allSettled([...modules, writers]);
 }

@@ -2,9 +2,9 @@
 
 import { type Model, type Progress, type Segmentation, type Suggestion, type UncertaintyMap, colorize } from "../umedsam/index.js";
 import { context2d } from "./dom.js";
-import { MAPS } from "./overlay.js";
+import { MAPS } from "./layers/overlay.js";
 import { page } from "./page.js";
-import { setLearned } from "./tools.js";
+import { setLearned } from "./prompt/tools.js";
 
 export function shownMap(): UncertaintyMap {
   return page.map.value as UncertaintyMap;

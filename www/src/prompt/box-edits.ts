@@ -1,6 +1,6 @@
 /** Where a pointer grabs boxes, and what becomes of them. */
 
-import type { Box } from "../umedsam/index.js";
+import type { Box } from "../../umedsam/index.js";
 import type { Marks } from "./marks.js";
 
 export interface Place {

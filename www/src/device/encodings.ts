@@ -1,6 +1,6 @@
 /** Encoded slices, the last few of them, so that scrolling back asks the network for masks at once. */
 
-import type { EncodedImage } from "../umedsam/index.js";
+import type { EncodedImage } from "../../umedsam/index.js";
 
 const MOST = 4;
 

@@ -1,7 +1,7 @@
 /** Controls of the slice that is seen: slider, buttons, plane, volume of a series. */
 
-import { page } from "./page.js";
-import { type Place, type Stack, countOf } from "./slices.js";
+import { page } from "../page.js";
+import { type Place, type Stack, countOf } from "../open/slices.js";
 
 /** Puts the controls at a stack that was opened. */
 export function showStack(stack: Stack): void {

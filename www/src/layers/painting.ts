@@ -1,12 +1,12 @@
 /** Results as pictures over the image, as PNG files, and as values under the pointer. */
 
-import type { Segmentation, UncertaintyMap } from "../umedsam/index.js";
-import type { SegmentedObject } from "./objects.js";
+import type { Segmentation, UncertaintyMap } from "../../umedsam/index.js";
+import type { SegmentedObject } from "../prompt/objects.js";
 import { contourPicture, heatPicture, maskPicture, over, savePng, unionPicture } from "./overlay.js";
-import { page } from "./page.js";
-import type { Seen } from "./slice-view.js";
-import type { Place } from "./slices.js";
-import { shownMap } from "./status.js";
+import { page } from "../page.js";
+import type { Seen } from "../view/slice-view.js";
+import type { Place } from "../open/slices.js";
+import { shownMap } from "../status.js";
 
 /** Colours of the contours, as in the style sheet. */
 const OUTER_COLOR = "#ffffff";

@@ -1,11 +1,11 @@
 /** Opens what people bring: files, folders, drops, samples. */
 
-import type { App } from "./app.js";
+import type { App } from "../app.js";
 import { droppedFiles } from "./drop.js";
-import { page } from "./page.js";
+import { page } from "../page.js";
 import { type Item, type Study, readStudy } from "./reading.js";
 import { type Sample, fetchSample, loadSamples } from "./samples.js";
-import { showReading } from "./status.js";
+import { showReading } from "../status.js";
 import { hideStudy, showStudy } from "./study-list.js";
 import type { Stack } from "./slices.js";
 

@@ -1,6 +1,6 @@
 /** A DICOM series as a stack of slices. */
 
-import type { Axis, Series, Volume } from "../umedsam/dicom.js";
+import type { Axis, Series, Volume } from "../../umedsam/dicom.js";
 import type { Place, ReadingOptions, Slice, Stack } from "./slices.js";
 
 /** The most bytes of voxels that are held for planes across the stored one. */
@@ -8,7 +8,7 @@ const MOST_BYTES = 2 ** 30;
 const AXES: readonly Axis[] = [2, 1, 0];
 
 export async function dicomStack(series: Series, credit: string): Promise<Stack> {
-  const { planeOf } = await import("../umedsam/dicom.js");
+  const { planeOf } = await import("../../umedsam/dicom.js");
   const { geometry, frames, size } = series;
   let whole: Promise<Volume> | undefined;
   /** All frames, read once; what failed is tried again. */

@@ -1,15 +1,15 @@
 /** Saves what was segmented in the formats that the source allows. */
 
-import type { Geometry } from "../umedsam/dicom.js";
-import type { DicomExportOptions } from "../umedsam/export.js";
-import { type Model, defaultWeightsInfo } from "../umedsam/index.js";
+import type { Geometry } from "../../umedsam/dicom.js";
+import type { DicomExportOptions } from "../../umedsam/export.js";
+import { type Model, defaultWeightsInfo } from "../../umedsam/index.js";
 import { type Grid, type Part, gzipped, labelVolume, mapVolume, masksOf, probabilityVolumes, segmentsOf } from "./exports.js";
-import type { SegmentedObject } from "./objects.js";
-import { saveBlob } from "./overlay.js";
-import { page } from "./page.js";
-import { pictureName } from "./painting.js";
-import type { Seen } from "./slice-view.js";
-import { type Place, type Stack, isSame } from "./slices.js";
+import type { SegmentedObject } from "../prompt/objects.js";
+import { saveBlob } from "../layers/overlay.js";
+import { page } from "../page.js";
+import { pictureName } from "../layers/painting.js";
+import type { Seen } from "../view/slice-view.js";
+import { type Place, type Stack, isSame } from "../open/slices.js";
 
 const FORMATS = {
   seg: "DICOM SEG (BINARY)",
@@ -43,8 +43,9 @@ export function showFormats(stack: Stack): void {
 
 /** Says what is to be known of the chosen format. */
 export function showFormatNote(): void {
-  const isDicom = DICOM.includes(page.format.value as Format);
-  page.formatNote.textContent = isDicom ? "The file names the patient, as the images do." : "";
+  const format = page.format.value as Format;
+  const whole = SLICE.includes(format) ? "" : "Objects of all slices; those of the same name are one segment. ";
+  page.formatNote.textContent = `${whole}${DICOM.includes(format) ? "The file names the patient, as the images do." : ""}`;
 }
 
 function gridOf(stack: Stack, turnOf: (geometry: Geometry, axis: Place["axis"]) => ReturnType<Grid["turn"]>): Grid {
@@ -68,7 +69,7 @@ export async function saveFile(objects: readonly SegmentedObject[], seen: Seen, 
   const { stack, place } = seen;
   const { origin, name } = stack;
   const parts = objects.flatMap((object) => object.results.map(({ place, result }): Part => ({ name: object.name, color: object.color, place, result }))).filter(isOfFrame(place.frame));
-  const writers = await import("../umedsam/export.js");
+  const writers = await import("../../umedsam/export.js");
   if (format === "coco" || format === "geojson") {
     const masks = masksOf(parts.filter((part) => isSame(part.place, place)));
     if (masks.length === 0) throw new Error("there is no object on this slice; go to one with an object, or choose a format for volumes");
@@ -77,8 +78,11 @@ export async function saveFile(objects: readonly SegmentedObject[], seen: Seen, 
     saveBlob(new Blob([text], { type: "application/json" }), `${pictureName(seen)}.${format === "coco" ? "coco.json" : "geojson"}`);
     return;
   }
+  const missing = objects.filter(({ results, place: { frame } }) => results.length === 0 && frame === place.frame).map((object) => object.name);
+  showFormatNote();
+  if (missing.length > 0) page.formatNote.textContent += ` Not in the file, since they have no mask yet: ${missing.join(", ")}.`;
   if (parts.length === 0) throw new Error(`no object of volume ${place.frame + 1} was segmented; draw a box on one of its slices`);
-  const { turnOf } = await import("../umedsam/dicom.js");
+  const { turnOf } = await import("../../umedsam/dicom.js");
   const grid = gridOf(stack, turnOf);
   const segments = segmentsOf(parts);
   const geometry = geometryOf(stack);
@@ -86,7 +90,7 @@ export async function saveFile(objects: readonly SegmentedObject[], seen: Seen, 
     const labels = labelVolume(parts, grid);
     if (format === "nrrd") saveBlob(new Blob([(await writers.toSegNrrd(geometry, labels, segments)) as Uint8Array<ArrayBuffer>]), `${name}.seg.nrrd`);
     else if (origin.kind === "nifti") {
-      const { writeNifti } = await import("../umedsam/nifti.js");
+      const { writeNifti } = await import("../../umedsam/nifti.js");
       saveBlob(await gzipped(writeNifti({ data: labels }, origin.file)), `${name}-labels.nii.gz`);
     } else saveBlob(await gzipped(await writers.toNifti(geometry, labels)), `${name}-labels.nii.gz`);
     return;

@@ -1,7 +1,7 @@
 /** Objects that are segmented: what was said of them, the answers, and what waits to be asked. */
 
-import { Annotation, type Box, type Correction, type Crop, type EncodedImage, type Point, type Scribble, type Segmentation, type Suggestion, UmedsamError } from "../umedsam/index.js";
-import { type Place, isSame, keyOf } from "./slices.js";
+import { Annotation, type Box, type Correction, type Crop, type EncodedImage, type Point, type Scribble, type Segmentation, type Suggestion, UmedsamError } from "../../umedsam/index.js";
+import { type Place, isSame, keyOf } from "../open/slices.js";
 import { asks } from "./tools.js";
 
 /** Okabe and Ito's colours, told apart by colour-blind people too. */

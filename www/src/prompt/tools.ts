@@ -1,7 +1,7 @@
 /** What a pointer does on the image. */
 
-import type { PointLabel } from "../umedsam/index.js";
-import { page } from "./page.js";
+import type { PointLabel } from "../../umedsam/index.js";
+import { page } from "../page.js";
 
 export type Tool = "box" | "add" | "remove" | "brush" | "eraser" | "window";
 

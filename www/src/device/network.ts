@@ -1,10 +1,10 @@
 /** The network, and the device that it runs on. */
 
-import { type DeviceRequest, type Model, load } from "../umedsam/index.js";
-import { milliseconds } from "./dom.js";
-import { page } from "./page.js";
+import { type DeviceRequest, type Model, load } from "../../umedsam/index.js";
+import { milliseconds } from "../dom.js";
+import { page } from "../page.js";
 import { stopWatching, watchRequests } from "./requests.js";
-import { showModel, showProgress } from "./status.js";
+import { showModel, showProgress } from "../status.js";
 
 /** Other weights than the package's, to compare them: `?weights=URL`. */
 const WEIGHTS = new URLSearchParams(location.search).get("weights");

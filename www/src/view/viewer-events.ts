@@ -1,7 +1,7 @@
 /** What the viewer tells the page, and what a pointer may be doing on it. */
 
-import type { Box, PointLabel, Scribble } from "../umedsam/index.js";
-import type { BoxDrag, Place } from "./box-edits.js";
+import type { Box, PointLabel, Scribble } from "../../umedsam/index.js";
+import type { BoxDrag, Place } from "../prompt/box-edits.js";
 
 /** What the page does about edits. */
 export interface ViewerEvents {

@@ -1,14 +1,14 @@
 /** Counts what leaves this machine: requests of the page and of the worker since the model was loaded, when everything is here. */
 
-import type { Model } from "../umedsam/index.js";
-import { page } from "./page.js";
+import type { Model } from "../../umedsam/index.js";
+import { page } from "../page.js";
 
 let observer: PerformanceObserver | undefined;
 let ofPage = 0;
 let ofWorker = 0;
 /** The page's own program files that were fetched late, such as decoders of compressed DICOM files. */
 let ownFiles = 0;
-const OWN = new URL("../umedsam/", import.meta.url).href;
+const OWN = new URL("../../umedsam/", import.meta.url).href;
 /** Requests that the worker had made when it was ready. */
 let before = 0;
 

@@ -1,6 +1,6 @@
 /** The images that come with the page. */
 
-import type { Box } from "../umedsam/index.js";
+import type { Box } from "../../umedsam/index.js";
 
 export interface Sample {
   readonly name: string;

@@ -1,11 +1,11 @@
 /** Shows the wanted slice through the wanted window: one after the other, and of what was wanted meanwhile only the last. */
 
-import { windowedImage } from "../umedsam/image.js";
-import type { ImageInput } from "../umedsam/index.js";
-import { checkCanvas } from "./dom.js";
+import { windowedImage } from "../../umedsam/image.js";
+import type { ImageInput } from "../../umedsam/index.js";
+import { checkCanvas } from "../dom.js";
 import { type Look, chosenLook } from "./intensities.js";
-import { type Place, type Slice, type Stack, countOf, isSame } from "./slices.js";
-import { showReading } from "./status.js";
+import { type Place, type Slice, type Stack, countOf, isSame } from "../open/slices.js";
+import { showReading } from "../status.js";
 
 /** What is on the screen. */
 export interface Seen {
@@ -80,15 +80,21 @@ export class SliceView {
   /** Goes to a slice of the stack, with the window that the controls say; resolves when it is seen. */
   want(place: Place): Promise<void> {
     this.#place = place;
-    const running = (this.#running ??= this.#run(this.#stop.signal).finally(() => {
-      if (this.#running === running) this.#running = undefined;
-    }));
-    return running;
+    return (this.#running ??= this.#run(this.#stop.signal));
   }
 
   async #run(signal: AbortSignal): Promise<void> {
     // What is wanted at once is gathered.
     await Promise.resolve();
+    try {
+      await this.#catchUp(signal);
+    } finally {
+      // Another stack has a run of its own.
+      if (!signal.aborted) this.#running = undefined;
+    }
+  }
+
+  async #catchUp(signal: AbortSignal): Promise<void> {
     for (;;) {
       const [seen, place] = [this.#seen, this.#place];
       if (seen === undefined || place === undefined || signal.aborted) return;

@@ -1,9 +1,9 @@
 /** Answers on slices put together to what files hold: volumes of labels, probabilities and maps, in the order of the source. */
 
-import type { Axis, Turn } from "../umedsam/dicom.js";
-import type { NamedMask, Segment } from "../umedsam/export.js";
-import type { Segmentation } from "../umedsam/index.js";
-import type { Place } from "./slices.js";
+import type { Axis, Turn } from "../../umedsam/dicom.js";
+import type { NamedMask, Segment } from "../../umedsam/export.js";
+import type { Segmentation } from "../../umedsam/index.js";
+import type { Place } from "../open/slices.js";
 
 /** An answer on one slice. */
 export interface Part {

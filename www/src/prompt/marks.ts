@@ -1,6 +1,6 @@
 /** Draws what was said of the objects: boxes, points, strokes. */
 
-import type { Box, Crop, Point, PointLabel, Scribble, Suggestion } from "../umedsam/index.js";
+import type { Box, Crop, Point, PointLabel, Scribble, Suggestion } from "../../umedsam/index.js";
 
 /** What is drawn of an object. */
 export interface Marks {

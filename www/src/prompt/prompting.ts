@@ -1,8 +1,8 @@
 /** Objects and what is said of them: boxes, points, strokes, steps back. */
 
-import type { Box, Correction, PointLabel } from "../umedsam/index.js";
+import type { Box, Correction, PointLabel } from "../../umedsam/index.js";
 import { SegmentedObject } from "./objects.js";
-import { type Place, isSame } from "./slices.js";
+import { type Place, isSame } from "../open/slices.js";
 
 /** Keyboard steps are gathered for this long before the network runs. */
 const SETTLE_MS = 150;

@@ -1,8 +1,8 @@
 /** What is looked at slice by slice. A picture is a stack of one. */
 
-import type { Axis, FileWindow, Plane, Series, Turn } from "../umedsam/dicom.js";
-import type { Box, ImageInput, PixelArray } from "../umedsam/index.js";
-import type { Nifti } from "../umedsam/nifti.js";
+import type { Axis, FileWindow, Plane, Series, Turn } from "../../umedsam/dicom.js";
+import type { Box, ImageInput, PixelArray } from "../../umedsam/index.js";
+import type { Nifti } from "../../umedsam/nifti.js";
 
 /** A slice upright, with the file's values. */
 export interface Slice {

@@ -1,6 +1,6 @@
 /** The list of what was found in files, and what is to be known of it. */
 
-import { page } from "./page.js";
+import { page } from "../page.js";
 import type { Item, Study } from "./reading.js";
 
 let shown: Study = { items: [], notes: [] };

@@ -1,6 +1,6 @@
 /** A NIfTI file as stacks of slices. */
 
-import type { Axis, Nifti } from "../umedsam/nifti.js";
+import type { Axis, Nifti } from "../../umedsam/nifti.js";
 import type { Place, Slice, Stack } from "./slices.js";
 
 const AXES: readonly Axis[] = [2, 1, 0];
@@ -8,7 +8,7 @@ const AXES: readonly Axis[] = [2, 1, 0];
 const THICK = 1.5;
 
 export async function niftiStack(file: Nifti, name: string, credit: string): Promise<Stack> {
-  const { planeOf, spacingOf } = await import("../umedsam/nifti.js");
+  const { planeOf, spacingOf } = await import("../../umedsam/nifti.js");
   const { geometry } = file.volume;
   const planes = AXES.map((axis) => ({ axis, plane: planeOf(geometry, axis) }));
   const spacing = spacingOf(geometry);

@@ -1,8 +1,8 @@
 /** An object in the list. */
 
 import type { SegmentedObject } from "./objects.js";
-import type { Seen } from "./slice-view.js";
-import { type Place, isSame } from "./slices.js";
+import type { Seen } from "../view/slice-view.js";
+import { type Place, isSame } from "../open/slices.js";
 
 /** What a list item can do. */
 export interface ObjectActions {

@@ -1,7 +1,7 @@
 /** What files hold: pictures, DICOM series, NIfTI volumes, told by their content and not by their names. */
 
-import { UmedsamError } from "../umedsam/index.js";
-import type { Series } from "../umedsam/dicom.js";
+import { UmedsamError } from "../../umedsam/index.js";
+import type { Series } from "../../umedsam/dicom.js";
 import { type Stack, pictureStack } from "./slices.js";
 
 /** Something that can be opened. */
@@ -109,7 +109,7 @@ export async function readStudy(given: readonly File[], options: StudyOptions): 
 }
 
 async function readSeries(files: readonly File[], { signal, onProgress }: StudyOptions, items: Item[], notes: string[], skip: (error: Error) => void): Promise<void> {
-  const { readDicom } = await import("../umedsam/dicom.js");
+  const { readDicom } = await import("../../umedsam/dicom.js");
   try {
     const { series, rejected } = await readDicom(files, { signal, onProgress });
     items.push(...series.map(seriesItem));
@@ -143,7 +143,7 @@ const stem = (name: string) => name.replace(/\.gz$/i, "").replace(/\.\w+$/, "");
 function niftiItem(file: File): Item {
   let stack: Promise<Stack> | undefined;
   const read = async () => {
-    const [{ readNifti }, { niftiStack }] = await Promise.all([import("../umedsam/nifti.js"), import("./nifti-stack.js")]);
+    const [{ readNifti }, { niftiStack }] = await Promise.all([import("../../umedsam/nifti.js"), import("./nifti-stack.js")]);
     const nifti = await readNifti(file);
     const problems = nifti.problems.length > 0 ? ` · ${nifti.problems.join("; ")}` : "";
     return niftiStack(nifti, stem(file.name), `${file.name}, ${CREDIT} · ${nifti.volume.geometry.size.join("×")} voxels${problems}`);
@@ -166,7 +166,7 @@ function pictureItem(file: File): Item {
     description: "",
     weight: file.size,
     open: async () => {
-      const { readImage } = await import("../umedsam/image.js");
+      const { readImage } = await import("../../umedsam/image.js");
       try {
         return pictureStack(await readImage(file), stem(file.name), `${file.name}, ${CREDIT}`);
       } catch (cause) {

@@ -1,10 +1,10 @@
 /** Shows the image and lets boxes, points and strokes be drawn with mouse, touch or keyboard. */
 
-import type { Box } from "../umedsam/index.js";
-import { type Place, between, grab, shifted } from "./box-edits.js";
-import { context2d, element } from "./dom.js";
-import { type Marks, MarksPainter } from "./marks.js";
-import { labelOf, tool } from "./tools.js";
+import type { Box } from "../../umedsam/index.js";
+import { type Place, between, grab, shifted } from "../prompt/box-edits.js";
+import { context2d, element } from "../dom.js";
+import { type Marks, MarksPainter } from "../prompt/marks.js";
+import { labelOf, tool } from "../prompt/tools.js";
 import { type Layout, View, pinched } from "./view.js";
 import type { Drag, ViewerEvents } from "./viewer-events.js";
 import { WheelSteps, pixelsOf } from "./wheel.js";

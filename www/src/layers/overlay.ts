@@ -1,7 +1,7 @@
 /** Pictures of masks and uncertainty. */
 
-import { pngOf } from "../umedsam/image.js";
-import { type Segmentation, type UncertaintyMap, colorize } from "../umedsam/index.js";
+import { pngOf } from "../../umedsam/image.js";
+import { type Segmentation, type UncertaintyMap, colorize } from "../../umedsam/index.js";
 
 /** What the page says of each map, and the value of its last colour, in bits. */
 export const MAPS: Readonly<Record<UncertaintyMap, { readonly title: string; readonly meaning: string; readonly max: number }>> = {

@@ -1,8 +1,8 @@
 /** The window that the page's controls ask for. */
 
-import type { Window } from "../umedsam/index.js";
-import { page } from "./page.js";
-import type { Slice } from "./slices.js";
+import type { Window } from "../../umedsam/index.js";
+import { page } from "../page.js";
+import type { Slice } from "../open/slices.js";
 
 /** How intensities are shown, and what the network sees. */
 export interface Look {
