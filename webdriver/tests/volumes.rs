@@ -1,143 +1,21 @@
 //! Volumes on the real page, as a person opens, looks through, prompts and saves them.
 
-use std::path::{Path, PathBuf};
-
 use anyhow::{Context, Result, ensure};
-use image::GrayImage;
-use serde_json::Value;
 use thirtyfour::prelude::*;
-use umedsam_webdriver::Page;
-use xtask::root;
 
 #[path = "volumes/files.rs"]
 mod files;
+#[path = "volumes/steps.rs"]
+mod steps;
 
 use files::{cine, gaps};
+use steps::{
+    ENCODE_LIMIT, dsc, keys, mask_name, names_nobody, open_all, painted, picture, saved, truth, volumes,
+    wait_for_credit, wait_for_other_picture, wait_for_slice, watch_names, wheel, with_page, written,
+};
 
-/// Seconds an encode may take with everything else that a slow machine does.
-const ENCODE_LIMIT: u64 = 180;
-
-/// Real volumes, or `None` where `../shared` is not here.
-fn volumes() -> Option<PathBuf> {
-    let folder = root().join("../shared/volumes").canonicalize().ok();
-    if folder.is_none() {
-        eprintln!("SKIPPED: ../shared/volumes is not here");
-    }
-    folder
-}
-
-async fn with_page<T>(width: u32, name: &str, test: impl AsyncFnOnce(&Page) -> Result<T>) -> Result<T> {
-    let page = Page::open("?device=cpu", width, 1000).await?;
-    let result = async {
-        page.wait_for_results(1, ENCODE_LIMIT).await?;
-        test(&page).await
-    }
-    .await;
-    if result.is_err() {
-        page.screenshot(&format!("failed-{name}")).await.ok();
-        eprintln!("browser log: {:#?}", page.log("browser").await);
-    }
-    page.close().await?;
-    result
-}
-
-/// Gives several files to the page at once, as somebody does who marks them in a folder.
-async fn open_all(page: &Page, folder: &Path) -> Result<()> {
-    let mut paths: Vec<String> = std::fs::read_dir(folder)?
-        .map(|entry| Ok(entry?.path().to_string_lossy().into_owned()))
-        .collect::<Result<_>>()?;
-    paths.sort();
-    page.driver.find(By::Id("file")).await?.send_keys(paths.join("\n")).await?;
-    Ok(())
-}
-
-async fn wait_for_credit(page: &Page, part: &str) -> Result<()> {
-    let script = format!("return document.getElementById('credit').textContent.includes({part:?})");
-    page.wait_for(part, &script, 60).await
-}
-
-async fn wait_for_slice(page: &Page, text: &str) -> Result<()> {
-    let script = format!("return document.getElementById('slice-text').textContent === {text:?}");
-    page.wait_for(text, &script, 20).await
-}
-
-/// What the page shows, as a number that changes with it.
-async fn picture(page: &Page) -> Result<Value> {
-    page.script(
-        "const image = document.getElementById('image-layer');
-         const { data } = image.getContext('2d').getImageData(0, 0, image.width, image.height);
-         let sum = 0;
-         for (let index = 0; index < data.length; index += 4) sum = (31 * sum + data[index]) % 2147483647;
-         return sum",
-    )
-    .await
-}
-
-async fn wait_for_other_picture(page: &Page, before: &Value) -> Result<Value> {
-    for _ in 0..100 {
-        let now = picture(page).await?;
-        if now != *before {
-            return Ok(now);
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-    }
-    anyhow::bail!("the picture stays the same")
-}
-
-/// Pixels that the map layer paints on.
-async fn painted(page: &Page) -> Result<u64> {
-    let count = page
-        .script(
-            "const map = document.getElementById('map-layer');
-             const { data } = map.getContext('2d').getImageData(0, 0, map.width, map.height);
-             let count = 0;
-             for (let index = 3; index < data.length; index += 4) count += data[index] > 0;
-             return count",
-        )
-        .await?;
-    count.as_u64().context("a count")
-}
-
-async fn wheel(page: &Page, turn: &str) -> Result<()> {
-    page.script(&format!(
-        "document.getElementById('viewer').dispatchEvent(new WheelEvent('wheel', {{ {turn}, cancelable: true, bubbles: true }}))"
-    ))
-    .await
-    .map(drop)
-}
-
-async fn keys(page: &Page, keys: impl Into<TypingData>) -> Result<()> {
-    Ok(page.driver.find(By::Id("viewer")).await?.send_keys(keys).await?)
-}
-
-/// The white pixels of what the page shows, and the box around them.
-async fn truth(page: &Page) -> Result<(Vec<bool>, [f64; 4])> {
-    let text = page
-        .script(
-            "const image = document.getElementById('image-layer');
-             const { data } = image.getContext('2d').getImageData(0, 0, image.width, image.height);
-             let text = '';
-             for (let index = 0; index < data.length; index += 4) text += data[index] > 127 ? '1' : '0';
-             return [text, image.width]",
-        )
-        .await?;
-    let mask: Vec<bool> = text[0].as_str().context("a mask")?.bytes().map(|byte| byte == b'1').collect();
-    let width = text[1].as_u64().context("a width")? as usize;
-    let inside =
-        || mask.iter().enumerate().filter(|&(_, &inside)| inside).map(|(pixel, _)| (pixel % width, pixel / width));
-    let x = || inside().map(|(x, _)| x);
-    let y = || inside().map(|(_, y)| y);
-    let corner = |value: Option<usize>| value.context("the mask is empty");
-    let corners = [corner(x().min())?, corner(y().min())?, corner(x().max())? + 1, corner(y().max())? + 1];
-    Ok((mask, corners.map(|value| value as f64)))
-}
-
-fn dsc(mask: &GrayImage, truth: &[bool]) -> f64 {
-    let both = mask.as_raw().iter().zip(truth).filter(|&(&a, &b)| a != 0 && b).count();
-    let count =
-        mask.as_raw().iter().filter(|&&value| value != 0).count() + truth.iter().filter(|&&inside| inside).count();
-    2.0 * both as f64 / count as f64
-}
+/// Words of the real files.
+const NAMES: [&str; 3] = ["STS_002", "STS-002", "000000.dcm"];
 
 #[tokio::test]
 async fn a_series_is_opened_looked_through_segmented_and_saved() -> Result<()> {
@@ -279,50 +157,6 @@ async fn a_series_is_opened_looked_through_segmented_and_saved() -> Result<()> {
         names_nobody(page, &NAMES).await
     })
     .await
-}
-
-/// From now on the names of saved files are in `globalThis.names`.
-async fn watch_names(page: &Page) -> Result<()> {
-    page.script(
-        "globalThis.names = [];
-         const click = HTMLAnchorElement.prototype.click;
-         HTMLAnchorElement.prototype.click = function () { globalThis.names.push(this.download); click.call(this) }",
-    )
-    .await
-    .map(drop)
-}
-
-/// What the mask's file is called.
-async fn mask_name(page: &Page) -> Result<String> {
-    watch_names(page).await?;
-    page.click("save-mask").await?;
-    page.wait_for("a name", "return globalThis.names.length > 0", 20).await?;
-    Ok(page.script("return globalThis.names.at(-1)").await?.as_str().context("a name")?.to_string())
-}
-
-/// Saves the objects, and returns the file, whose name ends so.
-async fn saved(page: &Page, ending: &str) -> Result<PathBuf> {
-    page.script("globalThis.names = []").await?;
-    page.click("save-file").await?;
-    page.wait_for("a name", "return globalThis.names.length > 0", 20).await?;
-    let name = page.script("return globalThis.names.at(-1)").await?.as_str().context("a name")?.to_string();
-    ensure!(name.ends_with(ending), "{name} does not end with {ending}");
-    page.download("save-file", &name).await
-}
-
-/// Words of the real files.
-const NAMES: [&str; 3] = ["STS_002", "STS-002", "000000.dcm"];
-
-/// Nothing of the files' own words is on the page, and nothing is stored.
-async fn names_nobody(page: &Page, words: &[&str]) -> Result<()> {
-    let stored = page.script("return localStorage.length + sessionStorage.length + document.cookie.length").await?;
-    ensure!(stored == 0, "{stored} things are stored");
-    let shown = page.script("return document.documentElement.outerHTML + location.href + document.title").await?;
-    let shown = shown.as_str().context("the page")?;
-    for word in words {
-        ensure!(!shown.contains(word), "the page says {word}");
-    }
-    Ok(())
 }
 
 #[tokio::test]
@@ -508,13 +342,38 @@ async fn the_sample_volume_opens_with_a_mask() -> Result<()> {
         wait_for_slice(page, "slice 65 of 128").await?;
         page.wait_until_encoded(ENCODE_LIMIT).await?;
         page.script("window.scrollTo(0, 0)").await?;
-        page.screenshot("v12-sample-coronal").await
+        page.screenshot("v12-sample-coronal").await?;
+
+        // Labels lie where the masks were drawn, in every plane: the saved file is opened again.
+        watch_names(page).await?;
+        for (axis, slice) in [("2", "slice 15 of 34"), ("1", "slice 62 of 128"), ("0", "slice 62 of 128")] {
+            page.script(sample).await?;
+            wait_for_credit(page, "Chest CT volume").await?;
+            page.wait_for_results(1, 60).await?;
+            keys(page, Key::Delete + "").await?;
+            page.choose("plane", axis).await?;
+            // From the middle one, where the list of planes leads.
+            keys(page, ",,,").await?;
+            wait_for_slice(page, slice).await?;
+            page.wait_until_encoded(ENCODE_LIMIT).await?;
+            let size = page.script("const { width, height } = document.getElementById('image-layer'); return [width, height]").await?;
+            let [width, height] = [0, 1].map(|index| size[index].as_f64().unwrap_or_default());
+            page.drag((0.1 * width, 0.15 * height), (0.45 * width, 0.6 * height)).await?;
+            page.wait_for_results(1, 60).await?;
+            let mask = image::open(page.download("save-mask", &mask_name(page).await?).await?)?.into_luma8();
+            page.choose("format", "nifti").await?;
+            page.open_file(&saved(page, "chest-labels.nii.gz").await?).await?;
+            wait_for_credit(page, "chest-labels.nii.gz").await?;
+            page.choose("plane", axis).await?;
+            keys(page, ",,,").await?;
+            wait_for_slice(page, slice).await?;
+            page.choose("window-kind", "min-max").await?;
+            page.wait_until_encoded(ENCODE_LIMIT).await?;
+            let (labels, _) = truth(page).await?;
+            let agreement = dsc(&mask, &labels);
+            ensure!(agreement == 1.0, "axis {axis}: labels and mask have a DSC of {agreement}");
+        }
+        Ok(())
     })
     .await
-}
-
-fn written(name: &str, content: &[u8]) -> Result<PathBuf> {
-    let path = std::env::temp_dir().join(name);
-    std::fs::write(&path, content)?;
-    Ok(path)
 }
