@@ -115,6 +115,9 @@ async fn a_series_is_opened_looked_through_segmented_and_saved() -> Result<()> {
         page.wait_until_encoded(ENCODE_LIMIT).await?;
         page.wait_for_results(1, 60).await?;
 
+        let mask = image::open(page.download("save-mask", &mask_name(page).await?).await?)?.into_luma8();
+        let labels = std::env::temp_dir().join("series-labels.nii.gz");
+
         // Every format, and nothing is fetched for them.
         for (format, name, magic, at) in [
             ("seg", "seg.dcm", b"DICM".as_slice(), 128),
@@ -130,6 +133,9 @@ async fn a_series_is_opened_looked_through_segmented_and_saved() -> Result<()> {
             page.choose("format", format).await?;
             let path = saved(page, name).await?;
             let bytes = std::fs::read(&path)?;
+            if format == "nifti" {
+                std::fs::copy(&path, &labels)?;
+            }
             ensure!(bytes.get(at..at + magic.len()) == Some(magic), "{format}: {} has another beginning", path.display());
             let warns = page.text("format-note").await?.contains("names the patient");
             ensure!(warns == name.ends_with(".dcm"), "{format}: what is said of the patient");
@@ -154,7 +160,18 @@ async fn a_series_is_opened_looked_through_segmented_and_saved() -> Result<()> {
 
         ensure!(page.server.requests().len() == served, "requested: {:?}", &page.server.requests()[served..]);
         ensure!(page.text("privacy").await?.contains("Nothing was sent"), "{}", page.text("privacy").await?);
-        names_nobody(page, &NAMES).await
+        names_nobody(page, &NAMES).await?;
+
+        // The labels, on a grid of their own, lie where the mask was.
+        page.open_file(&labels).await?;
+        wait_for_credit(page, "series-labels.nii.gz").await?;
+        wait_for_slice(page, "slice 25 of 48").await?;
+        page.choose("window-kind", "min-max").await?;
+        page.wait_until_encoded(ENCODE_LIMIT).await?;
+        let (saved, _) = steps::truth(page).await?;
+        let agreement = dsc(&mask, &saved);
+        ensure!(agreement == 1.0, "labels and mask have a DSC of {agreement}");
+        Ok(())
     })
     .await
 }
