@@ -3,6 +3,8 @@
 use anyhow::{Context, Result, ensure};
 use thirtyfour::prelude::*;
 
+#[path = "volumes/exporting.rs"]
+mod exporting;
 #[path = "volumes/files.rs"]
 mod files;
 #[path = "volumes/steps.rs"]
@@ -10,8 +12,8 @@ mod steps;
 
 use files::{cine, gaps};
 use steps::{
-    ENCODE_LIMIT, dsc, keys, mask_name, names_nobody, open_all, painted, picture, saved, truth, volumes,
-    wait_for_credit, wait_for_other_picture, wait_for_slice, watch_names, wheel, with_page, written,
+    ENCODE_LIMIT, dsc, keys, names_nobody, open_all, painted, picture, saved, saved_mask, truth, volumes,
+    wait_for_credit, wait_for_other_picture, wait_for_slice, wheel, with_page, written,
 };
 
 /// Words of the real files.
@@ -73,7 +75,7 @@ async fn a_series_is_opened_looked_through_segmented_and_saved() -> Result<()> {
         let text = page.text("objects").await?;
         ensure!(text.contains("slice 25") && text.contains("mm²"), "{text}");
         page.screenshot("v2-mask").await?;
-        let mask = image::open(page.download("save-mask", &mask_name(page).await?).await?)?.into_luma8();
+        let mask = saved_mask(page).await?;
         let agreement = dsc(&mask, &truth);
         eprintln!("DSC with the tumour's contour: {agreement:.3}");
         ensure!(agreement > 0.6, "DSC with the tumour's contour is {agreement}");
@@ -115,7 +117,7 @@ async fn a_series_is_opened_looked_through_segmented_and_saved() -> Result<()> {
         page.wait_until_encoded(ENCODE_LIMIT).await?;
         page.wait_for_results(1, 60).await?;
 
-        let mask = image::open(page.download("save-mask", &mask_name(page).await?).await?)?.into_luma8();
+        let mask = saved_mask(page).await?;
         let labels = std::env::temp_dir().join("series-labels.nii.gz");
 
         // Every format, and nothing is fetched for them.
@@ -168,8 +170,8 @@ async fn a_series_is_opened_looked_through_segmented_and_saved() -> Result<()> {
         wait_for_slice(page, "slice 25 of 48").await?;
         page.choose("window-kind", "min-max").await?;
         page.wait_until_encoded(ENCODE_LIMIT).await?;
-        let (saved, _) = steps::truth(page).await?;
-        let agreement = dsc(&mask, &saved);
+        let (labelled, _) = steps::truth(page).await?;
+        let agreement = dsc(&mask, &labelled);
         ensure!(agreement == 1.0, "labels and mask have a DSC of {agreement}");
         Ok(())
     })
@@ -196,7 +198,6 @@ async fn a_nifti_file_has_three_planes_and_is_saved_on_its_grid() -> Result<()> 
             page.click("add-box").await?;
             page.wait_for_results(done + 1, 60).await?;
         }
-        watch_names(page).await?;
         page.choose("format", "nifti").await?;
         ensure!(
             std::fs::read(saved(page, "004_images-labels.nii.gz").await?)?.starts_with(b"\x1f\x8b"),
@@ -282,7 +283,6 @@ async fn a_cine_without_a_place_names_nobody_until_it_is_asked() -> Result<()> {
         page.wait_until_encoded(ENCODE_LIMIT).await?;
         page.click("add-box").await?;
         page.wait_for_results(2, 60).await?;
-        watch_names(page).await?;
         let formats = page.script("return [...document.getElementById('format').options].map((option) => option.value).join()").await?;
         ensure!(formats == "seg,labelmap,fractional,probability,uncertainty,coco,geojson", "formats {formats}");
         let bytes = std::fs::read(saved(page, "us-series-seg.dcm").await?)?;
@@ -362,7 +362,6 @@ async fn the_sample_volume_opens_with_a_mask() -> Result<()> {
         page.screenshot("v12-sample-coronal").await?;
 
         // Labels lie where the masks were drawn, in every plane: the saved file is opened again.
-        watch_names(page).await?;
         for (axis, slice) in [("2", "slice 15 of 34"), ("1", "slice 62 of 128"), ("0", "slice 62 of 128")] {
             page.script(sample).await?;
             wait_for_credit(page, "Chest CT volume").await?;
@@ -377,7 +376,7 @@ async fn the_sample_volume_opens_with_a_mask() -> Result<()> {
             let [width, height] = [0, 1].map(|index| size[index].as_f64().unwrap_or_default());
             page.drag((0.1 * width, 0.15 * height), (0.45 * width, 0.6 * height)).await?;
             page.wait_for_results(1, 60).await?;
-            let mask = image::open(page.download("save-mask", &mask_name(page).await?).await?)?.into_luma8();
+            let mask = saved_mask(page).await?;
             page.choose("format", "nifti").await?;
             page.open_file(&saved(page, "chest-labels.nii.gz").await?).await?;
             wait_for_credit(page, "chest-labels.nii.gz").await?;

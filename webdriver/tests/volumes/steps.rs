@@ -134,31 +134,29 @@ pub fn dsc(mask: &GrayImage, truth: &[bool]) -> f64 {
     2.0 * both as f64 / count as f64
 }
 
-/// From now on the names of saved files are in `globalThis.names`.
-pub async fn watch_names(page: &Page) -> Result<()> {
+/// What a save button would call its file, which is not written.
+async fn name_of(page: &Page, button: &str) -> Result<String> {
     page.script(
-        "globalThis.names = [];
-         const click = HTMLAnchorElement.prototype.click;
-         HTMLAnchorElement.prototype.click = function () { globalThis.names.push(this.download); click.call(this) }",
+        "globalThis.name_ = '';
+         globalThis.ownClick = HTMLAnchorElement.prototype.click;
+         HTMLAnchorElement.prototype.click = function () { globalThis.name_ = this.download }",
     )
-    .await
-    .map(drop)
+    .await?;
+    page.click(button).await?;
+    page.wait_for("a name", "return globalThis.name_ !== ''", 20).await?;
+    let name = page.script("HTMLAnchorElement.prototype.click = globalThis.ownClick; return globalThis.name_").await?;
+    Ok(name.as_str().context("a name")?.to_string())
 }
 
-/// What the mask's file is called.
-pub async fn mask_name(page: &Page) -> Result<String> {
-    watch_names(page).await?;
-    page.click("save-mask").await?;
-    page.wait_for("a name", "return globalThis.names.length > 0", 20).await?;
-    Ok(page.script("return globalThis.names.at(-1)").await?.as_str().context("a name")?.to_string())
+/// Saves the masks of the slice as a picture.
+pub async fn saved_mask(page: &Page) -> Result<GrayImage> {
+    let name = name_of(page, "save-mask").await?;
+    Ok(image::open(page.download("save-mask", &name).await?)?.into_luma8())
 }
 
 /// Saves the objects, and returns the file, whose name ends so.
 pub async fn saved(page: &Page, ending: &str) -> Result<PathBuf> {
-    page.script("globalThis.names = []").await?;
-    page.click("save-file").await?;
-    page.wait_for("a name", "return globalThis.names.length > 0", 20).await?;
-    let name = page.script("return globalThis.names.at(-1)").await?.as_str().context("a name")?.to_string();
+    let name = name_of(page, "save-file").await?;
     ensure!(name.ends_with(ending), "{name} does not end with {ending}");
     page.download("save-file", &name).await
 }

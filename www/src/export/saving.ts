@@ -53,7 +53,11 @@ function gridOf(stack: Stack, turnOf: (geometry: Geometry, axis: Place["axis"]) 
   return { size: stack.size, turn: (axis) => (geometry === null ? undefined : turnOf(geometry, axis)) };
 }
 
-const isOfFrame = (frame: number) => (part: Part) => part.place.frame === frame;
+/** All answers of a volume of the series. */
+function partsOf(objects: readonly SegmentedObject[], frame: number): Part[] {
+  const parts = objects.flatMap(({ name, color, results }) => results.map(({ place, result }): Part => ({ name, color, place, result })));
+  return parts.filter(({ place }) => place.frame === frame);
+}
 
 /** Who made the file. */
 async function algorithm(model: Promise<Model> | undefined): Promise<Pick<DicomExportOptions, "algorithm">> {
@@ -68,7 +72,7 @@ export async function saveFile(objects: readonly SegmentedObject[], seen: Seen, 
   const format = page.format.value as Format;
   const { stack, place } = seen;
   const { origin, name } = stack;
-  const parts = objects.flatMap((object) => object.results.map(({ place, result }): Part => ({ name: object.name, color: object.color, place, result }))).filter(isOfFrame(place.frame));
+  const parts = partsOf(objects, place.frame);
   const writers = await import("../../umedsam/export.js");
   if (format === "coco" || format === "geojson") {
     const masks = masksOf(parts.filter((part) => isSame(part.place, place)));

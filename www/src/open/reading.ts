@@ -29,7 +29,8 @@ export interface StudyOptions {
 
 type Kind = "dicom" | "nifti" | "picture" | "other";
 
-const PICTURES = [[0x89, 0x50, 0x4e, 0x47], [0xff, 0xd8, 0xff], [0x47, 0x49, 0x46, 0x38], [0x42, 0x4d], [0x49, 0x49, 0x2a, 0], [0x4d, 0x4d, 0, 0x2a], [0x52, 0x49, 0x46, 0x46]];
+/** How PNG, JPEG, GIF, BMP, TIFF of both byte orders, and WebP begin. */
+const PICTURES = ["\x89PNG", "\xff\xd8\xff", "GIF8", "BM", "II*\0", "MM\0*", "RIFF"];
 
 async function kindOf(file: Blob): Promise<Kind> {
   const bytes = new Uint8Array(await file.slice(0, 132).arrayBuffer());
@@ -41,7 +42,8 @@ async function kindOf(file: Blob): Promise<Kind> {
     const view = new DataView(bytes.buffer);
     if ([348, 540].some((length) => view.getInt32(0, true) === length || view.getInt32(0, false) === length)) return "nifti";
   }
-  return PICTURES.some((magic) => magic.every((value, index) => bytes[index] === value)) ? "picture" : "other";
+  const begin = String.fromCharCode(...bytes.subarray(0, 4));
+  return PICTURES.some((magic) => begin.startsWith(magic)) ? "picture" : "other";
 }
 
 /** An error that names the file that it is about. */
