@@ -181,13 +181,24 @@ async fn drops_are_opened_or_explained_and_the_last_device_wins() -> Result<()> 
         )
         .await?;
 
-        // A script cannot make a folder, only what a browser says of one.
-        let folder = "globalThis.ownEntry = DataTransferItem.prototype.webkitGetAsEntry;
-            DataTransferItem.prototype.webkitGetAsEntry = () => ({ isDirectory: true });
-            data.items.add(new File([], 'series'))";
-        page.script(&drop(folder)).await?;
-        let script = "return document.getElementById('error').innerText.includes('folder was dropped')";
-        page.wait_for("what is said of a folder", script, 10).await?;
+        // A script cannot make a folder, only what a browser says of one: a few entries at a time, folders within, and none at the end.
+        let picture = std::fs::read(temporary("inside.png", 70, 50)?)?;
+        let folder = format!(
+            "globalThis.ownEntry = DataTransferItem.prototype.webkitGetAsEntry;
+             const file = (name, bytes) => ({{ isDirectory: false, file: (ok) => ok(new File([new Uint8Array(bytes)], name)) }});
+             const folder = (...batches) => ({{ isDirectory: true, createReader: () => ({{ readEntries: (ok) => ok(batches.shift() ?? []) }}) }});
+             globalThis.dropped = folder([file('.DS_Store', [1]), file('notes.txt', [65])], [folder([file('inside.png', {picture:?})])]);
+             DataTransferItem.prototype.webkitGetAsEntry = () => globalThis.dropped;
+             data.items.add(new File([], 'series'))"
+        );
+        page.script(&drop(&folder)).await?;
+        let script = "return document.getElementById('credit').textContent.startsWith('inside.png')
+            && document.getElementById('notes-title').textContent.startsWith('1 note')";
+        page.wait_for("the picture in the folder", script, 20).await?;
+        page.script("globalThis.dropped = { isDirectory: true, createReader: () => ({ readEntries: (ok) => ok([]) }) }").await?;
+        page.script(&drop("data.items.add(new File([], 'series'))")).await?;
+        let script = "return document.getElementById('error').innerText.includes('folder is empty')";
+        page.wait_for("what is said of an empty folder", script, 10).await?;
         page.script("DataTransferItem.prototype.webkitGetAsEntry = globalThis.ownEntry").await?;
 
         // Browsers whose canvases are smaller than Chromium's.

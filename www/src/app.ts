@@ -1,58 +1,90 @@
-/** What is open: a model, an image and its objects, and the order in which the network is asked. */
+/** What is open: a stack, the slice that is seen, its objects, and the order in which the network is asked. */
 
-import { type ReadImage, readImage, windowedImage } from "../umedsam/image.js";
-import { type Box, type Correction, type DeviceRequest, type EncodedImage, type Model, type PointLabel, type Progress, UmedsamError, load } from "../umedsam/index.js";
-import { checkCanvas, milliseconds } from "./dom.js";
-import { chosenWindow, resetWindow } from "./intensities.js";
-import { objectItem } from "./object-item.js";
-import { SegmentedObject } from "./objects.js";
-import { savePng } from "./overlay.js";
+import { type EncodedImage, type Model, type Progress, UmedsamError } from "../umedsam/index.js";
+import type { Network } from "./device/network.js";
+import { milliseconds } from "./dom.js";
+import { Encodings } from "./device/encodings.js";
+import { beginDrag, chosenLook, dragTo, resetWindow } from "./view/intensities.js";
+import { objectItem } from "./prompt/object-item.js";
+import type { SegmentedObject } from "./prompt/objects.js";
 import { page } from "./page.js";
-import { pictures, resultsOf, saveHeat, saveMask, showValues } from "./painting.js";
-import { showRequests, stopWatching, watchRequests } from "./requests.js";
-import type { Sample } from "./samples.js";
+import { pictures, resultsOf, showValues } from "./layers/painting.js";
+import { Prompting } from "./prompt/prompting.js";
+import { showRequests } from "./device/requests.js";
+import { showFormats } from "./export/saving.js";
+import { showPlace, showStack } from "./view/slice-bar.js";
+import { type Seen, SliceView, look, lookKey } from "./view/slice-view.js";
+import { type Begin, type Place, type Stack, countOf, isSame, keyOf } from "./open/slices.js";
 import { hideError, showError, showGuarantee, showModel, showProgress, showSuggestion } from "./status.js";
-import { Viewer } from "./viewer.js";
+import { choose, tool } from "./prompt/tools.js";
+import { Viewer } from "./view/viewer.js";
 
-/** Other weights than the package's, to compare them: `?weights=URL`. */
-const WEIGHTS = new URLSearchParams(location.search).get("weights");
-/** Keyboard steps are gathered for this long before the network runs. */
-const SETTLE_MS = 150;
-const OTHER_IMAGE = "image";
+/** A slice that is still wanted after this long is encoded. */
+const REST_MS = 200;
 
 export class App {
-  readonly viewer = new Viewer({
-    drawn: (box) => this.addBox(box),
-    changed: (id, box, done) => this.#moved(id, box, done),
-    putBack: (id) => this.#putBack(id),
-    clicked: ({ x, y }, label) => this.correct({ points: [{ x, y, label }] }),
-    stroked: (points, label) => this.correct({ scribbles: [{ points, label }] }),
-    selected: (id) => this.#select(id),
-    removed: (id) => this.#remove(id),
-    pointed: (pixel) => showValues(this.#objects, this.viewer.width, pixel),
-  });
-  #model: Promise<Model> | undefined;
+  readonly prompting: Prompting;
+  readonly viewer: Viewer;
+  readonly #network: Network;
+  readonly #slices = new SliceView((seen) => this.#shown(seen));
+  readonly #encodings = new Encodings();
+  /** What is seen, as the network knows it. */
   #image: EncodedImage | undefined;
-  /** The image as it was read. */
-  #input: ReadImage | undefined;
-  /** What the network sees of it, at its own size. */
-  #picture: ImageData | undefined;
-  /** Counts opened images, windows and changes of the device, so that what is slower and earlier does not replace what is later. */
+  /** Counts opened images, slices, windows and changes of the device, so that what is slower and earlier does not replace what is later. */
   #generation = 0;
-  /** Counts files that were begun to be opened: the last one stays. */
+  /** Counts what was begun to be opened: the last one stays. */
   #opened = 0;
   /** Ends what the network does for an earlier one. */
   #stop = new AbortController();
-  #name = OTHER_IMAGE;
-  #objects: SegmentedObject[] = [];
-  #selected: number | undefined;
-  #nextId = 1;
+  /** The stack of the slice that was seen last. */
+  #last: Stack | undefined;
+
+  constructor(network: Network) {
+    this.#network = network;
+    const place = () => this.#slices.seen?.place;
+    this.prompting = new Prompting({
+      get place() {
+        return place();
+      },
+      ask: (objects) => this.guard(() => this.#segment(objects)),
+      changed: () => this.render(),
+      listed: () => this.#renderObjects(),
+    });
+    this.viewer = new Viewer({
+      drawn: (box) => this.prompting.addBox(box),
+      changed: (id, box, done) => this.prompting.move(id, box, done),
+      putBack: (id) => this.prompting.putBack(id),
+      clicked: ({ x, y }, label) => this.prompting.correct({ points: [{ x, y, label }] }),
+      stroked: (points, label) => this.prompting.correct({ scribbles: [{ points, label }] }),
+      selected: (id) => this.prompting.select(id),
+      removed: (id) => this.prompting.remove(id),
+      pointed: (pixel) => showValues(this.prompting.all, this.#slices.seen, pixel),
+      scrolled: (steps) => this.scroll(steps),
+      windowed: (by) => this.#dragWindow(by),
+    });
+  }
+
+  /** What is on the screen. */
+  get seen(): Seen | undefined {
+    return this.#slices.seen;
+  }
+
+  /** The network where it was loaded or is loading. */
+  get model(): Promise<Model> | undefined {
+    return this.#network.model;
+  }
+
+  /** The slice that is wanted last, seen already or on its way. */
+  get place(): Place | undefined {
+    return this.#slices.place;
+  }
 
   /** What is under way is not wanted any more. */
   #begin(): number {
     this.#stop.abort();
     this.#stop = new AbortController();
-    for (const object of this.#objects) object.stop();
+    for (const object of this.prompting.all) object.stop();
+    page.encodeTime.textContent = "…";
     return ++this.#generation;
   }
 
@@ -69,128 +101,130 @@ export class App {
     });
   }
 
-  #loadModel(): Promise<Model> {
-    if (this.#model !== undefined) return this.#model;
-    const start = performance.now();
-    // What a change of device fetches again is not the image being sent.
-    stopWatching();
-    const loading = load({
-      ...(WEIGHTS === null ? {} : { weights: new URL(WEIGHTS, location.href) }),
-      device: page.deviceChoice.value as DeviceRequest,
-      onProgress: (progress) => {
-        if (this.#model === loading) showProgress(progress);
-      },
-    });
-    this.#model = loading;
-    loading.then(
-      async (model) => {
-        if (this.#model !== loading) return;
-        page.loadTime.textContent = milliseconds(performance.now() - start);
-        showModel(model);
-        await watchRequests(model);
-      },
-      () => {
-        if (this.#model === loading) this.#model = undefined;
-      },
-    );
-    return loading;
-  }
-
-  /** The last choice wins: what was begun for another device is disposed of when it is there. */
   async changeDevice(): Promise<void> {
-    this.#begin();
-    const previous = this.#model;
-    this.#model = undefined;
-    this.#image = undefined;
-    previous?.then(
-      (model) => model.dispose(),
-      () => {},
-    );
-    await this.#encode();
-  }
-
-  async openSample(sample: Sample, blob: Blob): Promise<void> {
-    await this.#open(blob, sample.file.replace(/\.\w+$/, ""), [sample.box], sample.credit);
-  }
-
-  async openFile(file: File): Promise<void> {
-    await this.#open(file, file.name.replace(/\.\w+$/, ""), [], `${file.name}, opened from this machine`);
-  }
-
-  async #open(blob: Blob, name: string, boxes: readonly Box[], credit: string): Promise<void> {
-    // What is open goes on until the file is known to be an image.
-    const opening = ++this.#opened;
-    let input: ReadImage;
-    let picture: ImageData;
-    try {
-      input = await readImage(blob);
-      checkCanvas(input.width, input.height);
-      picture = await windowedImage(input);
-    } catch (error) {
-      const file = blob instanceof File ? blob.name : name;
-      throw error instanceof UmedsamError ? new UmedsamError(error.code, `${file}: ${error.message}`) : error;
-    }
-    if (opening !== this.#opened) return;
-    this.#begin();
-    this.#image?.dispose();
-    this.#image = undefined;
-    this.#name = name;
-    this.#input = input;
-    resetWindow(input);
-    this.#show(picture, true);
-    page.credit.textContent = `${credit} · ${picture.width}×${picture.height} px`;
-    for (const object of this.#objects) object.close();
-    this.#objects = [];
-    this.#nextId = 1;
-    this.#selected = undefined;
-    for (const box of boxes) this.#newObject().say({ box });
-    this.render();
-    await this.#encode();
-  }
-
-  #show(picture: ImageData, isOther: boolean): void {
-    this.#picture = picture;
-    this.viewer.setImage(picture, isOther);
-  }
-
-  /** Shows and encodes the same image through another window. */
-  async changeWindow(): Promise<void> {
-    const input = this.#input;
-    page.windowLevel.hidden = page.windowKind.value !== "level";
-    const intensities = chosenWindow();
-    if (input === undefined || intensities === undefined) return;
     const generation = this.#begin();
-    const picture = await windowedImage({ ...input, ...intensities });
-    if (generation !== this.#generation) return;
-    this.#image?.dispose();
+    this.#network.change();
+    this.#encodings.clear();
     this.#image = undefined;
-    this.#show(picture, false);
-    await this.#encode();
+    await this.#encode(generation);
   }
 
-  /** Encodes the shown image and segments its objects. */
-  async #encode(): Promise<void> {
-    const input = this.#input;
-    const intensities = chosenWindow();
-    if (input === undefined || intensities === undefined) return;
-    const generation = this.#generation;
+  /** Opens what `reading` gives, unless something else is opened meanwhile. What is open goes on until the new one can be seen. */
+  async open(reading: Promise<Stack>, { slice: index, boxes = [] }: Begin = {}): Promise<void> {
+    const opening = ++this.#opened;
+    const stack = await reading;
+    const place = index === undefined ? stack.first : { ...stack.first, index };
+    const slice = await stack.slice(place);
+    if (opening !== this.#opened) return;
+    // A picture that cannot be shown leaves the controls of the one before as they are.
+    const first = await look(stack, place, slice, { window: slice.image.window ?? "auto", invert: slice.image.invert === true });
+    if (opening !== this.#opened) return;
+    const generation = this.#begin();
+    this.#encodings.clear();
+    this.#image = undefined;
+    this.prompting.reset();
+    resetWindow(slice, stack.modality);
+    this.viewer.isStack = countOf(stack, place.axis) > 1 || stack.planes.length > 1;
+    this.viewer.hasWindow = !page.window.hidden;
+    if (!this.viewer.hasWindow && tool() === "window") choose("box");
+    showStack(stack);
+    showFormats(stack);
+    this.#slices.open(first);
+    const { width, height } = slice.image;
+    const spacing = slice.spacing === undefined ? "" : ` · ${slice.spacing.map((length) => Number(length.toPrecision(3))).join("×")} mm per pixel`;
+    page.credit.textContent = `${stack.credit} · ${width}×${height} px${spacing}`;
+    for (const box of boxes) this.prompting.begin()?.say({ box });
+    this.render();
+    await this.#encode(generation);
+  }
+
+  /** Goes some slices on. */
+  scroll(steps: number): void {
+    const place = this.#slices.place;
+    const stack = this.seen?.stack;
+    if (place === undefined || stack === undefined) return;
+    const index = Math.min(countOf(stack, place.axis) - 1, Math.max(0, place.index + steps));
+    if (index !== place.index) this.goTo({ ...place, index });
+  }
+
+  /** Shows another slice, and encodes it when it rests. */
+  goTo(place: Place): void {
+    this.guard(() => this.#want(place));
+  }
+
+  /** Shows and encodes the same slice through another window. */
+  changeWindow(): void {
+    const place = this.#slices.place;
+    if (place !== undefined) this.guard(() => this.#want(place));
+  }
+
+  #dragWindow(by: { x: number; y: number } | undefined): void {
+    const seen = this.seen;
+    if (seen === undefined) return;
+    if (by === undefined) beginDrag(seen.slice);
+    else {
+      dragTo(by.x, by.y);
+      this.changeWindow();
+    }
+  }
+
+  async #want(place: Place): Promise<void> {
+    const generation = this.#begin();
+    this.#image = undefined;
+    const { seen } = this;
+    if (seen !== undefined) showPlace(seen.stack, place);
+    try {
+      await this.#slices.want(place);
+    } finally {
+      // What cannot be read is not gone to.
+      if (generation === this.#generation && seen !== undefined) showPlace(seen.stack, this.#slices.place ?? place);
+      page.progress.hidden = true;
+    }
+    const isKnown = this.#encodings.get(this.#key()) !== undefined;
+    if (!isKnown) await new Promise((resolve) => setTimeout(resolve, REST_MS));
+    if (generation === this.#generation) await this.#encode(generation);
+  }
+
+  /** A slice, or the same through another window, is seen: never with masks of another one. */
+  #shown({ picture, slice, place, stack }: Seen): void {
+    const [across, down] = slice.spacing ?? [1, 1];
+    const ratio = across > 0 && down > 0 ? Math.min(20, Math.max(0.05, down / across)) : 1;
+    this.viewer.setImage(picture, stack !== this.#last, ratio);
+    this.#last = stack;
+    if (this.#slices.place !== undefined && isSame(place, this.#slices.place)) showPlace(stack, place);
+    this.render();
+  }
+
+  #key(): string {
+    const { seen } = this;
+    return seen === undefined ? "" : `${this.#network.generation} ${keyOf(seen.place)} ${lookKey(seen.look)}`;
+  }
+
+  /** Encodes what is seen and segments its objects. */
+  async #encode(generation: number): Promise<void> {
+    const { seen } = this;
+    if (seen === undefined || chosenLook(seen.slice) === undefined) return;
     const { signal } = this.#stop;
     const isCurrent = () => generation === this.#generation;
-    page.encodeTime.textContent = "…";
+    const key = this.#key();
     try {
-      const model = await this.#loadModel();
+      const model = await this.#network.load();
       if (!isCurrent()) return;
-      showProgress({ stage: "encode", fraction: 0 });
-      const onProgress = (progress: Progress) => {
-        if (isCurrent()) showProgress(progress);
-      };
-      const image = await model.encode({ ...input, ...intensities }, { onProgress, signal });
-      if (!isCurrent()) {
-        image.dispose();
-        return;
+      let image = this.#encodings.get(key);
+      if (image === undefined) {
+        showProgress({ stage: "encode", fraction: 0 });
+        const onProgress = (progress: Progress) => {
+          if (isCurrent()) showProgress(progress);
+        };
+        image = await model.encode({ ...seen.slice.image, ...seen.look }, { onProgress, signal });
+        if (!isCurrent()) {
+          image.dispose();
+          return;
+        }
+        this.#encodings.put(key, image);
       }
       this.#image = image;
-      for (const object of this.#objects) object.continueOn(image);
+      for (const object of this.prompting.here) object.continueOn(image, `${this.#network.generation} ${lookKey(seen.look)}`);
       const { preprocessMs, encodeMs } = image.timings;
       page.encodeTime.textContent = milliseconds(preprocessMs + encodeMs);
       showModel(model);
@@ -201,7 +235,7 @@ export class App {
       if (isCurrent()) page.progress.hidden = true;
     }
     this.render();
-    await this.#segment(this.#objects);
+    await this.#segment(this.prompting.here);
   }
 
   /** Asks the network what was said of objects: first single passes, to show masks at once, then ensembles. */
@@ -214,7 +248,7 @@ export class App {
     try {
       // A copy, for objects come and go meanwhile.
       for (const [done, object] of [...objects].entries()) {
-        if (!this.#objects.includes(object)) continue;
+        if (!this.prompting.here.includes(object)) continue;
         // One object is done before a bar could be read.
         if (objects.length > 1) showProgress({ stage: "segment", fraction: done / objects.length });
         await this.#answer(object, image, options).catch((error: unknown) => errors.push(error));
@@ -223,9 +257,9 @@ export class App {
     } finally {
       if (!signal.aborted) page.progress.hidden = true;
     }
-    showGuarantee(resultsOf(this.#objects));
+    showGuarantee(resultsOf(this.prompting.here));
     if (errors.length > 0) throw errors[0];
-    const model = await this.#model;
+    const model = await this.#network.model;
     if (model === undefined || image !== this.#image) return;
     await showRequests(model);
     page.memory.textContent = `${((await model.memoryBytes()) / 2 ** 20).toFixed(0)} MiB of WebAssembly, at most`;
@@ -233,7 +267,7 @@ export class App {
 
   async #answer(object: SegmentedObject, image: EncodedImage, options: { alpha: number; zoom: "auto" | "off" }): Promise<void> {
     const shown = () => {
-      if (!this.#objects.includes(object)) return;
+      if (!this.prompting.all.includes(object)) return;
       const { result, isFinal } = object;
       if (result !== undefined) (isFinal ? page.uncertaintyTime : page.segmentTime).textContent = milliseconds(result.timings.segmentMs);
       this.render();
@@ -249,97 +283,10 @@ export class App {
     }
   }
 
-  #newObject(): SegmentedObject {
-    const object = new SegmentedObject(this.#nextId++);
-    this.#objects.push(object);
-    this.#selected = object.id;
-    return object;
-  }
-
-  addBox(box: Box): void {
-    const object = this.#newObject();
-    object.say({ box });
-    this.render();
-    this.guard(() => this.#segment([object]));
-  }
-
-  /** Corrects the selected object, or begins one. */
-  correct(correction: Correction): void {
-    const object = this.#objects.find(({ id }) => id === this.#selected) ?? this.#newObject();
-    object.say(correction);
-    this.render();
-    this.guard(() => this.#segment([object]));
-  }
-
-  #moved(id: number, box: Box, done: boolean): void {
-    const object = this.#objects.find((object) => object.id === id);
-    if (object === undefined) return;
-    object.move(box);
-    if (!done) return;
-    object.settleAfter(SETTLE_MS, () => {
-      this.render();
-      this.guard(() => this.#segment([object]));
-    });
-  }
-
-  #putBack(id: number): void {
-    this.#objects.find((object) => object.id === id)?.putBack();
-    this.#renderObjects();
-  }
-
-  /** Takes the selected object's last step back, or takes it again. */
-  step(direction: "undo" | "redo"): void {
-    const object = this.#objects.find(({ id }) => id === this.#selected);
-    if (object === undefined || !object[direction]()) return;
-    this.render();
-    this.guard(() => this.#segment([object]));
-  }
-
-  /** Answers whether the marked spot is inside of the selected object, or leaves it open. */
-  answer(label: PointLabel | undefined): void {
-    const object = this.#objects.find(({ id }) => id === this.#selected);
-    const suggestion = object?.suggestion;
-    if (object === undefined || suggestion == null) return;
-    if (label !== undefined) this.correct({ points: [{ x: suggestion.x, y: suggestion.y, label }] });
-    else {
-      object.skip();
-      this.#renderObjects();
-    }
-  }
-
-  /** The next point or stroke begins an object. */
-  selectNone(): void {
-    this.#select(undefined);
-  }
-
-  #select(id: number | undefined): void {
-    this.#selected = id;
-    this.#renderObjects();
-  }
-
-  #remove(id: number): void {
-    this.#objects.find((object) => object.id === id)?.close();
-    this.#objects = this.#objects.filter((object) => object.id !== id);
-    if (this.#selected === id) this.#selected = this.#objects.at(-1)?.id;
-    this.render();
-  }
-
   /** Segments all objects anew, as after a change of an option. */
   async segmentAll(): Promise<void> {
-    for (const object of this.#objects) object.forget();
-    await this.#segment(this.#objects);
-  }
-
-  async saveImage(): Promise<void> {
-    if (this.#picture !== undefined) await savePng(this.#picture, `${this.#name}.png`);
-  }
-
-  async saveMask(): Promise<void> {
-    if (this.#picture !== undefined) await saveMask(this.#objects, this.#picture, this.#name);
-  }
-
-  async saveHeat(): Promise<void> {
-    if (this.#picture !== undefined) await saveHeat(this.#objects, this.#picture, this.#name);
+    for (const object of this.prompting.all) object.forget();
+    await this.#segment(this.prompting.here);
   }
 
   render(): void {
@@ -348,32 +295,35 @@ export class App {
   }
 
   #renderObjects(): void {
-    const ready = this.#image !== undefined;
-    this.viewer.setObjects(this.#objects, this.#selected, ready);
-    page.addBox.disabled = !ready;
-    const selected = this.#objects.find(({ id }) => id === this.#selected);
+    const { seen } = this;
+    const { here, selected, all } = this.prompting;
+    this.viewer.setObjects(here, selected?.id, seen !== undefined);
+    page.addBox.disabled = seen === undefined;
     showSuggestion(selected);
-    page.undo.disabled = !(ready && selected?.canUndo === true);
-    page.redo.disabled = !(ready && selected?.canRedo === true);
-    page.saveMask.disabled = page.saveHeat.disabled = resultsOf(this.#objects).length === 0;
+    page.undo.disabled = selected?.canUndo !== true;
+    page.redo.disabled = selected?.canRedo !== true;
+    page.saveMask.disabled = page.saveHeat.disabled = resultsOf(all, seen?.place).length === 0;
+    page.saveFile.disabled = all.every(({ results }) => results.length === 0);
+    if (seen === undefined) return;
     const item = (object: SegmentedObject) =>
-      objectItem(object, {
-        isSelected: object.id === this.#selected,
+      objectItem(object, seen, {
+        isSelected: object === selected,
         select: () => {
-          this.#select(object.id);
+          this.prompting.select(object.id);
+          if (!isSame(object.place, seen.place)) this.goTo(object.place);
           page.viewer.focus();
         },
         rename: (name) => {
           object.name = name;
           this.#renderObjects();
         },
-        remove: () => this.#remove(object.id),
+        remove: () => this.prompting.remove(object.id),
       });
     // A name that is being typed stays.
-    if (page.objects.querySelector("input") === null) page.objects.replaceChildren(...this.#objects.map(item));
+    if (page.objects.querySelector("input") === null) page.objects.replaceChildren(...all.map(item));
   }
 
   paint(): void {
-    this.viewer.setMaps(pictures(this.#objects));
+    this.viewer.setMaps(pictures(this.prompting.all, this.seen?.place));
   }
 }

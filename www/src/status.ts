@@ -2,9 +2,9 @@
 
 import { type Model, type Progress, type Segmentation, type Suggestion, type UncertaintyMap, colorize } from "../umedsam/index.js";
 import { context2d } from "./dom.js";
-import { MAPS } from "./overlay.js";
+import { MAPS } from "./layers/overlay.js";
 import { page } from "./page.js";
-import { setLearned } from "./tools.js";
+import { setLearned } from "./prompt/tools.js";
 
 export function shownMap(): UncertaintyMap {
   return page.map.value as UncertaintyMap;
@@ -59,6 +59,13 @@ export function showProgress({ stage, fraction, loadedBytes }: Progress): void {
   else page.progressBar.value = fraction;
 }
 
+/** How much of files or a volume was read. */
+export function showReading(fraction: number): void {
+  page.progress.hidden = fraction >= 1;
+  page.progressLabel.textContent = "Reading files";
+  page.progressBar.value = fraction;
+}
+
 export function showModel({ info }: Model): void {
   setLearned(info.calibration?.prompts.includes("corrected") === true);
   const { device } = info;
@@ -73,6 +80,7 @@ export function showError(error: unknown): void {
   page.progress.hidden = true;
   page.error.hidden = false;
   page.error.textContent = error instanceof Error ? error.message : String(error);
+  page.error.scrollIntoView({ block: "nearest" });
 }
 
 export function hideError(): void {

@@ -1,6 +1,6 @@
 /** Where a pointer grabs boxes, and what becomes of them. */
 
-import type { Box } from "../umedsam/index.js";
+import type { Box } from "../../umedsam/index.js";
 import type { Marks } from "./marks.js";
 
 export interface Place {
@@ -17,8 +17,8 @@ export type BoxDrag =
   | { kind: "move"; target: Boxed; from: Box; start: Place }
   | { kind: "resize"; target: Boxed; from: Box; anchor: Place };
 
-/** The box that a pointer grabs: a corner within reach, else what is inside. The selected one lies on top of the others. */
-export function grab(objects: readonly Marks[], selected: number | undefined, place: Place, reach: number): BoxDrag | undefined {
+/** The box that a pointer grabs: a corner within reach, across and down, else what is inside. The selected one lies on top of the others. */
+export function grab(objects: readonly Marks[], selected: number | undefined, place: Place, reach: Place): BoxDrag | undefined {
   const boxed = objects.filter((object): object is Boxed => object.box !== undefined);
   const order = boxed.sort((a, b) => Number(b.id === selected) - Number(a.id === selected));
   for (const target of order) {
@@ -29,7 +29,7 @@ export function grab(objects: readonly Marks[], selected: number | undefined, pl
       [{ x: x0, y: y1 }, { x: x1, y: y0 }],
       [{ x: x1, y: y1 }, { x: x0, y: y0 }],
     ] as const) {
-      if (Math.hypot(corner.x - place.x, corner.y - place.y) <= reach) return { kind: "resize", target, from: target.box, anchor };
+      if (Math.hypot((corner.x - place.x) / reach.x, (corner.y - place.y) / reach.y) <= 1) return { kind: "resize", target, from: target.box, anchor };
     }
   }
   for (const target of order) {

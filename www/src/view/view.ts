@@ -4,8 +4,10 @@
 const LARGEST_PIXEL = 48;
 
 export interface Layout {
-  /** CSS pixels per image pixel. */
+  /** CSS pixels per image pixel, across. */
   readonly scale: number;
+  /** The same, down: another one where pixels are not square. */
+  readonly down: number;
   /** Where the image's corner is in the frame, in CSS pixels. */
   readonly left: number;
   readonly top: number;
@@ -15,6 +17,8 @@ export interface Layout {
 export class View {
   /** 1 shows the whole image. */
   zoom = 1;
+  /** A pixel's height by its width. */
+  ratio = 1;
   #x = 0;
   #y = 0;
 
@@ -26,22 +30,23 @@ export class View {
 
   layout(frame: { clientWidth: number; clientHeight: number }, width: number, height: number): Layout {
     const { clientWidth, clientHeight } = frame;
-    const fit = Math.min(clientWidth / width, clientHeight / height);
+    const fit = this.#fit(frame, width, height);
     return {
       scale: fit * this.zoom,
+      down: fit * this.ratio * this.zoom,
       left: ((clientWidth - width * fit) / 2) * this.zoom + this.#x,
-      top: ((clientHeight - height * fit) / 2) * this.zoom + this.#y,
+      top: ((clientHeight - height * this.ratio * fit) / 2) * this.zoom + this.#y,
     };
   }
 
-  /** What the image's layers need to lie where the layout says. */
-  get transform(): string {
-    return `translate(${this.#x}px, ${this.#y}px) scale(${this.zoom})`;
+  /** CSS pixels of a pixel's width where the whole image is seen. */
+  #fit({ clientWidth, clientHeight }: { clientWidth: number; clientHeight: number }, width: number, height: number): number {
+    return Math.min(clientWidth / width, clientHeight / (height * this.ratio));
   }
 
   /** Enlarges by a factor; the point of the frame, in CSS pixels, keeps showing the same place. */
   enlarge(factor: number, point: { x: number; y: number }, frame: { clientWidth: number; clientHeight: number }, width: number, height: number): void {
-    const fit = Math.min(frame.clientWidth / width, frame.clientHeight / height);
+    const fit = this.#fit(frame, width, height);
     const zoom = Math.min(Math.max(1, LARGEST_PIXEL / fit), Math.max(1, this.zoom * factor));
     this.#x = point.x - ((point.x - this.#x) * zoom) / this.zoom;
     this.#y = point.y - ((point.y - this.#y) * zoom) / this.zoom;
@@ -59,4 +64,19 @@ export class View {
     this.#x = Math.min(0, Math.max(clientWidth * (1 - this.zoom), this.#x));
     this.#y = Math.min(0, Math.max(clientHeight * (1 - this.zoom), this.#y));
   }
+}
+
+interface Point {
+  readonly x: number;
+  readonly y: number;
+}
+
+/** What pointers did that went from some places to others: how their middle moved, and how much further apart they are. */
+export function pinched(before: readonly Point[], after: readonly Point[]): { from: Point; to: Point; factor: number } {
+  const middle = (points: readonly Point[]) => ({
+    x: points.reduce((sum, { x }) => sum + x, 0) / points.length,
+    y: points.reduce((sum, { y }) => sum + y, 0) / points.length,
+  });
+  const spread = ([a, b]: readonly Point[]) => (a === undefined || b === undefined ? 1 : Math.max(1, Math.hypot(a.x - b.x, a.y - b.y)));
+  return { from: middle(before), to: middle(after), factor: spread(after) / spread(before) };
 }

@@ -1,14 +1,17 @@
 /** Objects that are segmented: what was said of them, the answers, and what waits to be asked. */
 
-import { Annotation, type Box, type Correction, type Crop, type EncodedImage, type Point, type Scribble, type Segmentation, type Suggestion, UmedsamError } from "../umedsam/index.js";
+import { Annotation, type Box, type Correction, type Crop, type EncodedImage, type Point, type Scribble, type Segmentation, type Suggestion, UmedsamError } from "../../umedsam/index.js";
+import { type Place, isSame, keyOf } from "../open/slices.js";
 import { asks } from "./tools.js";
 
 /** Okabe and Ito's colours, told apart by colour-blind people too. */
 const COLORS = ["#56b4e9", "#e69f00", "#009e73", "#cc79a7", "#f0e442", "#d55e00"];
 
-/** One object of the image. */
+/** One object, said on one slice; it may have answers on others. */
 export class SegmentedObject {
   readonly id: number;
+  /** The slice that it was said on. */
+  readonly place: Place;
   readonly color: string;
   name: string;
   /** What is shown of the prompt: said already, or waiting. */
@@ -26,17 +29,38 @@ export class SegmentedObject {
   #stop = new AbortController();
   /** Suggestions of the current answer that were not answered. */
   #skipped = 0;
+  /** Answers on other slices, by where these are. */
+  readonly #elsewhere = new Map<string, { readonly place: Place; readonly result: Segmentation }>();
+  /** What its answers were made from: a window, a device. */
+  #source: string | undefined;
   /** Answers of the ensemble; the others are quick ones. */
   #final = new WeakSet<Segmentation>();
 
-  constructor(id: number) {
+  constructor(id: number, place: Place) {
     this.id = id;
+    this.place = place;
     this.color = COLORS[(id - 1) % COLORS.length] ?? "#ffffff";
     this.name = `Object ${id}`;
   }
 
   get result(): Segmentation | undefined {
     return this.#annotation?.result;
+  }
+
+  /** Its answer on a slice. */
+  resultAt(place: Place): Segmentation | undefined {
+    return isSame(place, this.place) ? this.result : this.#elsewhere.get(keyOf(place))?.result;
+  }
+
+  /** Takes an answer on another slice, as propagation gives it; it is forgotten when more is said. */
+  setResultAt(place: Place, result: Segmentation): void {
+    this.#elsewhere.set(keyOf(place), { place, result });
+  }
+
+  /** Its answers with where they are. */
+  get results(): { readonly place: Place; readonly result: Segmentation }[] {
+    const { result } = this;
+    return [...(result === undefined ? [] : [{ place: this.place, result }]), ...this.#elsewhere.values()];
   }
 
   /** Whether the answer is the ensemble's. */
@@ -73,6 +97,7 @@ export class SegmentedObject {
   say(correction: Correction): void {
     this.settle();
     this.stop();
+    this.#elsewhere.clear();
     this.#waiting.push(correction);
     this.#show();
   }
@@ -112,6 +137,7 @@ export class SegmentedObject {
   undo(): boolean {
     if (!this.canUndo) return false;
     this.stop();
+    this.#elsewhere.clear();
     if (this.#moved !== undefined) this.putBack();
     else if (this.#waiting.pop() === undefined) this.#annotation?.undo();
     this.#skipped = 0;
@@ -122,17 +148,19 @@ export class SegmentedObject {
   redo(): boolean {
     if (!this.canRedo || this.#moved !== undefined || this.#waiting.length > 0) return false;
     this.stop();
+    this.#elsewhere.clear();
     this.#annotation?.redo();
     this.#skipped = 0;
     this.#show();
     return true;
   }
 
-  /** Goes on with the image encoded again. */
-  continueOn(image: EncodedImage): void {
+  /** Goes on with the image encoded again; what was answered is asked again unless it is from the same source. */
+  continueOn(image: EncodedImage, source: string): void {
     this.stop();
     this.#annotation?.continueOn(image);
-    this.forget();
+    if (this.#source !== source) this.forget();
+    this.#source = source;
   }
 
   /** What waits is not asked any more. */
@@ -141,6 +169,7 @@ export class SegmentedObject {
     clearTimeout(this.#timer);
     this.#moved = undefined;
     this.#waiting = [];
+    this.#elsewhere.clear();
   }
 
   /** Ends what the network does for it; what waits goes on waiting. */

@@ -1,9 +1,9 @@
 /** What a pointer does on the image. */
 
-import type { PointLabel } from "../umedsam/index.js";
-import { page } from "./page.js";
+import type { PointLabel } from "../../umedsam/index.js";
+import { page } from "../page.js";
 
-export type Tool = "box" | "add" | "remove" | "brush" | "eraser";
+export type Tool = "box" | "add" | "remove" | "brush" | "eraser" | "window";
 
 const TOOLS: Readonly<Record<Tool, { readonly button: HTMLButtonElement; readonly key?: string }>> = {
   box: { button: page.toolBox, key: "b" },
@@ -11,6 +11,7 @@ const TOOLS: Readonly<Record<Tool, { readonly button: HTMLButtonElement; readonl
   remove: { button: page.toolRemove },
   brush: { button: page.toolBrush, key: "s" },
   eraser: { button: page.toolEraser, key: "e" },
+  window: { button: page.toolWindow, key: "w" },
 };
 
 let current: Tool = "box";
@@ -31,12 +32,12 @@ export function choose(next: Tool): void {
   current = next;
   for (const [name, { button }] of Object.entries(TOOLS)) button.setAttribute("aria-pressed", String(name === next));
   page.viewer.dataset["tool"] = next;
-  page.toolNote.hidden = next === "box" || isLearned;
+  page.toolNote.hidden = next === "box" || next === "window" || isLearned;
 }
 
 /** Whether the page asks about spots: of weights that have learned what to do with the answers, or of who has taken a tool that gives them. */
 export function asks(): boolean {
-  return isLearned || current !== "box";
+  return isLearned || (current !== "box" && current !== "window");
 }
 
 /** What a tool says of where it points; Alt says the contrary. */
@@ -57,7 +58,7 @@ export function listenToTools(changed: () => void): void {
   window.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || isTyping(event)) return;
     const found = Object.entries(TOOLS).find(([, { key }]) => key === event.key.toLowerCase());
-    if (found === undefined) return;
+    if (found === undefined || found[1].button.hidden) return;
     choose(found[0] as Tool);
     changed();
   });

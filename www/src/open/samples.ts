@@ -1,11 +1,13 @@
 /** The images that come with the page. */
 
-import type { Box } from "../umedsam/index.js";
+import type { Box } from "../../umedsam/index.js";
 
 export interface Sample {
   readonly name: string;
   readonly file: string;
-  readonly box: Box;
+  readonly box?: Box;
+  /** Of a volume: the slice that the box is on, from 0. */
+  readonly slice?: number;
   /** Where the image comes from, and its licence. */
   readonly credit: string;
 }

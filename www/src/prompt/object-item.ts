@@ -1,6 +1,8 @@
 /** An object in the list. */
 
 import type { SegmentedObject } from "./objects.js";
+import type { Seen } from "../view/slice-view.js";
+import { type Place, isSame } from "../open/slices.js";
 
 /** What a list item can do. */
 export interface ObjectActions {
@@ -11,9 +13,10 @@ export interface ObjectActions {
 }
 
 /** An item of the list of objects. */
-export function objectItem(object: SegmentedObject, actions: ObjectActions): HTMLLIElement {
+export function objectItem(object: SegmentedObject, seen: Seen, actions: ObjectActions): HTMLLIElement {
   const item = document.createElement("li");
   if (actions.isSelected) item.setAttribute("aria-current", "true");
+  if (!isSame(object.place, seen.place)) item.className = "elsewhere";
   const select = button("select", object.name, actions.select);
   const swatch = document.createElement("span");
   swatch.className = "swatch";
@@ -26,7 +29,7 @@ export function objectItem(object: SegmentedObject, actions: ObjectActions): HTM
     select.append(flag);
   }
   const details = document.createElement("small");
-  details.textContent = describe(object);
+  details.textContent = `${slice(object.place, seen)}${describe(object, seen)}`;
   select.append(details);
   const rename = button("remove", "✎", () => nameField(item, object.name, actions.rename));
   rename.setAttribute("aria-label", `Rename ${object.name}`);
@@ -68,11 +71,28 @@ function nameField(item: HTMLLIElement, name: string, rename: (name: string) => 
   field.select();
 }
 
-function describe({ result, isFinal, canUndo }: SegmentedObject): string {
-  if (result === undefined) return canUndo ? "waiting" : "nothing said yet";
-  if (!isFinal) return `expected DSC ${result.expectedDsc.toFixed(2)} · ${result.area.toLocaleString("en")} px · finding where it is unsure`;
-  const area = result.area.toLocaleString("en");
+/** Where the object is, where there is more than one slice. */
+function slice(place: Place, { stack }: Seen): string {
+  if (stack.size[place.axis] === 1) return "";
+  const plane = stack.planes.length === 1 ? "" : `${stack.planes.find(({ axis }) => axis === place.axis)?.plane ?? ""} `;
+  const frame = stack.frames === 1 ? "" : `volume ${place.frame + 1}, `;
+  return `${frame}${plane}slice ${place.index + 1} · `;
+}
+
+function describe({ result, results, isFinal, canUndo, place }: SegmentedObject, seen: Seen): string {
+  if (result === undefined) return !canUndo ? "nothing said yet" : isSame(place, seen.place) ? "waiting" : "waiting until its slice is seen";
+  // Slices across the same axis have pixels of the same size, but for images without a place.
+  const spacing = place.axis === seen.place.axis && result.width === seen.slice.image.width ? seen.slice.spacing : undefined;
+  const size = spacing === undefined ? "" : ` · ${square(result.area * spacing[0] * spacing[1])} mm²`;
+  const area = `${result.area.toLocaleString("en")} px${size}`;
+  const finding = isSame(place, seen.place) ? "finding where it is unsure" : "where it is unsure is found when its slice is seen";
+  if (!isFinal) return `expected DSC ${result.expectedDsc.toFixed(2)} · ${area} · ${finding}`;
   const unsure = result.uncertainty.total?.reduce((count, value) => count + Number(value > 0.5), 0) ?? 0;
   const closer = result.zoom === null ? "" : ` · seen in a crop of ${result.zoom.width}×${result.zoom.height} px`;
-  return `expected DSC ${result.expectedDsc.toFixed(2)} · ${area} px · unsure (over ½ bit) of ${unsure.toLocaleString("en")} px${closer}`;
+  const more = results.length === 1 ? "" : ` · on ${results.length} slices`;
+  return `expected DSC ${result.expectedDsc.toFixed(2)} · ${area} · unsure (over ½ bit) of ${unsure.toLocaleString("en")} px${closer}${more}`;
+}
+
+function square(value: number): string {
+  return value >= 100 ? Math.round(value).toLocaleString("en") : String(Number(value.toPrecision(3)));
 }

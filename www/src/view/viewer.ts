@@ -1,36 +1,13 @@
 /** Shows the image and lets boxes, points and strokes be drawn with mouse, touch or keyboard. */
 
-import type { Box, PointLabel, Scribble } from "../umedsam/index.js";
-import { type BoxDrag, type Place, between, grab, shifted } from "./box-edits.js";
-import { context2d, element } from "./dom.js";
-import { type Marks, MarksPainter } from "./marks.js";
-import { labelOf, tool } from "./tools.js";
-import { type Layout, View } from "./view.js";
-
-/** What the page does about edits. */
-export interface ViewerEvents {
-  /** A new box was drawn. */
-  drawn(box: Box): void;
-  /** A box was moved or resized; `done` is false while a pointer still drags it. */
-  changed(id: number, box: Box, done: boolean): void;
-  /** A box that was dragged is where it was. */
-  putBack(id: number): void;
-  /** A point was set. */
-  clicked(place: Place, label: PointLabel): void;
-  /** A stroke was drawn. */
-  stroked(line: Scribble["points"], label: PointLabel): void;
-  selected(id: number | undefined): void;
-  removed(id: number): void;
-  /** The pointer is over a pixel, or left the image. */
-  pointed(pixel: { x: number; y: number } | undefined): void;
-}
-
-type Drag =
-  | BoxDrag
-  | { kind: "draw"; start: Place; current: Place }
-  | { kind: "click"; start: Place; label: PointLabel }
-  | { kind: "stroke"; line: [x: number, y: number][]; label: PointLabel }
-  | { kind: "pan" };
+import type { Box } from "../../umedsam/index.js";
+import { type Place, between, grab, shifted } from "../prompt/box-edits.js";
+import { context2d, element } from "../dom.js";
+import { type Marks, MarksPainter } from "../prompt/marks.js";
+import { labelOf, tool } from "../prompt/tools.js";
+import { type Layout, View, pinched } from "./view.js";
+import type { Drag, ViewerEvents } from "./viewer-events.js";
+import { WheelSteps, pixelsOf } from "./wheel.js";
 
 /** How near to a corner a pointer grabs it, in CSS pixels; a finger is wider. */
 const GRAB = { mouse: 9, touch: 22 };
@@ -53,7 +30,12 @@ export class Viewer {
   #selected: number | undefined;
   #drag: Drag | undefined;
   #enabled = false;
+  /** Whether the wheel goes through slices. */
+  isStack = false;
+  /** Whether there is a window to drag. */
+  hasWindow = false;
   readonly #view = new View();
+  readonly #wheelSteps = new WheelSteps();
   /** Pointers that are down, in the frame: one draws, two zoom and move. */
   readonly #pointers = new Map<number, Place>();
 
@@ -65,6 +47,9 @@ export class Viewer {
     this.#root.addEventListener("pointercancel", (event) => {
       this.#pointers.delete(event.pointerId);
       this.#cancelDrag();
+    });
+    this.#root.addEventListener("contextmenu", (event) => {
+      if (this.hasWindow) event.preventDefault();
     });
     this.#root.addEventListener("wheel", (event) => this.#wheel(event), { passive: false });
     this.#root.addEventListener("pointerleave", () => this.#events.pointed(undefined));
@@ -80,15 +65,16 @@ export class Viewer {
     return this.#image.height;
   }
 
-  /** Shows an image and forgets the map of the one before. */
-  setImage(picture: ImageData, isOther: boolean): void {
-    if (isOther) {
+  /** Shows an image, whose pixels are `ratio` times as high as wide. Of another size, it is shown as a whole. */
+  setImage(picture: ImageData, isOther: boolean, ratio = 1): void {
+    if (isOther || picture.width !== this.width || picture.height !== this.height || ratio !== this.#view.ratio) {
       for (const canvas of [this.#image, this.#map]) {
         canvas.width = picture.width;
         canvas.height = picture.height;
       }
       const [widest, tallest] = FRAMES;
-      this.#root.style.aspectRatio = String(Math.min(widest, Math.max(tallest, picture.width / picture.height)));
+      this.#root.style.aspectRatio = String(Math.min(widest, Math.max(tallest, picture.width / (picture.height * ratio))));
+      this.#view.ratio = ratio;
       this.#view.reset();
       this.#drag = undefined;
       this.#cross = undefined;
@@ -117,7 +103,13 @@ export class Viewer {
   }
 
   #show(): void {
-    for (const canvas of [this.#image, this.#map]) canvas.style.transform = this.#view.transform;
+    const { scale, down, left, top } = this.#layout();
+    const { zoom } = this.#view;
+    for (const canvas of [this.#image, this.#map]) {
+      canvas.style.width = `${(this.width * scale) / zoom}px`;
+      canvas.style.height = `${(this.height * down) / zoom}px`;
+      canvas.style.transform = `translate(${left}px, ${top}px) scale(${zoom})`;
+    }
     this.#drawMarks();
   }
 
@@ -151,16 +143,21 @@ export class Viewer {
   }
 
   #toImage(event: PointerEvent): Place {
-    const { scale, left, top } = this.#layout();
+    const { scale, down, left, top } = this.#layout();
     const { x, y } = this.#inFrame(event);
-    return { x: (x - left) / scale, y: (y - top) / scale };
+    return { x: (x - left) / scale, y: (y - top) / down };
   }
 
   #wheel(event: WheelEvent): void {
     event.preventDefault();
-    // Lines and pages of mice, pixels of touch pads; browsers tell a pinch as a wheel with Ctrl.
-    const pixels = event.deltaY * [1, 24, 240][event.deltaMode]!;
-    this.#enlarge(Math.exp(-pixels * (event.ctrlKey ? 0.01 : 0.002)), this.#inFrame(event));
+    // Browsers tell a pinch as a wheel with Ctrl.
+    if (this.isStack && !event.ctrlKey && !event.metaKey) {
+      const steps = this.#wheelSteps.steps(event);
+      if (steps !== 0 && this.#drag === undefined) this.#events.scrolled(steps);
+      return;
+    }
+    const pinch = event.ctrlKey && Math.abs(pixelsOf(event)) < 50;
+    this.#enlarge(Math.exp(-pixelsOf(event) * (pinch ? 0.01 : 0.002)), this.#inFrame(event));
   }
 
   #clamp({ x, y }: Place): Place {
@@ -178,7 +175,12 @@ export class Viewer {
       this.#drawMarks();
       return;
     }
-    if (!this.#enabled || event.button !== 0) return;
+    if (this.hasWindow && (event.button === 2 || (event.button === 0 && tool() === "window"))) {
+      this.#drag = { kind: "window", start: this.#inFrame(event) };
+      this.#events.windowed(undefined);
+      return;
+    }
+    if (!this.#enabled || event.button !== 0 || tool() === "window") return;
     this.#cross = undefined;
     this.#drag = this.#begin(this.#toImage(event), event);
     if (this.#drag.kind === "move" || this.#drag.kind === "resize") this.#events.selected(this.#drag.target.id);
@@ -190,7 +192,9 @@ export class Viewer {
     const start = this.#clamp(place);
     const name = tool();
     if (name === "box") {
-      const reach = (pointerType === "touch" ? GRAB.touch : GRAB.mouse) / this.#layout().scale;
+      const wide = pointerType === "touch" ? GRAB.touch : GRAB.mouse;
+      const { scale, down } = this.#layout();
+      const reach = { x: wide / scale, y: wide / down };
       return grab(this.#objects, this.#selected, place, reach) ?? { kind: "draw", start, current: start };
     }
     const label = labelOf(name, altKey);
@@ -209,27 +213,27 @@ export class Viewer {
     const before = [...this.#pointers.values()];
     this.#pointers.set(event.pointerId, this.#inFrame(event));
     const after = [...this.#pointers.values()];
-    const middle = (points: readonly Place[]) => ({
-      x: points.reduce((sum, { x }) => sum + x, 0) / points.length,
-      y: points.reduce((sum, { y }) => sum + y, 0) / points.length,
-    });
-    const spread = ([a, b]: readonly Place[]) => (a === undefined || b === undefined ? 1 : Math.max(1, Math.hypot(a.x - b.x, a.y - b.y)));
-    const [from, to] = [middle(before), middle(after)];
+    const { from, to, factor } = pinched(before, after);
     this.#view.move(to.x - from.x, to.y - from.y, this.#root);
-    this.#enlarge(spread(after) / spread(before), to);
+    this.#enlarge(factor, to);
   }
 
   #pointerMove(event: PointerEvent): void {
     const point = this.#toImage(event);
     // A pointer stands on whole CSS pixels, which a side of a thin image may be narrower than.
-    const reach = 1 / this.#layout().scale;
-    const within = point.x >= -reach && point.y >= -reach && point.x < this.width + reach && point.y < this.height + reach;
+    const { scale, down } = this.#layout();
+    const within = point.x >= -1 / scale && point.y >= -1 / down && point.x < this.width + 1 / scale && point.y < this.height + 1 / down;
     const pixel = (value: number, size: number) => Math.min(size - 1, Math.max(0, Math.floor(value)));
     this.#events.pointed(within ? { x: pixel(point.x, this.width), y: pixel(point.y, this.height) } : undefined);
     const drag = this.#drag;
     if (drag === undefined) return;
     if (drag.kind === "pan") {
       if (this.#pointers.has(event.pointerId)) this.#pan(event);
+      return;
+    }
+    if (drag.kind === "window") {
+      const { x, y } = this.#inFrame(event);
+      this.#events.windowed({ x: x - drag.start.x, y: y - drag.start.y });
       return;
     }
     if (drag.kind === "draw") {
@@ -254,11 +258,11 @@ export class Viewer {
     // Until the last finger is up nothing is drawn.
     if (drag === undefined || (drag.kind === "pan" && this.#pointers.size > 0)) return;
     this.#drag = undefined;
-    if (drag.kind === "pan") return;
+    if (drag.kind === "pan" || drag.kind === "window") return;
     if (drag.kind === "draw") {
       const box = between(drag.start, drag.current);
-      const smallest = SMALLEST / this.#layout().scale;
-      if (box[2] - box[0] >= smallest && box[3] - box[1] >= smallest) this.#events.drawn(box);
+      const { scale, down } = this.#layout();
+      if (box[2] - box[0] >= SMALLEST / scale && box[3] - box[1] >= SMALLEST / down) this.#events.drawn(box);
       else this.#events.selected(undefined);
     } else if (drag.kind === "click") {
       this.#events.clicked(drag.start, drag.label);
@@ -340,6 +344,12 @@ export class Viewer {
     if (event.key === "+" || event.key === "=") this.enlarge(ZOOM_STEP);
     else if (event.key === "-") this.enlarge(1 / ZOOM_STEP);
     else if (event.key === "0") this.fit();
+    else if (this.isStack && event.key in SLICE_KEYS) this.#events.scrolled(SLICE_KEYS[event.key] as number);
+    else if (tool() === "window" && this.hasWindow && !event.altKey && event.key in ARROWS) {
+      const [dx, dy] = ARROWS[event.key as keyof typeof ARROWS];
+      this.#events.windowed(undefined);
+      this.#events.windowed({ x: 8 * dx, y: 8 * dy });
+    }
     else if (event.altKey && event.key in ARROWS) {
       const [dx, dy] = ARROWS[event.key as keyof typeof ARROWS];
       this.#view.move((-dx * this.#root.clientWidth) / 8, (-dy * this.#root.clientHeight) / 8, this.#root);
@@ -350,10 +360,10 @@ export class Viewer {
 
   /** A box of half the sides of what is seen in its middle. */
   centredBox(): Box {
-    const { scale, left, top } = this.#layout();
+    const { scale, down, left, top } = this.#layout();
     const { clientWidth, clientHeight } = this.#root;
-    const from = this.#clamp({ x: -left / scale, y: -top / scale });
-    const to = this.#clamp({ x: (clientWidth - left) / scale, y: (clientHeight - top) / scale });
+    const from = this.#clamp({ x: -left / scale, y: -top / down });
+    const to = this.#clamp({ x: (clientWidth - left) / scale, y: (clientHeight - top) / down });
     const [width, height] = [to.x - from.x, to.y - from.y];
     return [from.x + width / 4, from.y + height / 4, to.x - width / 4, to.y - height / 4];
   }
@@ -365,9 +375,10 @@ export class Viewer {
     canvas.height = Math.round(this.#root.clientHeight * density);
     const context = context2d(canvas);
     if (this.width === 0) return;
-    const { scale, left, top } = this.#layout();
+    const layout = this.#layout();
+    const { left, top } = layout;
     context.setTransform(density, 0, 0, density, left * density, top * density);
-    const painter = new MarksPainter(context, scale);
+    const painter = new MarksPainter(context, layout);
     for (const object of this.#objects) if (object.id !== this.#selected) painter.object(object, false);
     for (const object of this.#objects) if (object.id === this.#selected) painter.object(object, true);
     if (this.#drag?.kind === "draw") painter.box(between(this.#drag.start, this.#drag.current), "#ffffff", false);
@@ -378,3 +389,4 @@ export class Viewer {
 }
 
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] } as const;
+const SLICE_KEYS: Readonly<Record<string, number>> = { PageDown: 1, PageUp: -1, ".": 1, ",": -1, End: Number.MAX_SAFE_INTEGER, Home: -Number.MAX_SAFE_INTEGER };

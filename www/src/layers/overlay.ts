@@ -1,7 +1,7 @@
 /** Pictures of masks and uncertainty. */
 
-import { pngOf } from "../umedsam/image.js";
-import { type Segmentation, type UncertaintyMap, colorize } from "../umedsam/index.js";
+import { pngOf } from "../../umedsam/image.js";
+import { type Segmentation, type UncertaintyMap, colorize } from "../../umedsam/index.js";
 
 /** What the page says of each map, and the value of its last colour, in bits. */
 export const MAPS: Readonly<Record<UncertaintyMap, { readonly title: string; readonly meaning: string; readonly max: number }>> = {
@@ -98,8 +98,13 @@ export function over(picture: ImageData, background: ImageData): ImageData {
 
 /** Hands a picture to the browser's downloads. No canvas is read back, which some browsers falsify. */
 export async function savePng(picture: ImageData, name: string): Promise<void> {
+  saveBlob(await pngOf(picture), name);
+}
+
+/** Hands a file to the browser's downloads. */
+export function saveBlob(blob: Blob, name: string): void {
   const link = document.createElement("a");
-  link.href = URL.createObjectURL(await pngOf(picture));
+  link.href = URL.createObjectURL(blob);
   link.download = name;
   link.click();
   // The download reads the blob after this task.
