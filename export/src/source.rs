@@ -112,13 +112,19 @@ impl Source {
         if self.frames.is_empty() {
             return fail("the source has no frames");
         }
-        let uids = [&self.study_uid, &self.series_uid].into_iter().chain(&self.frame_of_reference);
-        let frames = self.frames.iter().flat_map(|frame| [&frame.sop_class, &frame.sop_instance]);
+        let series = [("study instance", &self.study_uid), ("series instance", &self.series_uid)].into_iter();
+        let place = self.frame_of_reference.iter().map(|uid| ("frame of reference", uid));
+        let frames = self
+            .frames
+            .iter()
+            .flat_map(|frame| [("SOP class", &frame.sop_class), ("SOP instance", &frame.sop_instance)]);
         let is_uid = |uid: &str| {
             !uid.is_empty() && uid.len() <= 64 && uid.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')
         };
-        match uids.chain(frames).find(|uid| !is_uid(uid)) {
-            Some(uid) => fail(format!("{uid:?} of the source is no UID")),
+        match series.chain(place).chain(frames).find(|(_, uid)| !is_uid(uid)) {
+            Some((name, uid)) => fail(format!(
+                "the source's {name} UID is {uid:?}, which is none; a DICOM file cannot refer to it: write NIfTI, .seg.nrrd or outlines instead"
+            )),
             None => Ok(()),
         }
     }

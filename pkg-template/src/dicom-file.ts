@@ -1,7 +1,7 @@
 /** One DICOM file: its header, and where its frames are, so that their bytes are read when they are wanted. */
 
 import { UmedsamError } from "./errors.js";
-import { invalid } from "./file-bytes.js";
+import { invalid, inflated as unpacked } from "./file-bytes.js";
 import { type FileInfo, type StudyText, fileInfo, studyText } from "./dicom-header.js";
 import { BIG_ENDIAN, type Coding, DEFLATED, codingOf, insteadOfImage } from "./dicom-syntax.js";
 import dicomParser, { type DataSet, type Element } from "./vendor/dicom-parser.js";
@@ -50,8 +50,7 @@ function metaOf(bytes: Uint8Array): Meta {
 /** A deflated file as it would be without. */
 async function inflated(bytes: Uint8Array, end: number): Promise<Uint8Array> {
   try {
-    const packed = new Blob([bytes.subarray(end) as Uint8Array<ArrayBuffer>]).stream();
-    const rest = new Uint8Array(await new Response(packed.pipeThrough(new DecompressionStream("deflate-raw"))).arrayBuffer());
+    const rest = await unpacked(bytes.subarray(end), "deflate-raw");
     const whole = new Uint8Array(end + rest.length);
     whole.set(bytes.subarray(0, end));
     whole.set(rest, end);

@@ -10,7 +10,7 @@
  */
 
 import { UmedsamError } from "./errors.js";
-import { bytesOf, invalid } from "./file-bytes.js";
+import { bytesOf, inflated, invalid } from "./file-bytes.js";
 import { type NiftiHeader, readHeader } from "./nifti-header.js";
 import { kindOf, readSlice } from "./nifti-values.js";
 import { typeName } from "./realms.js";
@@ -60,9 +60,8 @@ export async function readNifti(file: Blob | ArrayBuffer | ArrayBufferView | Res
 /** What a gzip file holds, or the bytes themselves. */
 async function unpacked(bytes: Uint8Array): Promise<Uint8Array> {
   if (bytes[0] !== 0x1f || bytes[1] !== 0x8b) return bytes;
-  const packed = new Blob([bytes as Uint8Array<ArrayBuffer>]).stream();
   try {
-    return new Uint8Array(await new Response(packed.pipeThrough(new DecompressionStream("gzip"))).arrayBuffer());
+    return await inflated(bytes, "gzip");
   } catch (cause) {
     throw invalid(`the .gz file is cut off or damaged (${cause instanceof Error ? cause.message : String(cause)}); get it again`, cause);
   }

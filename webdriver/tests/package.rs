@@ -66,6 +66,13 @@ fn check(report: &Value) -> Result<()> {
     check_corrections(&report["corrections"])?;
     check_habits(&report["habits"])?;
     running::check(&report["running"])?;
+    let files = &report["files"];
+    ensure!(files["padded"] == json!(["4×3×2", "4×3×2", "4×3×2", "4×3×2"]), "padded files: {files}");
+    ensure!(
+        files["cut"] == json!(["invalid-image", "invalid-image", "invalid-image"])
+            && files["damaged"] == "invalid-image",
+        "{files}"
+    );
     propagation::check(&report["propagation"])?;
     loading::check(&report["loading"])?;
     expect(&report["webgpu"], json!("webgpu"))?;

@@ -1,6 +1,7 @@
 import { UmedsamError, load } from "umedsam";
 import { HEIGHT, WIDTH, disc } from "./disc.js";
 import { corrections } from "./corrections.js";
+import { files } from "./files.js";
 import { habits } from "./habits.js";
 import { loading } from "./loading.js";
 import { propagation } from "./propagation.js";
@@ -27,7 +28,14 @@ async function fixedWidth() {
 }
 
 async function run() {
-  const report = { corrections: await corrections(), habits: await habits(), running: await running(), propagation: await propagation(), loading: await loading() };
+  const report = {
+    corrections: await corrections(),
+    files: await files(),
+    habits: await habits(),
+    running: await running(),
+    propagation: await propagation(),
+    loading: await loading(),
+  };
   for (const worker of [true, false]) {
     const progress = new Set();
     const options = { device: "cpu", worker };

@@ -218,7 +218,8 @@ fn page_test(profile: Profile, arguments: &[&str]) -> Result<()> {
     say("Page tests: the real page with the real weights in headless Chromium");
     webdriver_test(&site, "page", arguments)?;
     webdriver_test(&site, "inputs", &[])?;
-    webdriver_test(&site, "correct", &[])
+    webdriver_test(&site, "correct", &[])?;
+    webdriver_test(&site, "volumes", &[])
 }
 
 fn measure() -> Result<()> {

@@ -42,7 +42,7 @@ pub fn needs_uncertainty(wanted: &[Format]) -> bool {
 pub fn check(arguments: &Arguments, input: &Input) -> Result<()> {
     let volume = match input {
         Input::Picture(_) => None,
-        Input::Volume(volume) => Some(volume),
+        Input::Volume(volume) => Some(&**volume),
     };
     let is_placed = volume.is_some_and(|volume| volume.grid().is_some());
     let is_dicom = volume.map(OpenVolume::source).transpose()?.flatten().is_some();

@@ -12,7 +12,7 @@ use super::Arguments;
 /// An image that was opened.
 pub enum Input {
     Picture(ImageFile),
-    Volume(OpenVolume),
+    Volume(Box<OpenVolume>),
 }
 
 /// A volume, and what files that are written of it refer to.
@@ -32,7 +32,7 @@ impl Input {
             let axis = arguments.axis();
             let is_across_files = matches!(file, Opened::Dicom(_)) && axis != Axis::Slices && arguments.propagate;
             let in_memory = is_across_files.then(|| InMemory::of(file.volume())).transpose()?;
-            return Ok(Self::Volume(OpenVolume { file, in_memory, axis }));
+            return Ok(Self::Volume(Box::new(OpenVolume { file, in_memory, axis })));
         }
         if let Some(slice) = arguments.slice {
             let message = format!("slice is {slice}, but {} is no volume; leave it out", path.display());
