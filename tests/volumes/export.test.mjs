@@ -111,7 +111,7 @@ test("what does not fit is refused", async () => {
     [() => toSeg(reference, labels, []), /0 segments; use 1 to 255/],
     [() => toSeg(reference, Uint8Array.from(labels, () => 3), segments), /a label 3, but there are 2 segments/],
     [() => toSeg(reference, labels, [{ label: " " }]), /give it a name/],
-    [() => toSeg({ ...reference, seriesUid: "1.2.x" }, labels, segments), /"1\.2\.x".*no UID/],
+    [() => toSeg({ ...reference, seriesUid: "1.2.x" }, labels, segments), /series instance UID is "1\.2\.x", which is none/],
     [() => toSeg({}, labels, segments), /source: /],
     [() => toFractionalSeg(reference, [labels], segments), /values|masks/],
     [() => toParametricMap(reference, new Float32Array(144).fill(Number.NaN), "probability"), /a value NaN/],
