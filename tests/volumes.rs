@@ -1,4 +1,5 @@
-//! The command line on NIfTI files. `cargo xtask test` makes the files (`tests/volumes/nifti.py`) and names their folder in `UMEDSAM_NIFTI`.
+//! The command line on NIfTI and DICOM files. `cargo xtask test` makes files (`tests/volumes/nifti.py`), names their folder in `UMEDSAM_NIFTI`, and in `UMEDSAM_PYTHON` the Python
+//! that reads what is written.
 
 mod support;
 
@@ -81,5 +82,99 @@ fn what_is_no_slice_is_refused() {
     ] {
         let said = run(&arguments, image);
         assert!(said.contains(message), "{said}");
+    }
+}
+
+/// Python with the packages that read what is written; without it a test says that it is skipped.
+fn python() -> Option<PathBuf> {
+    std::env::var_os("UMEDSAM_PYTHON").map(PathBuf::from)
+}
+
+const ALL_FORMATS: &str = "png,nifti,seg,labelmap-seg,fractional-seg,parametric-map,seg-nrrd,coco-rle,geojson";
+
+/// Runs a program, and returns what it said.
+fn output(command: &mut std::process::Command) -> String {
+    let output = command.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{said}\n{}", String::from_utf8_lossy(&output.stderr));
+    said
+}
+
+#[test]
+fn a_box_on_a_dicom_slice_becomes_a_volume_that_others_read() {
+    let python = or_skip!(python(), "UMEDSAM_PYTHON");
+    let volumes = or_skip!(support::shared("volumes"), "../shared/volumes");
+    let (series, mask) = (volumes.join("dicom/STS_002/CT/image"), volumes.join("nifti/STS_002/CT_mask.nii.gz"));
+    let out = TempDir::new().unwrap();
+    let program = assert_cmd::cargo::cargo_bin("umedsam");
+    output(
+        std::process::Command::new(program)
+            .args(["segment", "--slice", "24", "--box", "53,52,109,91", "--propagate", "--format", ALL_FORMATS])
+            .arg("--image")
+            .arg(&series)
+            .arg("--out-dir")
+            .arg(out.path()),
+    );
+    let script = support::root().join("tests/volumes/command_line.py");
+    let said = output(std::process::Command::new(python).arg(script).arg(out.path()).arg(series).arg(mask));
+    let dsc: f64 = said.trim().strip_prefix("DSC ").and_then(|number| number.parse().ok()).expect("a DSC");
+    assert!(dsc > 0.7, "DSC {dsc}");
+}
+
+#[test]
+fn volumes_across_other_axes_keep_the_grid_of_their_file() {
+    let python = or_skip!(python(), "UMEDSAM_PYTHON");
+    let volumes = or_skip!(support::shared("volumes"), "../shared/volumes");
+    let image = volumes.join("nifti/hippocampus/004_images.nii.gz");
+    let script = support::root().join("tests/volumes/command_line.py");
+    for (axis, slice) in [("0", "18"), ("1", "26")] {
+        let out = TempDir::new().unwrap();
+        output(
+            std::process::Command::new(assert_cmd::cargo::cargo_bin("umedsam"))
+                .args(["segment", "--axis", axis, "--slice", slice, "--box", "10,8,24,24", "--box", "1,1,6,9"])
+                .args(["--propagate", "--range", "15,28", "--format", "nifti,seg-nrrd,coco-rle,geojson,png"])
+                .arg("--image")
+                .arg(&image)
+                .arg("--out-dir")
+                .arg(out.path()),
+        );
+        output(std::process::Command::new(&python).arg(&script).arg(out.path()).arg(&image));
+        let report: Value = serde_json::from_slice(&std::fs::read(out.path().join("result.json")).unwrap()).unwrap();
+        assert_eq!(report["objects"][1]["slices"].as_array().map(Vec::len), Some(14));
+        let [low, ml, high] = ["/interval_ml/0", "/ml", "/interval_ml/1"]
+            .map(|key| report["objects"][0]["volume"].pointer(key).unwrap().as_f64());
+        assert!(low <= ml && ml <= high);
+    }
+}
+
+#[test]
+fn what_cannot_be_propagated_or_written_is_refused_before_any_work() {
+    let folder = or_skip!(folder(), "UMEDSAM_NIFTI");
+    let volume = folder.join("turn-LPS.nii");
+    let pictures = TempDir::new().unwrap();
+    let picture = pictures.path().join("grey.png");
+    image::GrayImage::from_fn(8, 8, |x, y| image::Luma([(x * y) as u8])).save(&picture).unwrap();
+    for (image, arguments, message) in [
+        (&picture, "--propagate --box 0,0,4,4", "is no volume to propagate in"),
+        (&picture, "--format seg --box 0,0,4,4", "--format seg refers to the frames of a DICOM series"),
+        (&picture, "--format nifti --box 0,0,4,4", "--format nifti needs an image with a place in space"),
+        (&volume, "--slice 1 --format parametric-map --box 0,0,2,2", "refers to the frames of a DICOM series"),
+        (&volume, "--slice 1 --box 0,0,0,2,2,2", "use --propagate with it"),
+        (&volume, "--slice 1 --propagate --range 2,3 --box 0,0,2,2", "range is 2 to 3"),
+        (&volume, "--slice 9 --propagate --box 0,0,2,2", "axis 2 has slices 0 to 4"),
+        (&volume, "--propagate --box 0,0,2,2", "choose one of its slices"),
+        (&volume, "--propagate --slice 1", "give --box"),
+        (&volume, "--propagate --box 0,0,7,2,2,9", "does not lie in a volume of 5 slices"),
+        (&volume, "--propagate --slice 1 --stop area=2 --box 0,0,2,2", "stop.area is 2"),
+        (&volume, "--slice 1 --range 0,1 --box 0,0,2,2", "--propagate"),
+        (&volume, "--slice 1 --series 2 --box 0,0,2,2", "is a NIfTI file"),
+    ] {
+        let out = TempDir::new().unwrap();
+        let mut command = Command::cargo_bin("umedsam").unwrap();
+        command.arg("segment").args(arguments.split(' ')).arg("--image").arg(image);
+        let output = command.arg("--out-dir").arg(out.path().join("out")).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(!output.status.success() && said.contains(message), "{arguments}: {said}");
+        assert!(!out.path().join("out").exists(), "{arguments}");
     }
 }

@@ -1,5 +1,5 @@
 """DICOM files of pydicom's collections and what pydicom reads in them: `make FOLDER` writes `expected.json`, values, and series made here;
-`wrap FOLDER` makes a DICOM file of the HTJ2K frame that is there."""
+`wrap FOLDER` makes a DICOM file of the HTJ2K frame that is there; `large FOLDER` a CT of 300 slices."""
 
 import json
 import sys
@@ -135,4 +135,12 @@ def wrap(folder):
     data.save_as(folder / "htj2k.dcm", implicit_vr=False, little_endian=True)
 
 
-{"make": make, "wrap": wrap}[sys.argv[1]](Path(sys.argv[2]))
+def large(folder):
+    like = Path(pydicom.__file__).parent / "data/test_files/CT_small.dcm"
+    random, series = np.random.default_rng(2), generate_uid()
+    pixels = random.integers(0, 3000, (512, 512))
+    for index in range(300):
+        slice_file(folder / "large" / f"{index}.dcm", like, [0, 0, index], [1, 0, 0, 0, 1, 0], index, pixels + index, series)
+
+
+{"make": make, "wrap": wrap, "large": large}[sys.argv[1]](Path(sys.argv[2]))

@@ -30,7 +30,10 @@ pub fn test(package: &Path) -> Result<()> {
         .env("UMEDSAM_DICOM", files.join("dicom"))
         .env("UMEDSAM_SHARED", root().join("../shared")))?;
     // Also the program, which the tests run.
-    run(cargo().args(["test", "--package", "umedsam", "--test", "volumes"]).env("UMEDSAM_NIFTI", files.join("nifti")))
+    run(cargo()
+        .args(["test", "--package", "umedsam", "--test", "volumes"])
+        .env("UMEDSAM_NIFTI", files.join("nifti"))
+        .env("UMEDSAM_PYTHON", &python))
 }
 
 /// Python with the packages of `tests/volumes/requirements.txt`; nothing where they cannot be installed.
