@@ -133,7 +133,13 @@ impl Source {
     pub(crate) fn context(&self) -> DataSet {
         let mut set = DataSet::default().text((0x0020, 0x000d), "UI", &self.study_uid);
         for (tag, vr, get) in TEXT {
-            set = set.text(tag, vr, get(&self.study));
+            // Sources say more than fits; what refers to them is to be valid all the same.
+            let most = match vr {
+                "SH" | "CS" => 16,
+                "LO" => 64,
+                _ => usize::MAX,
+            };
+            set = set.text(tag, vr, get(&self.study).chars().take(most).collect::<String>());
         }
         if !self.study.character_set.is_empty() {
             set = set.text((0x0008, 0x0005), "CS", &self.study.character_set);

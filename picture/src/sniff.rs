@@ -22,8 +22,8 @@ pub enum Kind {
 }
 
 const CONVERT: &str = "save it as PNG (16 bits keep full depth) or JPEG";
-const DICOM: &str = "export the slice as a 16-bit PNG, or hand its pixel values to the API with a window";
-const NIFTI: &str = "export the slice as a 16-bit PNG, or hand its pixel values to the API with a window";
+const DICOM: &str = "umedsam/dicom (readDicom) reads it, and gives its slices";
+const NIFTI: &str = "umedsam/nifti (readNifti) reads it, and gives its slices";
 
 /// What a file is. The name is not asked: files are often misnamed.
 pub fn kind_of(bytes: &[u8]) -> Kind {
@@ -49,7 +49,7 @@ pub fn kind_of(bytes: &[u8]) -> Kind {
         _ if size_of(0, 540) && (at(4, b"n+2\0") || at(4, b"ni2\0")) => Kind::Foreign("a NIfTI volume", NIFTI),
         _ if at(0, &[0x1f, 0x8b]) => Kind::Foreign(
             "a gzip archive, such as a NIfTI volume (.nii.gz)",
-            "unpack it, and export a slice as a 16-bit PNG",
+            "umedsam/nifti (readNifti) reads the latter; unpack anything else",
         ),
         _ if brand(&[b"avif", b"avis"]) => Kind::Foreign("an AVIF picture", CONVERT),
         _ if brand(&[b"heic", b"heix", b"hevc", b"mif1", b"msf1"]) => Kind::Foreign("a HEIC picture", CONVERT),
