@@ -19,7 +19,7 @@ use crate::image::BoundingBox;
 use crate::metrics::regions;
 use crate::model::prompt_encoder::PointLabel;
 use crate::segment::{
-    EncodedImage, Pace, PlacedPrompt, Point, Previous, Prompt, SegmentOptions, Segmentation, Segmenter, Zoom,
+    Answer, EncodedImage, Pace, PlacedPrompt, Point, Previous, Prompt, SegmentOptions, Segmentation, Segmenter, Zoom,
 };
 use crate::uncertainty::{CalibrationUse, UncertaintyOptions};
 use next_box::next_box;
@@ -167,7 +167,7 @@ impl Propagation {
         };
         prompted.check_size(size)?;
         let mut segmentation = self.segment_by_box(prompted, segmenter, image, options, pace).await?;
-        let opinion = self.second_opinion(segmenter, image, options, pace).await?;
+        let opinion = self.second_opinion(segmenter, image).await?;
         segmentation.outer = None;
         segmentation.inner = None;
         if segmentation.calibration == CalibrationUse::Fitted {
@@ -215,21 +215,17 @@ impl Propagation {
 
     /// The predicted IoU of what a click in the middle of the mask before finds with that mask; `None` where nobody asks or the weights learned no corrections. A box
     /// is always filled with something; this is low where the object is not there any more.
-    async fn second_opinion(
-        &self,
-        segmenter: &Segmenter,
-        image: &mut EncodedImage,
-        options: &SegmentOptions,
-        pace: &mut impl Pace,
-    ) -> Result<Option<f32>> {
+    async fn second_opinion(&self, segmenter: &Segmenter, image: &EncodedImage) -> Result<Option<f32>> {
         let mask = &self.before.mask;
         let is_wanted = self.stop.presence > 0.0 && segmenter.metadata().config.corrections;
         let Some(point) = middle(mask, image.geometry.width).filter(|_| is_wanted) else { return Ok(None) };
         let previous = Some(Previous::Mask(mask.clone()));
         let prompt = Prompt { points: vec![point], previous, ..Prompt::default() };
-        let options = SegmentOptions { uncertainty: UncertaintyOptions::single_pass(), ..*options };
-        let found = segmenter.segment_checked(image, &[prompt], &options, pace).await?;
-        Ok(found.first().map(|found| found.predicted_iou))
+        let placed = segmenter.place(&prompt, image)?;
+        let mut opinion = None;
+        let visit = |_, answer: Answer| opinion = answer.ious.first().copied();
+        segmenter.answers(image, &[placed], &UncertaintyOptions::single_pass(), visit).await?;
+        Ok(opinion)
     }
 
     /// Takes the prompted slice in.
