@@ -52,6 +52,7 @@ export class App {
       },
       ask: (objects) => this.guard(() => this.#segment(objects)),
       edited: (object) => this.propagating.end(`Ended, for ${object.name} was changed.`, object),
+      removed: (object) => this.propagating.remove(object),
       changed: () => this.render(),
       listed: () => this.#renderObjects(),
     });
@@ -59,6 +60,10 @@ export class App {
       load: () => this.#network.load(),
       get zoom() {
         return page.zoomOn.checked ? "auto" : "off";
+      },
+      advanced: () => {
+        this.paint();
+        showVolume(this);
       },
       changed: () => this.render(),
     });

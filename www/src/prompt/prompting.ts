@@ -16,6 +16,8 @@ export interface PromptingHost {
   ask(objects: readonly SegmentedObject[]): void;
   /** What was said of an object is about to change. */
   edited(object: SegmentedObject): void;
+  /** An object goes. */
+  removed(object: SegmentedObject): void;
   /** Objects changed, with what is painted of them. */
   changed(): void;
   /** The list and the marks changed alone. */
@@ -148,9 +150,11 @@ export class Prompting {
   remove(id: number): void {
     const part = this.parts.find((part) => part.id === id);
     if (part === undefined) return;
-    this.#host.edited(part.root);
-    if (part.isCorrection) part.root.uncorrect(part);
-    else {
+    if (part.isCorrection) {
+      this.#host.edited(part.root);
+      part.root.uncorrect(part);
+    } else {
+      this.#host.removed(part);
       part.close();
       this.#objects = this.#objects.filter((object) => object !== part);
       if (this.#selected === id) this.#selected = this.here.at(-1)?.root.id;

@@ -7,12 +7,14 @@ import type { SegmentedObject } from "../prompt/objects.js";
 import { type Seen, propagationSource } from "../view/slice-view.js";
 import { type Range, courseOf } from "./course.js";
 import { Found } from "./found.js";
-import { beginning, outcome } from "./words.js";
+import { beginning, counted, outcome } from "./words.js";
 
 export interface PropagatingHost {
   load(): Promise<Model>;
   readonly zoom: "auto" | "off";
-  /** A slice was found, or the run began or ended. */
+  /** A slice was looked at. */
+  advanced(): void;
+  /** A run began or ended. */
   changed(): void;
 }
 
@@ -43,17 +45,25 @@ export class Propagating {
   end(why: string, object?: SegmentedObject): void {
     const run = this.#run;
     if (run === undefined || (object !== undefined && run.object !== object)) return;
-    run.stop.abort();
-    this.#run = undefined;
-    this.status = `${why} What was found of ${run.object.name} stays: ${run.object.found?.indices.length ?? 1} slices.`;
+    const found = run.object.found?.indices.length ?? 0;
+    this.#stop(`${why} What was found of ${run.object.name} stays: ${counted(found)}.`);
     this.#host.changed();
+  }
+
+  /** An object is removed. */
+  remove(object: SegmentedObject): void {
+    if (this.#run?.object === object) this.#stop(`Ended, for ${object.name} was removed.`);
   }
 
   /** Another stack is open. */
   forget(): void {
+    this.#stop("");
+  }
+
+  #stop(status: string): void {
     this.#run?.stop.abort();
     this.#run = undefined;
-    this.status = "";
+    this.status = status;
   }
 
   /**
@@ -98,7 +108,7 @@ export class Propagating {
         },
         onProgress: (done, atMost) => {
           Object.assign(run, { done, atMost });
-          if (!signal.aborted) this.#host.changed();
+          if (!signal.aborted) this.#host.advanced();
         },
       });
       if (signal.aborted) return;

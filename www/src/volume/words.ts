@@ -24,7 +24,7 @@ export function outcome({ name, found }: SegmentedObject, done: number, ms: numb
   if (found === undefined) return "";
   const { indices, ends } = found;
   const [first, last] = [indices[0] ?? 0, indices.at(-1) ?? 0];
-  const ended = [...ends].map(([index, end]) => `slice ${index + 1} is no part of it, for ${ENDS[end]}`).join("; ");
+  const ended = [...ends].map(([index, end]) => `slice ${index + 1} is no part of it: ${ENDS[end]}`).join("; ");
   const time = done === 0 ? "" : ` ${counted(done)} in ${milliseconds(ms)}.`;
   return `${name} is on ${counted(indices.length)}, ${first + 1} to ${last + 1}${ended === "" ? "" : `; ${ended}`}.${time}`;
 }
