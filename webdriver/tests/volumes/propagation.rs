@@ -55,19 +55,22 @@ async fn agreement(page: &Page, files: [&Path; 2]) -> Result<f64> {
         const [files, done] = arguments;
         const read = async (bytes) => {
           const { readNifti } = await import(new URL('umedsam/nifti.js', location.href).href);
-          const { data, geometry } = (await readNifti(new File([Uint8Array.from(bytes)], 'labels.nii.gz'))).volume;
-          return { data, place: geometry.affine.map((value) => Math.round(100 * value)).join() };
+          const { volume } = await readNifti(new File([Uint8Array.from(bytes)], 'labels.nii.gz'));
+          const slices = Array.from({ length: volume.slices() }, (_, index) => volume.slice(index).image.data);
+          return { slices, place: volume.geometry.affine.map((value) => Math.round(100 * value)).join() };
         };
         Promise.all(files.map(read)).then(([a, b]) => {
           if (a.place !== b.place) return done(`other places: ${a.place} and ${b.place}`);
           let [both, all] = [0, 0];
-          for (let voxel = 0; voxel < a.data.length; voxel++) {
-            const [one, other] = [a.data[voxel] > 0, b.data[voxel] > 0];
-            both += one && other;
-            all += one + other;
+          for (const [slice, values] of a.slices.entries()) {
+            for (let pixel = 0; pixel < values.length; pixel++) {
+              const [one, other] = [values[pixel] > 0, b.slices[slice][pixel] > 0];
+              both += one && other;
+              all += one + other;
+            }
           }
           done((2 * both) / all);
-        }, (error) => done(String(error)))";
+        }).catch((error) => done(String(error)))";
     let made = page.driver.execute_async(script, vec![json!(files)]).await?.json().clone();
     made.as_f64().with_context(|| made.to_string())
 }
