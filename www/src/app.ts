@@ -341,6 +341,9 @@ export class App {
     page.saveMask.disabled = page.saveHeat.disabled = resultsOf(all, seen?.place).length === 0;
     page.saveFile.disabled = all.every(({ results }) => results.length === 0);
     showVolume(this);
+    // Answers to prompts of this slice have their guarantees shown when they come.
+    const found = here.length === 0 ? resultsOf(all, seen?.place) : [];
+    if (seen !== undefined && found.length > 0) showGuarantee(found);
     if (seen === undefined) return;
     const item = (object: SegmentedObject) =>
       objectItem(object, seen, {

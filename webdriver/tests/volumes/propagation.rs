@@ -17,6 +17,9 @@ use super::steps::{
 /// Seconds that a run through 48 slices may take with everything else that a slow machine does.
 const RUN_LIMIT: u64 = 300;
 
+/// The selected object was said again on this slice.
+const GO_ON: &str = "return document.getElementById('propagate').textContent.includes('Go on from here')";
+
 /// Waits for what the page says of a run.
 async fn wait_for_status(page: &Page, part: &str, seconds: u64) -> Result<String> {
     let script = format!("return document.getElementById('propagation-status').textContent.includes({part:?})");
@@ -26,6 +29,11 @@ async fn wait_for_status(page: &Page, part: &str, seconds: u64) -> Result<String
 
 async fn wait_until_followable(page: &Page) -> Result<()> {
     page.wait_for("the button", "return !document.getElementById('propagate').disabled", 60).await
+}
+
+/// Waits for the ensemble's answer on the slice that is seen.
+async fn wait_until_suggested(page: &Page) -> Result<()> {
+    page.wait_for("a suggestion", "return !document.getElementById('suggestion').hidden", 60).await
 }
 
 /// Waits until so many slices were looked at.
@@ -186,16 +194,17 @@ async fn a_tumour_is_followed_corrected_and_saved() -> Result<()> {
             before.push(painted(page).await?);
         }
         page.drag((x0, y0), ((x0 + x1) / 2.0, (y0 + y1) / 2.0)).await?;
-        page.wait_for("a correction", "return document.getElementById('propagate').textContent.includes('Go on from here')", 60).await?;
+        page.wait_for("a correction", GO_ON, 60).await?;
         wait_until_followable(page).await?;
         let count = page.script("return document.querySelectorAll('#objects li').length").await?;
         ensure!(count == 1, "the correction is an object of its own");
+        wait_until_suggested(page).await?;
         ensure!(painted(page).await? != before[2], "the box changed nothing");
         page.screenshot("p5-corrected-1280").await?;
         page.click("undo").await?;
         ensure!(painted(page).await? == before[2], "the earlier mask has gone");
         page.click("redo").await?;
-        page.wait_for("the correction", "return document.getElementById('propagate').textContent.includes('Go on from here')", 60).await?;
+        page.wait_for("the correction", GO_ON, 60).await?;
         page.wait_until_encoded(ENCODE_LIMIT).await?;
         page.click("propagate").await?;
         let status = wait_for_status(page, "Object 1 is on ", RUN_LIMIT).await?;
@@ -205,6 +214,32 @@ async fn a_tumour_is_followed_corrected_and_saved() -> Result<()> {
         ensure!(painted(page).await? == before[0], "a slice between has changed");
         go_to(page, 20, 48).await?;
         ensure!(painted(page).await? != before[1], "a slice beyond stays as it was");
+
+        // A point corrects the mask that was found; where the object ended a box says it again; Delete takes both back.
+        go_to(page, 27, 48).await?;
+        let found = painted(page).await?;
+        page.click("tool-add").await?;
+        page.drag((x1 - 3.0, (y0 + y1) / 2.0), (x1 - 3.0, (y0 + y1) / 2.0)).await?;
+        page.wait_for("a correction", GO_ON, 60).await?;
+        wait_until_suggested(page).await?;
+        let pointed = painted(page).await?;
+        ensure!(pointed > found / 2 && pointed != found, "{pointed} pixels after a point, {found} before");
+        page.screenshot("p10-point-1280").await?;
+        keys(page, Key::Delete + "").await?;
+        ensure!(painted(page).await? == found, "the earlier mask has gone");
+        go_to(page, 28, 48).await?;
+        let hint = page.text("propagation-hint").await?;
+        ensure!(painted(page).await? == 0 && hint.contains("was not found on this slice any more"), "{hint}");
+        page.click("tool-box").await?;
+        page.drag((x0, y0), (x1, y1)).await?;
+        page.wait_for("a correction", GO_ON, 60).await?;
+        wait_until_followable(page).await?;
+        page.click("propagate").await?;
+        let status = wait_for_status(page, "Object 1 is on ", RUN_LIMIT).await?;
+        eprintln!("beyond its end: {status}");
+        ensure!(!status.contains("slice 28 ") && status.contains("1 to "), "{status}");
+        let count = page.script("return document.querySelectorAll('#objects li').length").await?;
+        ensure!(count == 1, "a correction is an object of its own");
 
         ensure!(page.server.requests().len() == served, "requested: {:?}", &page.server.requests()[served..]);
         ensure!(page.text("privacy").await?.contains("Nothing was sent"), "{}", page.text("privacy").await?);
@@ -278,8 +313,14 @@ async fn a_run_is_cancelled_and_ended_by_changes() -> Result<()> {
             ensure!(painted(page).await? == 0, "slice {slice} shows a removed object");
         }
 
-        // Another file ends it.
+        // So does another device, and another file.
         keys(page, "n").await?;
+        wait_until_followable(page).await?;
+        page.click("propagate").await?;
+        wait_for_progress(page, 2).await?;
+        page.choose("device-choice", "cpu").await?;
+        wait_for_status(page, "Ended by the change of the device", 5).await?;
+        page.wait_until_encoded(ENCODE_LIMIT).await?;
         wait_until_followable(page).await?;
         page.click("propagate").await?;
         wait_for_progress(page, 2).await?;

@@ -21,8 +21,7 @@ export class Found {
   /** What was there before them. */
   readonly #before = new Map<number, FoundSlice>();
   #estimate: VolumeEstimate | undefined;
-  /** The slices that ended a direction, which are not part of the object. */
-  readonly ends = new Map<number, End>();
+  readonly #ends = new Map<number, End>();
   /** Whether the prompt or the window is another one since. */
   isOutdated = false;
 
@@ -47,7 +46,12 @@ export class Found {
   /** Whether a direction ended at a slice. */
   isEnd(place: Place): boolean {
     const index = this.#index(place);
-    return index !== undefined && this.ends.has(index);
+    return index !== undefined && this.#ends.has(index) && !this.#slices.has(index);
+  }
+
+  /** The slices that ended a direction, which are not part of the object. */
+  get ends(): readonly (readonly [slice: number, end: End])[] {
+    return [...this.#ends].filter(([slice]) => !this.#slices.has(slice)).sort(([a], [b]) => a - b);
   }
 
   /** All slices of the object with their places, those of prompts too. */
@@ -57,11 +61,11 @@ export class Found {
 
   put(slice: number, segmentation: Segmentation, end: End | null): void {
     if (end === null) {
-      this.ends.delete(slice);
+      this.#ends.delete(slice);
       this.#keep(slice, segmentation);
     } else {
       this.#drop(slice);
-      this.ends.set(slice, end);
+      this.#ends.set(slice, end);
     }
   }
 
@@ -69,7 +73,7 @@ export class Found {
   clear([first, last]: readonly [first: number, last: number]): void {
     const isWithin = (index: number) => index >= first && index <= last && !this.#taken.has(index);
     for (const index of [...this.#slices.keys()].filter(isWithin)) this.#drop(index);
-    for (const index of [...this.ends.keys()].filter(isWithin)) this.ends.delete(index);
+    for (const index of [...this.#ends.keys()].filter(isWithin)) this.#ends.delete(index);
   }
 
   /** Takes answers to prompts in, which replace what was found there; it comes back when they go. */

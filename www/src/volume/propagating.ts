@@ -74,7 +74,7 @@ export class Propagating {
   async follow(part: SegmentedObject, { stack }: Seen, wanted: Range | undefined): Promise<void> {
     const { said: prompt, result, root: object, place } = part;
     if (prompt === undefined || result === undefined) throw new Error(`${object.name} has no mask yet; wait for it, or draw a box`);
-    const { range, stop } = courseOf(part, countOf(stack, place.axis), wanted);
+    const { range, stop, replaced } = courseOf(part, countOf(stack, place.axis), wanted);
     this.end("Another object is followed.");
     const run: Run = { object, stop: new AbortController(), done: 0, atMost: range[1] - range[0] + 1 };
     const { signal } = run.stop;
@@ -99,7 +99,7 @@ export class Propagating {
           if (signal.aborted) return;
           if (isFirst) {
             // Until there is something new what was found before stays.
-            found.clear(range);
+            found.clear(replaced);
             if (!part.isCorrection) found.isOutdated = false;
             isFirst = false;
           }

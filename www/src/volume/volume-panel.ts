@@ -50,13 +50,15 @@ export function showVolume(host: VolumeHost): void {
   page.propagate.textContent = part?.isCorrection === true ? "⇅ Go on from here" : "⇅ Through the slices";
   page.propagate.disabled = run !== undefined || part?.said === undefined || part.result === undefined;
   page.range.disabled = page.rangeFirst.disabled = page.rangeLast.disabled = run !== undefined;
+  // The keys of the image go on working where the button goes.
+  if (run === undefined && document.activeElement === page.propagationCancel) page.viewer.focus({ preventScroll: true });
   page.propagationRun.hidden = run === undefined;
   if (run !== undefined) {
     page.propagationBar.max = run.atMost;
     page.propagationBar.value = run.done;
     page.propagationText.textContent = `slice ${Math.min(run.done + 1, run.atMost)} of at most ${run.atMost}`;
   }
-  say(page.propagationHint, hintOf(chosen, selected, run !== undefined, chosen?.isFollowedTo(seen.place) === true));
+  say(page.propagationHint, hintOf(chosen, selected, seen.place, run !== undefined));
   // Read out where it changes: where a run begins and ends, not at every slice.
   say(page.propagationStatus, propagating.status);
   if (chosen?.found !== undefined) showFound(host, chosen, seen);
@@ -104,11 +106,11 @@ export function listenToVolume(host: VolumeHost): void {
     if (part !== undefined && !page.propagate.disabled) host.follow(part, wantedRange());
   };
   const cancel = () => host.propagating.end("Cancelled.");
-  page.propagate.addEventListener("click", follow);
-  page.propagationCancel.addEventListener("click", () => {
-    cancel();
-    page.propagate.focus();
+  page.propagate.addEventListener("click", () => {
+    follow();
+    page.viewer.focus({ preventScroll: true });
   });
+  page.propagationCancel.addEventListener("click", cancel);
   page.range.addEventListener("change", () => {
     page.rangeEnds.hidden = page.range.value === "all";
   });

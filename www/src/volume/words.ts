@@ -2,6 +2,7 @@
 
 import type { End, VolumeEstimate } from "../../umedsam/propagation.js";
 import { milliseconds } from "../dom.js";
+import type { Place } from "../open/slices.js";
 import type { SegmentedObject } from "../prompt/objects.js";
 import type { Range } from "./course.js";
 import type { Found } from "./found.js";
@@ -10,8 +11,18 @@ const ENDS: Readonly<Record<End, string>> = {
   empty: "there is no mask",
   "expected-dsc": "it is too unsure",
   area: "the mask is too small",
-  presence: "a click finds it no more",
+  presence: "a click does not find it any more",
 };
+
+/** Where it ended, and why. */
+function ended({ ends }: Found): string {
+  const reasons = [...new Set(ends.map(([, end]) => end))];
+  const told = reasons.map((reason) => {
+    const slices = ends.filter(([, end]) => end === reason).map(([slice]) => slice + 1);
+    return `on ${slices.length === 1 ? "slice" : "slices"} ${slices.join(" and ")} ${ENDS[reason]}`;
+  });
+  return told.length === 0 ? "" : ` It ends there: ${told.join(", ")}.`;
+}
 
 export const counted = (count: number) => (count === 1 ? "1 slice" : `${count} slices`);
 
@@ -22,11 +33,10 @@ export function beginning({ root, place }: SegmentedObject, [first, last]: Range
 /** What became of a run. */
 export function outcome({ name, found }: SegmentedObject, done: number, ms: number): string {
   if (found === undefined) return "";
-  const { indices, ends } = found;
+  const { indices } = found;
   const [first, last] = [indices[0] ?? 0, indices.at(-1) ?? 0];
-  const ended = [...ends].map(([index, end]) => `slice ${index + 1} is no part of it: ${ENDS[end]}`).join("; ");
   const time = done === 0 ? "" : ` ${counted(done)} in ${milliseconds(ms)}.`;
-  return `${name} is on ${counted(indices.length)}, ${first + 1} to ${last + 1}${ended === "" ? "" : `; ${ended}`}.${time}`;
+  return `${name} is on ${counted(indices.length)}, ${first + 1} to ${last + 1}.${ended(found)}${time}`;
 }
 
 function millilitres({ ml, intervalMl: [low, high] }: VolumeEstimate): string {
@@ -42,15 +52,20 @@ export function sizeOf(found: Found): string {
   return `${size} on ${counted(indices.length)}`;
 }
 
-/** What can be done next, in a stack of more than one slice. */
-export function hintOf(chosen: SegmentedObject | undefined, part: SegmentedObject | undefined, isRunning: boolean, isFoundHere: boolean): string {
-  if (isRunning) return `Scroll and draw meanwhile, it takes turns with the slices. A change of what is followed, or of the window, ends it; what was found stays.`;
-  if (chosen?.found === undefined) return "Draw a box on one slice, then “Through the slices” finds the object on the others, both ways.";
+/** What can be done next with the selected object, in a stack of more than one slice; `part` is what was said of it on this slice. */
+export function hintOf(chosen: SegmentedObject | undefined, part: SegmentedObject | undefined, place: Place, isRunning: boolean): string {
+  if (isRunning) return "Scroll and draw meanwhile, it takes turns with the slices. A change of the object that is followed, or of the window, ends it; what was found stays.";
+  const found = chosen?.found;
+  if (chosen === undefined || found === undefined) return "Draw a box on one slice, then “Through the slices” finds the object on the others, both ways.";
+  const { name } = chosen;
   if (part?.isCorrection === true) {
-    return `“Go on from here” follows ${chosen.name} away from the slice that it was first drawn on, up to the next corrected slice; slices between stay. Undo brings the earlier mask of this slice back.`;
+    return `“Go on from here” follows ${name} away from the slice that it was first drawn on, up to the next corrected slice; slices between stay. Undo brings the earlier mask of this slice back.`;
   }
-  if (part === undefined && isFoundHere) return `A box, point or stroke here corrects ${chosen.name} on this slice; Escape first begins another object. The uncertainty here is of a single pass.`;
-  if (chosen.found.isOutdated) return `The prompt or the window is another one since ${chosen.name} was followed: go through the slices again. Corrected slices stay.`;
-  if (part === undefined) return `${chosen.name} was not followed to this slice. A box here begins another object.`;
-  return `Scroll to look at the slices; a box, point or stroke on one corrects ${chosen.name} there.`;
+  if (part === undefined && found.isEnd(place)) return `${name} was not found on this slice any more. If it is here, draw a box around it and go on from here.`;
+  if (part === undefined && chosen.isFollowedTo(place)) {
+    return `A box, point or stroke here corrects ${name} on this slice; Escape first begins another object. The uncertainty here is a single pass's, in total alone.`;
+  }
+  if (found.isOutdated) return `The prompt or the window is another one since ${name} was followed: go through the slices again. Corrected slices stay.`;
+  if (part === undefined) return `${name} was not followed to this slice. A box here begins another object.`;
+  return `Scroll to look at the slices; a box, point or stroke on one corrects ${name} there.`;
 }
