@@ -258,8 +258,13 @@ async fn a_run_is_cancelled_and_ended_by_changes() -> Result<()> {
         // One can look meanwhile, and what was found is there.
         page.click("slice-next").await?;
         wait_for_slice(page, "slice 26 of 48").await?;
-        page.wait_for("its mask", "const map = document.getElementById('map-layer');
-            return map.getContext('2d').getImageData(0, 0, map.width, map.height).data.some((value) => value > 0)", 20).await?;
+        page.wait_for(
+            "its mask",
+            "const map = document.getElementById('map-layer');
+            return map.getContext('2d').getImageData(0, 0, map.width, map.height).data.some((value) => value > 0)",
+            20,
+        )
+        .await?;
         ensure!(is_running(page).await?, "looking ended the run");
         page.script("document.getElementById('propagation').scrollIntoView({ block: 'center' })").await?;
         page.screenshot("p7-running-390").await?;
@@ -269,7 +274,8 @@ async fn a_run_is_cancelled_and_ended_by_changes() -> Result<()> {
         let status = wait_for_status(page, "Cancelled. What was found of Object 1 stays", 5).await?;
         ensure!(!is_running(page).await?);
         let size = page.text("volume-size").await?;
-        let slices: usize = size.split(' ').rev().nth(1).and_then(|count| count.parse().ok()).with_context(|| size.clone())?;
+        let slices: usize =
+            size.split(' ').rev().nth(1).and_then(|count| count.parse().ok()).with_context(|| size.clone())?;
         ensure!((3..20).contains(&slices), "{size}; {status}");
         page.wait_until_encoded(ENCODE_LIMIT).await?;
         ensure!(painted(page).await? > 200, "the mask of slice 26 has gone");
@@ -282,8 +288,16 @@ async fn a_run_is_cancelled_and_ended_by_changes() -> Result<()> {
             page.script(&format!("document.getElementById({id:?}).value = {value}")).await?;
         }
         page.click("propagate").await?;
-        page.wait_for("what is wrong", "return document.getElementById('error').innerText.includes('do not hold slice 25')", 5).await?;
-        page.script("document.getElementById('range-first').value = 24; document.getElementById('range-last').value = 27").await?;
+        page.wait_for(
+            "what is wrong",
+            "return document.getElementById('error').innerText.includes('do not hold slice 25')",
+            5,
+        )
+        .await?;
+        page.script(
+            "document.getElementById('range-first').value = 24; document.getElementById('range-last').value = 27",
+        )
+        .await?;
         page.click("propagate").await?;
         let status = wait_for_status(page, "4 slices in", RUN_LIMIT).await?;
         eprintln!("{status}");
@@ -349,7 +363,10 @@ async fn a_run_is_cancelled_and_ended_by_changes() -> Result<()> {
             eprintln!("read back: {read}");
             ensure!(read["is_on_grid"] == true && read["slices"][1].as_u64() > Some(1), "{read}");
             let pixels = mask.as_raw().iter().filter(|&&value| value > 0).count() as u64;
-            ensure!(read["across"].as_array().context("counts")?.contains(&json!(pixels)), "{read} has no slice of {pixels}");
+            ensure!(
+                read["across"].as_array().context("counts")?.contains(&json!(pixels)),
+                "{read} has no slice of {pixels}"
+            );
         }
         page.script("document.getElementById('propagation').scrollIntoView({ block: 'center' })").await?;
         page.screenshot("p9-nifti-390").await

@@ -8,6 +8,7 @@ import highdicom
 import nibabel
 import numpy as np
 import pydicom
+from PIL import Image
 
 
 def seg_volume(path, folder):
@@ -30,7 +31,7 @@ def main(labels_path, grid_path, seg_path=None, folder=None, picture=None, index
     found = {
         "is_on_grid": labels.shape == grid.shape[:3] and bool(np.allclose(labels.affine, grid.affine, atol=1e-3)),
         "slices": [int(inside.any(axis=tuple(other for other in range(3) if other != axis)).sum()) for axis in range(3)],
-        "across": [int(count) for count in inside.sum(axis=(0, 2))],
+        "across": [int(count) for count in inside.sum(axis=(0, 2)) if count > 0],
     }
     if seg_path is not None:
         truth = np.asarray(grid.dataobj) > 0
@@ -38,9 +39,6 @@ def main(labels_path, grid_path, seg_path=None, folder=None, picture=None, index
         # Frames are rows by columns.
         voxels = seg_volume(seg_path, folder).transpose(2, 1, 0)
         found["is_same"] = bool(np.array_equal(voxels, inside))
-        # Pixels of a PNG of grey levels, without another library: the mask's file is read by pydicom's dependency.
-        from PIL import Image
-
         shown = np.asarray(Image.open(picture).convert("L")) > 0
         found["is_slice_same"] = bool(np.array_equal(shown.T, inside[:, :, int(index)]))
     print(json.dumps(found))

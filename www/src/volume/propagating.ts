@@ -7,7 +7,7 @@ import type { SegmentedObject } from "../prompt/objects.js";
 import { type Seen, propagationSource } from "../view/slice-view.js";
 import { type Range, courseOf } from "./course.js";
 import { Found } from "./found.js";
-import { beginning, counted, outcome } from "./words.js";
+import { beginning, kept, outcome } from "./words.js";
 
 export interface PropagatingHost {
   load(): Promise<Model>;
@@ -45,8 +45,7 @@ export class Propagating {
   end(why: string, object?: SegmentedObject): void {
     const run = this.#run;
     if (run === undefined || (object !== undefined && run.object !== object)) return;
-    const found = run.object.found?.indices.length ?? 0;
-    this.#stop(`${why} What was found of ${run.object.name} stays: ${counted(found)}.`);
+    this.#stop(`${why} ${kept(run.object)}`);
     this.#host.changed();
   }
 
@@ -116,8 +115,7 @@ export class Propagating {
       this.status = outcome(object, run.done, performance.now() - begin);
     } catch (error) {
       if (signal.aborted) return;
-      this.#run = undefined;
-      this.status = "";
+      this.#stop(`Ended by an error. ${kept(object)}`);
       const isOver = error instanceof UmedsamError && (error.code === "disposed" || error.code === "aborted");
       if (!isOver) throw error;
     } finally {

@@ -24,10 +24,15 @@ function ended({ ends }: Found): string {
   return told.length === 0 ? "" : ` It ends there: ${told.join(", ")}.`;
 }
 
-export const counted = (count: number) => (count === 1 ? "1 slice" : `${count} slices`);
+const counted = (count: number) => (count === 1 ? "1 slice" : `${count} slices`);
 
 export function beginning({ root, place }: SegmentedObject, [first, last]: Range): string {
   return `${root.name} is followed from slice ${place.index + 1} through slices ${first + 1} to ${last + 1} at most.`;
+}
+
+/** What stays of a run that did not come to its end. */
+export function kept({ name, found }: SegmentedObject): string {
+  return `What was found of ${name} stays: ${counted(found?.indices.length ?? 0)}.`;
 }
 
 /** What became of a run. */
