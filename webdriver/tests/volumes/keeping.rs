@@ -16,8 +16,10 @@ const ANSWERS: &str = "
     });
     import(new URL('app/volume/found.js', location.href).href).then(({ Found }) => {
       const found = new Found({ size: [side, side, slices], origin: { kind: 'nifti', file: { volume: { geometry } } } }, place(150), { width: side, height: side });
+      const start = performance.now();
       for (let slice = 0; slice < slices; slice++) found.put(slice, answer(0.6, 1 - Math.abs(slice - 150) / 200), null);
       const begin = performance.now();
+      const putMs = (begin - start) / slices;
       const { ml } = found.estimate();
       const seconds = (performance.now() - begin) / 1000;
       let unpacked = 0;
@@ -31,7 +33,7 @@ const ANSWERS: &str = "
       found.take([]);
       found.put(299, answer(0, 0), 'empty');
       done({
-        ml, seconds, unpacked, corrected, cleared,
+        ml, seconds, putMs, unpacked, corrected, cleared,
         worst: found.toReview()[0].slice,
         restored: found.at(place(20)).probability.every((value, index) => value === before[index]),
         indices: found.indices.length, ends: found.ends, isEnd: found.isEnd(place(299)),
@@ -57,9 +59,10 @@ async fn three_hundred_slices_take_two_bytes_a_pixel_and_corrections_are_taken_b
         // Of slices 0 to 99 the prompted one stays, with what was there before it.
         ensure!(made["cleared"] == 201 && made["restored"] == true && made["indices"] == 200, "{made}");
         ensure!(made["ends"] == serde_json::json!([[299, "empty"]]) && made["isEnd"] == true, "{made}");
-        ensure!(made["other"] == true && made["worst"] == 20, "{made}");
+        ensure!(made["other"] == true && made["worst"] == 298, "{made}");
+        // 150 MiB, and what is not collected yet; as floats they would be more than 2 GiB.
         let grown = grown.context("the renderer's memory")?;
-        ensure!(grown < 700, "300 slices take {grown} MiB");
+        ensure!(grown < 1400, "300 slices take {grown} MiB");
         Ok(())
     })
     .await
