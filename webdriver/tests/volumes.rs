@@ -7,6 +7,10 @@ use thirtyfour::prelude::*;
 mod exporting;
 #[path = "volumes/files.rs"]
 mod files;
+#[path = "volumes/keeping.rs"]
+mod keeping;
+#[path = "volumes/propagation.rs"]
+mod propagation;
 #[path = "volumes/steps.rs"]
 mod steps;
 

@@ -18,6 +18,9 @@ import { type Begin, type Place, type Stack, countOf, isSame, keyOf } from "./op
 import { hideError, showError, showGuarantee, showModel, showProgress, showSuggestion } from "./status.js";
 import { choose, tool } from "./prompt/tools.js";
 import { Viewer } from "./view/viewer.js";
+import type { Range } from "./volume/course.js";
+import { Propagating } from "./volume/propagating.js";
+import { resetRange, showVolume } from "./volume/volume-panel.js";
 
 /** A slice that is still wanted after this long is encoded. */
 const REST_MS = 200;
@@ -25,6 +28,7 @@ const REST_MS = 200;
 export class App {
   readonly prompting: Prompting;
   readonly viewer: Viewer;
+  readonly propagating: Propagating;
   readonly #network: Network;
   readonly #slices = new SliceView((seen) => this.#shown(seen));
   readonly #encodings = new Encodings();
@@ -47,8 +51,21 @@ export class App {
         return place();
       },
       ask: (objects) => this.guard(() => this.#segment(objects)),
+      edited: (object) => this.propagating.end(`Ended, for ${object.name} was changed.`, object),
+      removed: (object) => this.propagating.remove(object),
       changed: () => this.render(),
       listed: () => this.#renderObjects(),
+    });
+    this.propagating = new Propagating({
+      load: () => this.#network.load(),
+      get zoom() {
+        return page.zoomOn.checked ? "auto" : "off";
+      },
+      advanced: () => {
+        this.paint();
+        showVolume(this);
+      },
+      changed: () => this.render(),
     });
     this.viewer = new Viewer({
       drawn: (box) => this.prompting.addBox(box),
@@ -83,7 +100,7 @@ export class App {
   #begin(): number {
     this.#stop.abort();
     this.#stop = new AbortController();
-    for (const object of this.prompting.all) object.stop();
+    for (const part of this.prompting.parts) part.stop();
     page.encodeTime.textContent = "…";
     return ++this.#generation;
   }
@@ -102,6 +119,7 @@ export class App {
   }
 
   async changeDevice(): Promise<void> {
+    this.propagating.end("Ended by the change of the device.");
     const generation = this.#begin();
     this.#network.change();
     this.#encodings.clear();
@@ -122,6 +140,7 @@ export class App {
     const generation = this.#begin();
     this.#encodings.clear();
     this.#image = undefined;
+    this.propagating.forget();
     this.prompting.reset();
     resetWindow(slice, stack.modality);
     this.viewer.isStack = countOf(stack, place.axis) > 1 || stack.planes.length > 1;
@@ -129,6 +148,7 @@ export class App {
     if (!this.viewer.hasWindow && tool() === "window") choose("box");
     showStack(stack);
     showFormats(stack);
+    resetRange(stack);
     this.#slices.open(first);
     const { width, height } = slice.image;
     const spacing = slice.spacing === undefined ? "" : ` · ${slice.spacing.map((length) => Number(length.toPrecision(3))).join("×")} mm per pixel`;
@@ -155,7 +175,23 @@ export class App {
   /** Shows and encodes the same slice through another window. */
   changeWindow(): void {
     const place = this.#slices.place;
+    this.propagating.end("Ended by the change of the window.");
+    for (const object of this.prompting.all) object.outdate();
     if (place !== undefined) this.guard(() => this.#want(place));
+  }
+
+  /** Follows an object through the slices; what goes wrong is shown whatever is seen meanwhile. */
+  follow(part: SegmentedObject, wanted: Range | undefined): void {
+    const { seen } = this;
+    if (seen === undefined) return;
+    hideError();
+    this.propagating
+      .follow(part, seen, wanted)
+      .then(async () => {
+        const model = await this.#network.model;
+        if (model !== undefined) await showRequests(model);
+      })
+      .catch(showError);
   }
 
   #dragWindow(by: { x: number; y: number } | undefined): void {
@@ -267,7 +303,7 @@ export class App {
 
   async #answer(object: SegmentedObject, image: EncodedImage, options: { alpha: number; zoom: "auto" | "off" }): Promise<void> {
     const shown = () => {
-      if (!this.prompting.all.includes(object)) return;
+      if (!this.prompting.parts.includes(object)) return;
       const { result, isFinal } = object;
       if (result !== undefined) (isFinal ? page.uncertaintyTime : page.segmentTime).textContent = milliseconds(result.timings.segmentMs);
       this.render();
@@ -285,7 +321,7 @@ export class App {
 
   /** Segments all objects anew, as after a change of an option. */
   async segmentAll(): Promise<void> {
-    for (const object of this.prompting.all) object.forget();
+    for (const part of this.prompting.parts) part.forget();
     await this.#segment(this.prompting.here);
   }
 
@@ -296,7 +332,7 @@ export class App {
 
   #renderObjects(): void {
     const { seen } = this;
-    const { here, selected, all } = this.prompting;
+    const { here, selected, chosen, all } = this.prompting;
     this.viewer.setObjects(here, selected?.id, seen !== undefined);
     page.addBox.disabled = seen === undefined;
     showSuggestion(selected);
@@ -304,13 +340,17 @@ export class App {
     page.redo.disabled = selected?.canRedo !== true;
     page.saveMask.disabled = page.saveHeat.disabled = resultsOf(all, seen?.place).length === 0;
     page.saveFile.disabled = all.every(({ results }) => results.length === 0);
+    showVolume(this);
+    // Answers to prompts of this slice have their guarantees shown when they come.
+    const found = here.length === 0 ? resultsOf(all, seen?.place) : [];
+    if (seen !== undefined && found.length > 0) showGuarantee(found);
     if (seen === undefined) return;
     const item = (object: SegmentedObject) =>
       objectItem(object, seen, {
-        isSelected: object === selected,
+        isSelected: object === chosen,
         select: () => {
           this.prompting.select(object.id);
-          if (!isSame(object.place, seen.place)) this.goTo(object.place);
+          if (object.resultAt(seen.place) === undefined) this.goTo(object.place);
           page.viewer.focus();
         },
         rename: (name) => {

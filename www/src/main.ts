@@ -9,6 +9,7 @@ import { saveFile, showFormatNote } from "./export/saving.js";
 import { listenToSlices } from "./view/slice-bar.js";
 import { drawLegend, showError } from "./status.js";
 import { isTyping, listenToTools } from "./prompt/tools.js";
+import { listenToVolume } from "./volume/volume-panel.js";
 import { ZOOM_STEP } from "./view/viewer.js";
 
 /** Readers and writers of medical files, so that nothing is fetched later; what fails here is tried again when it is needed. */
@@ -95,6 +96,7 @@ async function start(): Promise<void> {
   listenToView(app);
   listenToPrompts(app);
   listenToResults(app);
+  listenToVolume(app);
   page.deviceChoice.addEventListener("change", () => app.guard(() => app.changeDevice()));
   await openSamples(app);
 }

@@ -1,17 +1,18 @@
 /** What the page says of the model, of progress, errors and guarantees. */
 
-import { type Model, type Progress, type Segmentation, type Suggestion, type UncertaintyMap, colorize } from "../umedsam/index.js";
+import { type Model, type Progress, type Suggestion, type UncertaintyMap, colorize } from "../umedsam/index.js";
 import { context2d } from "./dom.js";
 import { MAPS } from "./layers/overlay.js";
 import { page } from "./page.js";
 import { setLearned } from "./prompt/tools.js";
+import type { Answer } from "./volume/found-slice.js";
 
 export function shownMap(): UncertaintyMap {
   return page.map.value as UncertaintyMap;
 }
 
 /** Says what the contours promise, or why there are none. */
-export function showGuarantee(results: readonly Segmentation[]): void {
+export function showGuarantee(results: readonly Answer[]): void {
   const alpha = `${Math.round(100 * Number(page.alpha.value))} %`;
   const isFitted = results.every(({ calibration }) => calibration === "fitted");
   page.guarantee.textContent = isFitted

@@ -61,9 +61,11 @@ export function labelVolume(parts: readonly Part[], grid: Grid): Uint8Array<Arra
   const best = new Uint8Array(labels.length);
   for (const { name, place, result } of parts) {
     const label = names.indexOf(name) + 1;
+    // Once for all: results of other slices unpack what they keep.
+    const { mask, probability: probabilities } = result;
     eachVoxel(grid, place, (voxel, pixel) => {
-      if (result.mask[pixel] !== 1) return;
-      const probability = 1 + Math.round(254 * (result.probability[pixel] ?? 0));
+      if (mask[pixel] !== 1) return;
+      const probability = 1 + Math.round(254 * (probabilities[pixel] ?? 0));
       if (probability <= (best[voxel] as number)) return;
       best[voxel] = probability;
       labels[voxel] = label;
@@ -77,8 +79,9 @@ export function probabilityVolumes(parts: readonly Part[], grid: Grid): Uint8Arr
   return segmentsOf(parts).map(({ label }) => {
     const values = new Uint8Array(voxelsOf(grid));
     for (const { place, result } of parts.filter(({ name }) => name === label)) {
+      const { probability } = result;
       eachVoxel(grid, place, (voxel, pixel) => {
-        values[voxel] = Math.max(values[voxel] as number, Math.round(255 * (result.probability[pixel] ?? 0)));
+        values[voxel] = Math.max(values[voxel] as number, Math.round(255 * (probability[pixel] ?? 0)));
       });
     }
     return values;

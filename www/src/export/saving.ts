@@ -9,7 +9,7 @@ import { saveBlob } from "../layers/overlay.js";
 import { page } from "../page.js";
 import { pictureName } from "../layers/painting.js";
 import type { Seen } from "../view/slice-view.js";
-import { type Place, type Stack, isSame } from "../open/slices.js";
+import { type Place, type Stack, geometryOf, isSame } from "../open/slices.js";
 
 const FORMATS = {
   seg: "DICOM SEG (BINARY)",
@@ -28,11 +28,6 @@ type Format = keyof typeof FORMATS;
 const DICOM: readonly Format[] = ["seg", "labelmap", "fractional", "probability", "uncertainty"];
 const VOLUME: readonly Format[] = ["nifti", "nrrd"];
 const SLICE: readonly Format[] = ["coco", "geojson"];
-
-function geometryOf({ origin }: Stack): Geometry | null {
-  if (origin.kind === "picture") return null;
-  return origin.kind === "dicom" ? origin.series.geometry : origin.file.volume.geometry;
-}
 
 /** Offers the formats that there are for a stack. */
 export function showFormats(stack: Stack): void {

@@ -1,7 +1,8 @@
 /** Pictures of masks and uncertainty. */
 
 import { pngOf } from "../../umedsam/image.js";
-import { type Segmentation, type UncertaintyMap, colorize } from "../../umedsam/index.js";
+import { type UncertaintyMap, colorize } from "../../umedsam/index.js";
+import type { Answer } from "../volume/found-slice.js";
 
 /** What the page says of each map, and the value of its last colour, in bits. */
 export const MAPS: Readonly<Record<UncertaintyMap, { readonly title: string; readonly meaning: string; readonly max: number }>> = {
@@ -23,7 +24,7 @@ export const MAPS: Readonly<Record<UncertaintyMap, { readonly title: string; rea
 };
 
 /** A mask in one colour with an opaque edge. */
-export function maskPicture({ mask, width, height }: Segmentation, color: string, opacity: number): ImageData {
+export function maskPicture({ mask, width, height }: Answer, color: string, opacity: number): ImageData {
   const picture = new ImageData(width, height);
   const [red, green, blue] = channels(color);
   const inside = (x: number, y: number) => x >= 0 && y >= 0 && x < width && y < height && mask[y * width + x] === 1;
@@ -53,8 +54,8 @@ export function contourPicture(mask: Uint8Array, width: number, height: number, 
 }
 
 /** The largest uncertainty of any box, per pixel. */
-export function combinedUncertainty(results: readonly Segmentation[], map: UncertaintyMap): Float32Array {
-  const [first, ...rest] = results.map(({ uncertainty }) => uncertainty[map] ?? new Float32Array());
+export function combinedUncertainty(results: readonly Answer[], map: UncertaintyMap): Float32Array {
+  const [first, ...rest] = results.flatMap(({ uncertainty }) => uncertainty[map] ?? []);
   const combined = Float32Array.from(first ?? []);
   for (const values of rest) {
     for (let pixel = 0; pixel < combined.length; pixel++) {
@@ -65,17 +66,18 @@ export function combinedUncertainty(results: readonly Segmentation[], map: Uncer
 }
 
 export function heatPicture(
-  results: readonly Segmentation[],
+  results: readonly Answer[],
   map: UncertaintyMap,
   opacity: number,
 ): ImageData | undefined {
-  const [first] = results;
+  // Single passes have no map of what depends on the box.
+  const [first] = results.filter(({ uncertainty }) => uncertainty[map] !== null);
   if (first === undefined) return undefined;
   return colorize(combinedUncertainty(results, map), first.width, first.height, { opacity, max: MAPS[map].max });
 }
 
 /** 255 inside any mask, 0 outside. */
-export function unionPicture(results: readonly Segmentation[], width: number, height: number): ImageData {
+export function unionPicture(results: readonly Answer[], width: number, height: number): ImageData {
   const picture = new ImageData(width, height);
   for (let pixel = 0; pixel < width * height; pixel++) {
     const value = results.some(({ mask }) => mask[pixel] === 1) ? 255 : 0;

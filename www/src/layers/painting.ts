@@ -1,11 +1,12 @@
 /** Results as pictures over the image, as PNG files, and as values under the pointer. */
 
-import type { Segmentation, UncertaintyMap } from "../../umedsam/index.js";
+import type { UncertaintyMap } from "../../umedsam/index.js";
 import type { SegmentedObject } from "../prompt/objects.js";
 import { contourPicture, heatPicture, maskPicture, over, savePng, unionPicture } from "./overlay.js";
 import { page } from "../page.js";
 import type { Seen } from "../view/slice-view.js";
 import type { Place } from "../open/slices.js";
+import type { Answer } from "../volume/found-slice.js";
 import { shownMap } from "../status.js";
 
 /** Colours of the contours, as in the style sheet. */
@@ -13,7 +14,7 @@ const OUTER_COLOR = "#ffffff";
 const INNER_COLOR = "#7dff9b";
 
 /** Answers on a slice; without one, each object's own. */
-export function resultsOf(objects: readonly SegmentedObject[], place?: Place): Segmentation[] {
+export function resultsOf(objects: readonly SegmentedObject[], place?: Place): Answer[] {
   return objects.flatMap((object) => (place === undefined ? object.result : object.resultAt(place)) ?? []);
 }
 
@@ -53,7 +54,8 @@ export async function saveMask(objects: readonly SegmentedObject[], seen: Seen):
 
 export async function saveHeat(objects: readonly SegmentedObject[], seen: Seen): Promise<void> {
   const heat = heatPicture(resultsOf(objects, seen.place), shownMap(), page.heatOpacity.valueAsNumber);
-  if (heat !== undefined) await savePng(over(heat, seen.picture), `${pictureName(seen)}-${shownMap()}-uncertainty.png`);
+  if (heat === undefined) throw new Error(`there is no ${shownMap()} map of this slice, which was found by single passes; choose the total one`);
+  await savePng(over(heat, seen.picture), `${pictureName(seen)}-${shownMap()}-uncertainty.png`);
 }
 
 /** Says what the file and the maps have at a pixel, of the maps the largest of all objects. */

@@ -1,6 +1,6 @@
 /** What is looked at slice by slice. A picture is a stack of one. */
 
-import type { Axis, FileWindow, Plane, Series, Turn } from "../../umedsam/dicom.js";
+import type { Axis, FileWindow, Geometry, Plane, Series, Turn } from "../../umedsam/dicom.js";
 import type { Box, ImageInput, PixelArray } from "../../umedsam/index.js";
 import type { Nifti } from "../../umedsam/nifti.js";
 
@@ -59,6 +59,12 @@ export interface Stack {
 /** Number of slices across an axis. */
 export function countOf(stack: Stack, axis: Axis): number {
   return stack.size[axis];
+}
+
+/** Where the voxels of a stack are, where its files tell. */
+export function geometryOf({ origin }: Stack): Geometry | null {
+  if (origin.kind === "picture") return null;
+  return origin.kind === "dicom" ? origin.series.geometry : origin.file.volume.geometry;
 }
 
 /** What is asked of a stack that is opened: a slice and boxes on it, as samples have. */

@@ -1,19 +1,26 @@
 /** Objects that are segmented: what was said of them, the answers, and what waits to be asked. */
 
-import { Annotation, type Box, type Correction, type Crop, type EncodedImage, type Point, type Scribble, type Segmentation, type Suggestion, UmedsamError } from "../../umedsam/index.js";
-import { type Place, isSame, keyOf } from "../open/slices.js";
+import { Annotation, type Box, type Correction, type Crop, type EncodedImage, type Point, type Prompt, type Scribble, type Segmentation, type Suggestion, UmedsamError } from "../../umedsam/index.js";
+import { type Place, isSame } from "../open/slices.js";
+import type { Found } from "../volume/found.js";
+import type { Answer } from "../volume/found-slice.js";
 import { asks } from "./tools.js";
 
 /** Okabe and Ito's colours, told apart by colour-blind people too. */
 const COLORS = ["#56b4e9", "#e69f00", "#009e73", "#cc79a7", "#f0e442", "#d55e00"];
 
-/** One object, said on one slice; it may have answers on others. */
+/** One object, said on one slice; it may be found on others, and said again there to correct it. */
 export class SegmentedObject {
   readonly id: number;
   /** The slice that it was said on. */
   readonly place: Place;
+  /** What this corrects on its slice; an object that was not found through slices is its own. */
+  readonly root: SegmentedObject;
   readonly color: string;
-  name: string;
+  #name: string;
+  /** Corrections on other slices. */
+  #corrections: SegmentedObject[] = [];
+  #found: Found | undefined;
   /** What is shown of the prompt: said already, or waiting. */
   box: Box | undefined;
   points: readonly Point[] = [];
@@ -29,38 +36,89 @@ export class SegmentedObject {
   #stop = new AbortController();
   /** Suggestions of the current answer that were not answered. */
   #skipped = 0;
-  /** Answers on other slices, by where these are. */
-  readonly #elsewhere = new Map<string, { readonly place: Place; readonly result: Segmentation }>();
   /** What its answers were made from: a window, a device. */
   #source: string | undefined;
   /** Answers of the ensemble; the others are quick ones. */
   #final = new WeakSet<Segmentation>();
 
-  constructor(id: number, place: Place) {
+  /** The how many-th it is, or what it corrects. */
+  constructor(id: number, place: Place, is: number | SegmentedObject) {
     this.id = id;
     this.place = place;
-    this.color = COLORS[(id - 1) % COLORS.length] ?? "#ffffff";
-    this.name = `Object ${id}`;
+    this.root = typeof is === "number" ? this : is;
+    this.color = typeof is === "number" ? (COLORS[(is - 1) % COLORS.length] ?? "#ffffff") : is.color;
+    this.#name = typeof is === "number" ? `Object ${is}` : is.name;
+  }
+
+  get name(): string {
+    return this.root.#name;
+  }
+
+  set name(name: string) {
+    this.root.#name = name;
   }
 
   get result(): Segmentation | undefined {
     return this.#annotation?.result;
   }
 
+  /** This and its corrections. */
+  get parts(): readonly SegmentedObject[] {
+    return [this, ...this.#corrections];
+  }
+
+  get isCorrection(): boolean {
+    return this.root !== this;
+  }
+
+  /** Says the object again on a slice where it was found. */
+  correctOn(place: Place, id: number): SegmentedObject {
+    const correction = new SegmentedObject(id, place, this);
+    this.#corrections.push(correction);
+    return correction;
+  }
+
+  /** Takes a correction away: what was found before is there again. */
+  uncorrect(correction: SegmentedObject): void {
+    correction.close();
+    this.#corrections = this.#corrections.filter((other) => other !== correction);
+  }
+
+  /** What was found through the slices, with the answers to prompts. */
+  get found(): Found | undefined {
+    this.#found?.take(this.parts);
+    return this.#found;
+  }
+
+  set found(found: Found | undefined) {
+    this.#found = found;
+  }
+
+  /** Whether it was looked for on a slice, whether it is there or not. */
+  isFollowedTo(place: Place): boolean {
+    return this.found?.at(place) !== undefined || this.found?.isEnd(place) === true;
+  }
+
   /** Its answer on a slice. */
-  resultAt(place: Place): Segmentation | undefined {
-    return isSame(place, this.place) ? this.result : this.#elsewhere.get(keyOf(place))?.result;
+  resultAt(place: Place): Answer | undefined {
+    return this.parts.find((part) => part.result !== undefined && isSame(part.place, place))?.result ?? this.found?.at(place);
   }
 
-  /** Takes an answer on another slice, as propagation gives it; it is forgotten when more is said. */
-  setResultAt(place: Place, result: Segmentation): void {
-    this.#elsewhere.set(keyOf(place), { place, result });
+  /** Its answers with where they are: those to prompts first. */
+  get results(): { readonly place: Place; readonly result: Answer }[] {
+    const prompted = this.parts.flatMap(({ place, result }) => (result === undefined ? [] : [{ place, result }]));
+    const others = this.found?.all.filter(({ place }) => !prompted.some((answer) => isSame(answer.place, place))) ?? [];
+    return [...prompted, ...others];
   }
 
-  /** Its answers with where they are. */
-  get results(): { readonly place: Place; readonly result: Segmentation }[] {
-    const { result } = this;
-    return [...(result === undefined ? [] : [{ place: this.place, result }]), ...this.#elsewhere.values()];
+  /** All that was said and answered, to be followed from this slice. */
+  get said(): Prompt | undefined {
+    return this.#waiting.length === 0 && this.#moved === undefined ? this.#annotation?.prompt : undefined;
+  }
+
+  /** What was found on other slices was found by another prompt or through another window. */
+  outdate(): void {
+    if (this.#found !== undefined) this.#found.isOutdated = true;
   }
 
   /** Whether the answer is the ensemble's. */
@@ -97,7 +155,7 @@ export class SegmentedObject {
   say(correction: Correction): void {
     this.settle();
     this.stop();
-    this.#elsewhere.clear();
+    this.outdate();
     this.#waiting.push(correction);
     this.#show();
   }
@@ -137,7 +195,7 @@ export class SegmentedObject {
   undo(): boolean {
     if (!this.canUndo) return false;
     this.stop();
-    this.#elsewhere.clear();
+    this.outdate();
     if (this.#moved !== undefined) this.putBack();
     else if (this.#waiting.pop() === undefined) this.#annotation?.undo();
     this.#skipped = 0;
@@ -148,7 +206,7 @@ export class SegmentedObject {
   redo(): boolean {
     if (!this.canRedo || this.#moved !== undefined || this.#waiting.length > 0) return false;
     this.stop();
-    this.#elsewhere.clear();
+    this.outdate();
     this.#annotation?.redo();
     this.#skipped = 0;
     this.#show();
@@ -169,7 +227,8 @@ export class SegmentedObject {
     clearTimeout(this.#timer);
     this.#moved = undefined;
     this.#waiting = [];
-    this.#elsewhere.clear();
+    this.#found = undefined;
+    for (const correction of this.#corrections) correction.close();
   }
 
   /** Ends what the network does for it; what waits goes on waiting. */
