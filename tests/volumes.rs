@@ -78,7 +78,7 @@ fn what_is_no_slice_is_refused() {
         (vec!["--slice", "5"], "turn-LPS.nii", "slice is 5; axis 2 has slices 0 to 4"),
         (vec!["--slice", "3", "--axis", "0"], "turn-LPS.nii", "axis 0 has slices 0 to 2"),
         (vec!["--slice", "0", "--frame", "3"], "series.nii.gz", "the file has volumes 0 to 2"),
-        (vec!["--slice", "0"], "expected.json", "is no volume"),
+        (vec!["--slice", "0"], "expected.json", "it is no picture that is known"),
     ] {
         let said = run(&arguments, image);
         assert!(said.contains(message), "{said}");
@@ -116,6 +116,22 @@ fn a_box_on_a_dicom_slice_becomes_a_volume_that_others_read() {
             .arg(out.path()),
     );
     let script = support::root().join("tests/volumes/command_line.py");
+    // Nothing that names the patient is written unasked.
+    let few = TempDir::new().unwrap();
+    output(
+        std::process::Command::new(assert_cmd::cargo::cargo_bin("umedsam"))
+            .args(["segment", "--slice", "24", "--box", "53,52,109,91", "--format", "png,seg", "--out-dir"])
+            .arg(few.path())
+            .arg("--image")
+            .arg(&series),
+    );
+    let dicom = |name: &str| name.ends_with(".dcm");
+    let names: Vec<String> = std::fs::read_dir(few.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| dicom(name))
+        .collect();
+    assert_eq!(names, ["segmentation.dcm"]);
     let said = output(std::process::Command::new(python).arg(script).arg(out.path()).arg(series).arg(mask));
     let dsc: f64 = said.trim().strip_prefix("DSC ").and_then(|number| number.parse().ok()).expect("a DSC");
     assert!(dsc > 0.7, "DSC {dsc}");
@@ -156,15 +172,16 @@ fn what_cannot_be_propagated_or_written_is_refused_before_any_work() {
     image::GrayImage::from_fn(8, 8, |x, y| image::Luma([(x * y) as u8])).save(&picture).unwrap();
     for (image, arguments, message) in [
         (&picture, "--propagate --box 0,0,4,4", "is no volume to propagate in"),
-        (&picture, "--format seg --box 0,0,4,4", "--format seg refers to the frames of a DICOM series"),
-        (&picture, "--format nifti --box 0,0,4,4", "--format nifti needs an image with a place in space"),
-        (&volume, "--slice 1 --format parametric-map --box 0,0,2,2", "refers to the frames of a DICOM series"),
+        (&picture, "--format seg --box 0,0,4,4", "--format seg needs a DICOM series"),
+        (&picture, "--format nifti --box 0,0,4,4", "--format nifti needs a volume that says where it lies"),
+        (&volume, "--slice 1 --format parametric-map --box 0,0,2,2", "needs a DICOM series, to whose frames it refers"),
         (&volume, "--slice 1 --box 0,0,0,2,2,2", "use --propagate with it"),
         (&volume, "--slice 1 --propagate --range 2,3 --box 0,0,2,2", "range is 2 to 3"),
         (&volume, "--slice 9 --propagate --box 0,0,2,2", "axis 2 has slices 0 to 4"),
         (&volume, "--propagate --box 0,0,2,2", "choose one of its slices"),
         (&volume, "--propagate --slice 1", "give --box"),
-        (&volume, "--propagate --box 0,0,7,2,2,9", "does not lie in a volume of 5 slices"),
+        (&volume, "--propagate --box 0,0,7,2,2,9", "has none of the slices 0 to 4"),
+        (&volume, "--propagate --range 0,2 --box 0,0,1,2,2,2", "leave --range and --stop out"),
         (&volume, "--propagate --slice 1 --stop area=2 --box 0,0,2,2", "stop.area is 2"),
         (&volume, "--slice 1 --range 0,1 --box 0,0,2,2", "--propagate"),
         (&volume, "--slice 1 --series 2 --box 0,0,2,2", "is a NIfTI file"),
@@ -177,4 +194,44 @@ fn what_cannot_be_propagated_or_written_is_refused_before_any_work() {
         assert!(!output.status.success() && said.contains(message), "{arguments}: {said}");
         assert!(!out.path().join("out").exists(), "{arguments}");
     }
+}
+
+#[test]
+fn slices_without_values_are_black_and_boxes_beyond_the_end_are_cut() {
+    let (width, height, depth) = (48, 40, 9);
+    let value = |place: usize| {
+        let (x, y, z) = (place % width, place / width % height, place / width / height);
+        let is_inside = (x as f32 - 24.0).hypot(y as f32 - 20.0) < 11.0;
+        if z == 6 { f32::NAN } else { 40.0 + (place % 7) as f32 + if is_inside { 100.0 } else { 0.0 } }
+    };
+    let values: Vec<f32> = (0..width * height * depth).map(value).collect();
+    let mut affine = vec![0.0; 16];
+    [0, 5, 10, 15].into_iter().for_each(|place| affine[place] = 1.0);
+    let grid = umedsam_export::Grid { size: [width, height, depth], affine };
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("volume.nii");
+    std::fs::write(&path, umedsam_export::nifti(&grid, umedsam_export::Voxels::F32(&values), "").unwrap()).unwrap();
+    let run = |arguments: &[&str]| {
+        let out = folder.path().join("out");
+        let mut command = std::process::Command::new(assert_cmd::cargo::cargo_bin("umedsam"));
+        output(
+            command
+                .arg("segment")
+                .args(arguments)
+                .args(["--propagate", "--image"])
+                .arg(&path)
+                .arg("--out-dir")
+                .arg(&out),
+        );
+        serde_json::from_slice::<Value>(&std::fs::read(out.join("result.json")).unwrap()).unwrap()
+    };
+    let report = run(&["--slice", "4", "--box", "13,9,35,31", "--range", "3,8"]);
+    assert_eq!(report["objects"][0]["slices"].as_array().map(Vec::len), Some(6));
+    // The middle of the slices that are there.
+    let report = run(&["--box", "13,9,2,35,31,99"]);
+    assert_eq!(report["objects"][0]["prompted_slice"], 5);
+    // The second object is the same as the first, which comes first.
+    let report = run(&["--slice", "4", "--box", "13,9,35,31", "--box", "13,9,35,31", "--range", "4,5"]);
+    assert_eq!(report["objects"][1]["labelmap_voxels"], 0);
+    assert!(report["weights"].get("training").is_none());
 }

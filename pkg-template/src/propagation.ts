@@ -20,7 +20,7 @@ import { anything, callback, checkOptions, number, signal as abortSignal } from 
 export { type ErrorCode, UmedsamError } from "./errors.js";
 export { EncodedSlices } from "./encoded-slices.js";
 export type { End } from "./protocol.js";
-export { type SliceToReview, type SliceSummary, type VolumeEstimate, VolumeSegmentation } from "./volume-segmentation.js";
+export { type SliceResult, type SliceToReview, type SliceSummary, type VolumeEstimate, VolumeSegmentation } from "./volume-segmentation.js";
 
 /** Slices of a volume, all of one size, as people look at them. */
 export interface SliceSource {

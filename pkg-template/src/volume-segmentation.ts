@@ -35,10 +35,16 @@ export interface VolumeEstimate {
   readonly intervalMl: readonly [low: number, high: number];
 }
 
+/** What is kept of a result. */
+export type SliceResult = Pick<Segmentation, "width" | "height" | "area" | "expectedDsc" | "needsReview" | "calibration" | "mask" | "probability">;
+
 interface KeptSlice {
   readonly summary: SliceSummary;
   readonly mask: Uint8Array;
   readonly probability: Uint8Array;
+  /** Voxels of a probability of at least 95 % and of at least 5 %. */
+  readonly sure: number;
+  readonly possible: number;
 }
 
 /** Slices of a volume without a place in space, or whose place does not matter. */
@@ -87,7 +93,7 @@ export class VolumeSegmentation {
    *
    * @throws {UmedsamError} `invalid-option` if it has another size or lies outside of the volume.
    */
-  put({ object, slice, segmentation, end = null }: { readonly object: number; readonly slice: number; readonly segmentation: Segmentation; readonly end?: End | null }): void {
+  put({ object, slice, segmentation, end = null }: { readonly object: number; readonly slice: number; readonly segmentation: SliceResult; readonly end?: End | null }): void {
     const [width, height] = this.#picture;
     if (segmentation.width !== width || segmentation.height !== height) {
       throw new UmedsamError("invalid-option", `the slice has ${segmentation.width}×${segmentation.height} pixels, those of the volume ${width}×${height}`);
@@ -104,7 +110,15 @@ export class VolumeSegmentation {
     }
     const { area, expectedDsc, needsReview, calibration, mask, probability } = segmentation;
     const summary = { slice, area, expectedDsc, needsReview, calibration };
-    slices.set(slice, { summary, mask: Uint8Array.from(mask), probability: Uint8Array.from(probability, (value) => Math.round(value * 255)) });
+    const kept = new Uint8Array(probability.length);
+    let [sure, possible] = [0, 0];
+    for (let pixel = 0; pixel < kept.length; pixel++) {
+      const value = Math.round((probability[pixel] as number) * 255);
+      kept[pixel] = value;
+      if (value >= 0.95 * 255) sure++;
+      if (value >= 0.05 * 255) possible++;
+    }
+    slices.set(slice, { summary, mask: Uint8Array.from(mask), probability: kept, sure, possible });
   }
 
   /** Takes an object, or its slice, out. */
@@ -176,13 +190,10 @@ export class VolumeSegmentation {
   volume(object: number, voxelMm3 = this.#voxelMm3): VolumeEstimate {
     if (!(voxelMm3 > 0)) throw new UmedsamError("invalid-option", "the volume has no place in space; say how many mm³ a voxel has");
     let [inside, sure, possible] = [0, 0, 0];
-    for (const { mask, probability } of this.#sorted(object)) {
-      for (let pixel = 0; pixel < mask.length; pixel++) {
-        if (mask[pixel] !== 0) inside++;
-        const value = probability[pixel] as number;
-        if (value >= 0.95 * 255) sure++;
-        if (value >= 0.05 * 255) possible++;
-      }
+    for (const kept of this.#objects.get(object)?.values() ?? []) {
+      inside += kept.summary.area;
+      sure += kept.sure;
+      possible += kept.possible;
     }
     const ml = (voxels: number) => (voxels * voxelMm3) / 1000;
     return { ml: ml(inside), intervalMl: [ml(Math.min(sure, inside)), ml(Math.max(possible, inside))] };

@@ -83,7 +83,7 @@ pub fn open(path: &Path, choice: Choice) -> Result<Option<Opened>> {
     }
 }
 
-fn chosen(DicomFiles { mut series, .. }: DicomFiles, choice: Choice) -> Result<Opened> {
+fn chosen(DicomFiles { mut series, rejected }: DicomFiles, choice: Choice) -> Result<Opened> {
     if choice.frame > 0 {
         return Err(Error::Option(format!(
             "frame is {}, which chooses a volume of a NIfTI file; a DICOM series has one: choose its slice",
@@ -114,5 +114,5 @@ fn chosen(DicomFiles { mut series, .. }: DicomFiles, choice: Choice) -> Result<O
             )));
         }
     };
-    Ok(Opened::Dicom(series.swap_remove(index)))
+    Ok(Opened::Dicom(series.swap_remove(index).without(&rejected)))
 }

@@ -219,7 +219,11 @@ fn page_test(profile: Profile, arguments: &[&str]) -> Result<()> {
     webdriver_test(&site, "page", arguments)?;
     webdriver_test(&site, "inputs", &[])?;
     webdriver_test(&site, "correct", &[])?;
-    webdriver_test(&site, "volumes", &[])
+    let mut test = webdriver_command(&site, "volumes", &[])?;
+    if let Some(python) = volumes::python()? {
+        test.env("UMEDSAM_PYTHON", python);
+    }
+    run(&mut test)
 }
 
 fn measure() -> Result<()> {

@@ -37,7 +37,7 @@ pub fn test(package: &Path) -> Result<()> {
 }
 
 /// Python with the packages of `tests/volumes/requirements.txt`; nothing where they cannot be installed.
-fn python() -> Result<Option<PathBuf>> {
+pub fn python() -> Result<Option<PathBuf>> {
     let requirements = root().join("tests/volumes/requirements.txt");
     let wanted = std::fs::read(&requirements)?;
     let venv = target().join("python");

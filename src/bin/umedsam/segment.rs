@@ -57,7 +57,7 @@ pub struct Arguments {
     /// How intensities become 8 bits: auto, min-max, percentiles:LOW,HIGH or level:CENTER,WIDTH; by default the window that a DICOM file offers first, or auto
     #[arg(long, value_parser = arguments::parse_window, allow_hyphen_values = true)]
     window: Option<Window>,
-    /// High values are dark, as in DICOM's MONOCHROME1
+    /// High values are dark, as in DICOM's MONOCHROME1; files that say so are inverted without it
     #[arg(long)]
     invert: bool,
     /// How the uncertainty is found: none (a single pass, the default with --propagate), default, or
@@ -79,7 +79,7 @@ pub struct Arguments {
     /// Follow the objects through the other slices of the volume, from the prompted one to both ends
     #[arg(long)]
     propagate: bool,
-    /// The first and the last slice to look at, FIRST,LAST; by default all. With it nothing but its ends stops
+    /// The first and the last slice to look at, FIRST,LAST; by default all. Without --stop nothing but its ends stops
     #[arg(long, requires = "propagate", value_parser = arguments::parse_range)]
     range: Option<[usize; 2]>,
     /// When a direction ends before: never, or any of empty=SLICES (so many in a row without a mask), dsc=X (the expected DSC is lower), area=X (the mask is smaller
@@ -138,9 +138,21 @@ impl Loaded {
     }
 }
 
+/// What weights say of themselves, without the history of their training, which `umedsam info` tells.
+fn weights_of(segmenter: &Segmenter) -> serde_json::Value {
+    let mut said = serde_json::to_value(segmenter.metadata()).unwrap_or_default();
+    if let Some(said) = said.as_object_mut() {
+        said.remove("training");
+    }
+    said
+}
+
 pub fn run(arguments: &Arguments) -> Result<()> {
     let options = arguments.options()?;
     let input = Input::open(arguments)?;
+    if let Input::Volume(volume) = &input {
+        volume.volume().problems().iter().for_each(|problem| eprintln!("note: {problem}"));
+    }
     formats::check(arguments, &input)?;
     match (arguments.propagate, input) {
         (false, input) => one_slice::run(arguments, &options, input),

@@ -44,6 +44,15 @@ pub struct Series {
 }
 
 impl Series {
+    /// The same, with a problem that says which files of the folder were left out.
+    pub(crate) fn without(mut self, rejected: &[(String, String)]) -> Self {
+        if let [(name, reason), others @ ..] = rejected {
+            let more = if others.is_empty() { String::new() } else { format!(", and {} more", others.len()) };
+            self.problems.push(format!("left out: {name} ({reason}){more}"));
+        }
+        self
+    }
+
     pub(super) fn new(frames: Vec<Frame>) -> Self {
         let Ordered { frames, geometry, is_placed, problems } = in_order(frames);
         Self { frames, geometry, is_placed, problems }

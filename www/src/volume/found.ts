@@ -96,8 +96,7 @@ export class Found {
   }
 
   #keep(slice: number, answer: Answer): void {
-    // It reads nothing else of a segmentation.
-    this.#volume.put({ object: 0, slice, segmentation: answer as Segmentation });
+    this.#volume.put({ object: 0, slice, segmentation: answer });
     const [mask, probability] = [this.#volume.mask(0, slice), this.#volume.probability(0, slice)];
     if (mask !== undefined && probability !== undefined) this.#slices.set(slice, new FoundSlice(answer, mask, probability));
     this.#estimate = undefined;

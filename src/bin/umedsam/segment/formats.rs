@@ -45,22 +45,36 @@ pub fn check(arguments: &Arguments, input: &Input) -> Result<()> {
         Input::Volume(volume) => Some(&**volume),
     };
     let is_placed = volume.is_some_and(|volume| volume.grid().is_some());
-    let is_dicom = volume.map(OpenVolume::source).transpose()?.flatten().is_some();
+    let source = volume.map(OpenVolume::source).transpose()?.flatten();
     // DICOM's frames lie across the third axis.
     let is_across_others = arguments.axis != 2;
     for format in wanted(arguments) {
-        let (is_fine, what) = match format {
-            Format::Png | Format::CocoRle | Format::Geojson => (true, ""),
-            Format::Nifti | Format::SegNrrd => (is_placed, "needs an image with a place in space (NIfTI, DICOM)"),
-            _ => (is_dicom && !is_across_others, "refers to the frames of a DICOM series (slices across axis 2)"),
+        let needed = match format {
+            Format::Png | Format::CocoRle | Format::Geojson => None,
+            Format::Nifti | Format::SegNrrd => (!is_placed).then_some("a volume that says where it lies"),
+            _ if source.is_none() => Some("a DICOM series, to whose frames it refers"),
+            _ => is_across_others.then_some("slices across axis 2, DICOM's frames"),
         };
-        if !is_fine {
-            let name = clap::ValueEnum::to_possible_value(&format).expect("every format has a name");
-            let (name, path) = (name.get_name().to_owned(), arguments.image.display());
-            return Err(Error::InvalidOption(format!("--format {name} {what}, which {path} is not; leave it out")));
+        let name = clap::ValueEnum::to_possible_value(&format).expect("every format has a name");
+        let fail = |message: String| {
+            let (name, path) = (name.get_name(), arguments.image.display());
+            Err(Error::InvalidOption(format!("{path}: --format {name} {message}")))
+        };
+        match (needed, &source) {
+            (Some(needed), _) => return fail(format!("needs {needed}; leave it out")),
+            (None, Some(source)) if is_dicom(format) => {
+                if let Err(error) = source.check() {
+                    return fail(format!("cannot be written: {error}"));
+                }
+            }
+            _ => {}
         }
     }
     Ok(())
+}
+
+fn is_dicom(format: Format) -> bool {
+    matches!(format, Format::Seg | Format::LabelmapSeg | Format::FractionalSeg | Format::ParametricMap)
 }
 
 /// Writes every format but pictures, and returns the files' names.
@@ -79,19 +93,22 @@ pub fn write(
             (Format::Nifti, Some(volume), _) => nifti(exported, volume, &mut files)?,
             (Format::SegNrrd, Some(volume), _) => seg_nrrd(exported, volume, &mut files)?,
             (Format::CocoRle | Format::Geojson, ..) => text(*format, exported, &mut files)?,
-            (_, _, Some(source)) => dicom(*format, exported, source, &writing, &mut files)?,
+            (_, _, Some(source)) if is_dicom(*format) => dicom(*format, exported, source, &writing, &mut files)?,
             _ => {}
         }
     }
     Ok(files.names)
 }
 
-/// Writes the labels on the source's grid.
-pub fn write_labelmap(exported: &Exported, volume: &OpenVolume, folder: &Path) -> Result<String> {
+/// Writes the labels on the source's grid; of images without a place there is none.
+pub fn write_labelmap(exported: &Exported, volume: &OpenVolume, folder: &Path) -> Result<Option<String>> {
+    if volume.grid().is_none() {
+        return Ok(None);
+    }
     let mut files = Files { folder, names: Vec::new() };
     let bytes = volume.nifti(Voxels::U8(exported.labels.labels()), DESCRIPTION)?;
     files.put_packed("labelmap.nii.gz", &bytes)?;
-    Ok(files.names.remove(0))
+    Ok(files.names.pop())
 }
 
 fn writing(segmenter: &Segmenter, weights_sha256: &str) -> Writing {
@@ -137,7 +154,8 @@ fn explained<T>(result: umedsam_export::Result<T>) -> Result<T> {
 }
 
 fn nifti(exported: &Exported, volume: &OpenVolume, files: &mut Files) -> Result<()> {
-    if !files.folder.join("labelmap.nii.gz").exists() {
+    // With --propagate it is there already.
+    if exported.slices.len() < 2 {
         files.put_packed("labelmap.nii.gz", &volume.nifti(Voxels::U8(exported.labels.labels()), DESCRIPTION)?)?;
     }
     for (index, maps) in exported.objects.iter().enumerate() {

@@ -34,11 +34,14 @@ impl Input {
             let in_memory = is_across_files.then(|| InMemory::of(file.volume())).transpose()?;
             return Ok(Self::Volume(Box::new(OpenVolume { file, in_memory, axis })));
         }
-        if let Some(slice) = arguments.slice {
-            let message = format!("slice is {slice}, but {} is no volume; leave it out", path.display());
-            return Err(Error::InvalidOption(message));
+        let picture = read_image(path, !arguments.has_prompts())?;
+        match arguments.slice {
+            Some(slice) => {
+                let message = format!("slice is {slice}, but {} is no volume; leave it out", path.display());
+                Err(Error::InvalidOption(message))
+            }
+            None => Ok(Self::Picture(picture)),
         }
-        Ok(Self::Picture(read_image(path, !arguments.has_prompts())?))
     }
 }
 

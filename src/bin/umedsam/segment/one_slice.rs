@@ -49,7 +49,7 @@ pub fn run(arguments: &Arguments, options: &SegmentOptions, input: Input) -> Res
         Input::Volume(volume) => (volume.window(slice), volume.volume().is_inverted()),
     };
     let window = arguments.window.unwrap_or(window);
-    let invert = arguments.invert != invert;
+    let invert = arguments.invert || invert;
     let preprocessed = segmenter.preprocess(&picture.view()?.inverted(invert), window)?;
     drop(picture);
     let preprocess_ms = elapsed_ms(start);
@@ -109,7 +109,7 @@ pub fn run(arguments: &Arguments, options: &SegmentOptions, input: Input) -> Res
             "path": pictures::name_of(&arguments.image), "width": stored[0], "height": stored[1], "channels": channels,
             "slice": turn.map(|_| slice), "axis": turn.map(|_| arguments.axis),
         },
-        "weights": segmenter.metadata(),
+        "weights": super::weights_of(&segmenter),
         "window": window,
         "invert": invert,
         "options": options,

@@ -7,9 +7,10 @@ use serde_json::{Value, json};
 use umedsam::propagation::{
     EncodedSlices, PropagatedSlice, Propagation, PropagationOptions, VoxelCounts, in_eight_bits, propagate,
 };
-use umedsam::segment::{SegmentOptions, Unpaced};
+use umedsam::segment::{Prompt, SegmentOptions, Unpaced};
 use umedsam::volume::{Turn, Turned};
 use umedsam::{Error, Result};
+use umedsam_picture::{OwnedPixels, Picture};
 
 use super::export::{Exported, ObjectMaps};
 use super::input::OpenVolume;
@@ -21,8 +22,11 @@ use crate::pictures;
 const ENCODINGS_KEPT: usize = 24;
 
 pub fn run(arguments: &Arguments, options: &SegmentOptions, volume: &OpenVolume) -> Result<()> {
-    let mut objects = objects(arguments, volume)?;
+    if !arguments.has_prompts() {
+        return Err(no_prompts(arguments));
+    }
     let Loaded { segmenter, sha256, load_ms } = Loaded::new(arguments)?;
+    let mut objects = objects(arguments, volume, segmenter.metadata().config.low_res_size())?;
     let wanted = formats::wanted(arguments);
     let (with_uncertainty, with_maps) = (formats::needs_uncertainty(&wanted), formats::needs_maps(&wanted));
     let mut exported = Exported::of_volume(volume);
@@ -39,9 +43,10 @@ pub fn run(arguments: &Arguments, options: &SegmentOptions, volume: &OpenVolume)
     let start = Instant::now();
     let encode = async |slice: usize| {
         let started = Instant::now();
-        let (picture, _) = volume.slice(slice)?;
+        let picture = volume.slice(slice)?.0;
+        let picture = if has_values(&picture) { picture } else { black(&picture) };
         let window = arguments.window.unwrap_or_else(|| volume.window(slice));
-        let invert = arguments.invert != volume.volume().is_inverted();
+        let invert = arguments.invert || volume.volume().is_inverted();
         let preprocessed = segmenter.preprocess(&picture.view()?.inverted(invert), window)?;
         let mut image = segmenter.encode(&preprocessed, |_| ());
         segmenter.encode_flips(&preprocessed, &options.uncertainty, &mut image, &mut Unpaced(|_| ())).await?;
@@ -76,19 +81,24 @@ pub fn run(arguments: &Arguments, options: &SegmentOptions, volume: &OpenVolume)
     bar.finish_and_clear();
 
     exported.slices.sort_unstable();
-    let mut files = vec![formats::write_labelmap(&exported, volume, folder)?];
+    let mut files = Vec::from_iter(formats::write_labelmap(&exported, volume, folder)?);
     files.extend(formats::write(&wanted, &exported, &segmenter, &sha256, folder)?);
-    let voxel_mm3 = volume.geometry().voxel_mm3();
-    let objects: Vec<Value> = reports.into_iter().map(|report| report.finish(voxel_mm3)).collect();
-    for object in &objects {
-        println!("{}", sentence(object));
+    let voxel_mm3 = volume.volume().is_placed().then(|| volume.geometry().voxel_mm3());
+    let voxels =
+        |index: usize| exported.labels.labels().iter().filter(|&&label| usize::from(label) == index + 1).count();
+    let objects: Vec<Value> =
+        reports.into_iter().enumerate().map(|(index, report)| report.finish(voxel_mm3, voxels(index))).collect();
+    for (index, object) in objects.iter().enumerate() {
+        println!("object {index}: {} → {}", sentence(object), folder.display());
     }
     let report = json!({
         "image": {
             "path": pictures::name_of(&arguments.image), "size": volume.geometry().size, "axis": arguments.axis,
-            "spacing_mm": volume.geometry().spacing(),
+            "spacing_mm": volume.volume().is_placed().then(|| volume.geometry().spacing()),
+            "problems": volume.volume().problems(),
         },
-        "weights": segmenter.metadata(),
+        "weights": super::weights_of(&segmenter),
+        "propagation": { "range": arguments.range, "stop": arguments.stop },
         "window": arguments.window.unwrap_or_else(|| volume.window(0)),
         "options": options,
         "objects": objects,
@@ -99,11 +109,21 @@ pub fn run(arguments: &Arguments, options: &SegmentOptions, volume: &OpenVolume)
     std::fs::write(&path, format!("{report:#}\n")).map_err(|error| Error::file(&path, error))
 }
 
-/// The objects in the order of the boxes, then of the prompts.
-fn objects(arguments: &Arguments, volume: &OpenVolume) -> Result<Vec<Propagation>> {
-    if !arguments.has_prompts() {
-        return Err(no_prompts(arguments));
+/// Whether any value is a number: slices beside a registered or masked image have none.
+fn has_values(picture: &Picture) -> bool {
+    match &picture.pixels {
+        OwnedPixels::F32(values) => values.iter().any(|value| value.is_finite()),
+        _ => true,
     }
+}
+
+fn black(picture: &Picture) -> Picture {
+    let Picture { width, height, channels, .. } = *picture;
+    Picture { pixels: OwnedPixels::U8(vec![0; width * height * channels]), width, height, channels }
+}
+
+/// The objects in the order of the boxes, then of the prompts.
+fn objects(arguments: &Arguments, volume: &OpenVolume, low_res_size: usize) -> Result<Vec<Propagation>> {
     let (depth, turn) = (volume.slices(), volume.slice(0)?.1);
     let [width, height] = volume.stored();
     let options = PropagationOptions { range: arguments.range, stop: arguments.stop };
@@ -112,13 +132,18 @@ fn objects(arguments: &Arguments, volume: &OpenVolume) -> Result<Vec<Propagation
         objects.push(match *corners {
             BoxArgument::Slice(corners) => {
                 let slice = volume.chosen(arguments)?;
-                Propagation::new(turn.upright_prompt(&corners.into()), slice, depth, &options)?
+                let prompt = Prompt::from(corners).checked(width, height, low_res_size)?;
+                Propagation::new(turn.upright_prompt(&prompt), slice, depth, &options)?
+            }
+            BoxArgument::Volume(corners) if arguments.range.is_some() || arguments.stop.is_some() => {
+                let message = format!("{corners:?} says where the object ends; leave --range and --stop out");
+                return Err(Error::InvalidOption(message));
             }
             BoxArgument::Volume(corners) => of_box(corners, &turn, [width, height, depth])?,
         });
     }
     for argument in &arguments.prompts {
-        let prompt = argument.clone().read(width, height)?;
+        let prompt = argument.clone().read(width, height)?.checked(width, height, low_res_size)?;
         objects.push(Propagation::new(turn.upright_prompt(&prompt), volume.chosen(arguments)?, depth, &options)?);
     }
     let most = usize::from(u8::MAX);
@@ -128,11 +153,18 @@ fn objects(arguments: &Arguments, volume: &OpenVolume) -> Result<Vec<Propagation
     }
 }
 
-/// A box around an object, whose sides across the slices are checked as those of a slice are.
-fn of_box([x0, y0, z0, x1, y1, z1]: [f64; 6], turn: &Turn, [width, height, depth]: [usize; 3]) -> Result<Propagation> {
-    let corners = umedsam::image::BoundingBox::checked([x0, y0, x1, y1], width, height)?.0;
-    let [x0, y0, x1, y1] = turn.upright_box(corners);
-    Propagation::of_box([x0, y0, z0.min(z1), x1, y1, z0.max(z1)], depth)
+/// A box around an object, put in order and within the volume as those of slices are.
+fn of_box(corners: [f64; 6], turn: &Turn, [width, height, depth]: [usize; 3]) -> Result<Propagation> {
+    let [x0, y0, z0, x1, y1, z1] = corners;
+    let (low, high) = (z0.min(z1), z0.max(z1));
+    if !(low.is_finite() && high.is_finite() && high >= 0.0 && low <= (depth - 1) as f64) {
+        let last = depth - 1;
+        return Err(Error::InvalidBox(format!(
+            "{corners:?} has none of the slices 0 to {last}; use x0,y0,z0,x1,y1,z1"
+        )));
+    }
+    let [x0, y0, x1, y1] = turn.upright_box(umedsam::image::BoundingBox::checked([x0, y0, x1, y1], width, height)?.0);
+    Propagation::of_box([x0, y0, low.max(0.0), x1, y1, high.min((depth - 1) as f64)], depth)
 }
 
 /// What result.json says of an object.
@@ -173,7 +205,7 @@ impl ObjectReport {
         }));
     }
 
-    fn finish(mut self, voxel_mm3: f64) -> Value {
+    fn finish(mut self, voxel_mm3: Option<f64>, labelmap_voxels: usize) -> Value {
         self.slices.sort_by_key(|slice| slice["slice"].as_u64());
         self.to_review.sort_by(|a, b| a.partial_cmp(b).unwrap_or(std::cmp::Ordering::Equal));
         let to_review: Vec<usize> = self.to_review.iter().map(|&(_, slice)| slice).collect();
@@ -181,7 +213,10 @@ impl ObjectReport {
             "prompted_slice": self.prompted,
             "slices": self.slices,
             "slices_to_review": to_review,
-            "volume": self.counts.volume(voxel_mm3),
+            // Unknown of images without a place.
+            "volume": voxel_mm3.map(|voxel_mm3| self.counts.volume(voxel_mm3)),
+            // Fewer where another object is more probable.
+            "labelmap_voxels": labelmap_voxels,
         })
     }
 }
@@ -191,11 +226,16 @@ fn sentence(object: &Value) -> String {
         object["slices"].as_array().map_or(0, |slices| slices.iter().filter(|slice| slice["end"].is_null()).count());
     let volume = &object["volume"];
     let review = object["slices_to_review"].as_array().map_or(0, Vec::len);
-    format!(
-        "{inside} slices from slice {}, {:.2} ml ({:.2} to {:.2}), {review} slices to check",
-        object["prompted_slice"],
-        volume["ml"].as_f64().unwrap_or(0.0),
-        volume["interval_ml"][0].as_f64().unwrap_or(0.0),
-        volume["interval_ml"][1].as_f64().unwrap_or(0.0),
-    )
+    let lost = match (object["labelmap_voxels"].as_u64(), inside) {
+        (Some(0), 1..) => ", all of it more probably another object's",
+        _ => "",
+    };
+    let size = match (volume["ml"].as_f64(), &volume["interval_ml"]) {
+        (Some(ml), interval) => {
+            let end = |index: usize| interval[index].as_f64().unwrap_or(0.0);
+            format!("{ml:.2} ml ({:.2} to {:.2})", end(0), end(1))
+        }
+        _ => format!("{} voxels", object["labelmap_voxels"]),
+    };
+    format!("slices found, from slice {}: {inside}; {size}{lost}; slices to check: {review}", object["prompted_slice"])
 }
