@@ -41,6 +41,6 @@ mod tests {
         let mut mask = vec![0; 1600];
         mask[0] = 1;
         assert!(next_box(&mask, 1, &geometry).is_none());
-        assert!(next_box(&mask, 8, &geometry).is_some());
+        assert!(next_box(&mask, 9, &geometry).is_some());
     }
 }
