@@ -234,4 +234,16 @@ fn slices_without_values_are_black_and_boxes_beyond_the_end_are_cut() {
     let report = run(&["--slice", "4", "--box", "13,9,35,31", "--box", "13,9,35,31", "--range", "4,5"]);
     assert_eq!(report["objects"][1]["labelmap_voxels"], 0);
     assert!(report["weights"].get("training").is_none());
+    // Objects that share encoded slices have pictures on each of theirs.
+    run(&["--box", "13,9,2,35,31,4", "--box", "13,9,0,35,31,8", "--format", "png,coco-rle"]);
+    for (slice, object) in [(2, 0), (4, 0), (2, 1), (3, 1), (4, 1), (8, 1)] {
+        let file = folder.path().join(format!("out/slice_{slice:04}/mask_{object}.png"));
+        assert!(file.exists(), "{}", file.display());
+    }
+    // Of a volume, each slice's files are in its folder, also if there is one slice.
+    run(&["--slice", "4", "--box", "13,9,35,31", "--range", "4,4", "--format", "nifti,geojson"]);
+    assert!(folder.path().join("out/slice_0004/masks.geojson").exists());
+    let report = run(&["--slice", "4", "--box", "13,9,35,31", "--range", "4,4", "--format", "nifti"]);
+    let files = ["labelmap.nii.gz", "probability_0.nii.gz", "uncertainty_0.nii.gz"];
+    assert_eq!(report["files"], serde_json::json!(files));
 }

@@ -95,7 +95,6 @@ const PROMPT_KEYS = { slice: number(0, Number.MAX_SAFE_INTEGER, "whole"), prompt
 const share = number(0, 1);
 const STOP_KEYS = { emptySlices: number(0, Number.MAX_SAFE_INTEGER, "whole"), expectedDsc: share, area: share, presence: share };
 
-const DEFAULT_RULES: AllStopRules = { emptySlices: 1, expectedDsc: 0, area: 0.02, presence: 0.85 };
 const NEVER: AllStopRules = { emptySlices: 0, expectedDsc: 0, area: 0, presence: 0 };
 
 /**
@@ -140,7 +139,7 @@ export async function propagate(model: Model, source: SliceSource, prompts: read
 /** An object on its way. */
 type Following = { -readonly [K in keyof Awaited<ReturnType<Model["propagation"]>>]: Awaited<ReturnType<Model["propagation"]>>[K] };
 
-/** All prompts are checked before the first slice is looked at. */
+/** All prompts are checked before any object is followed. */
 async function begin(model: Model, source: SliceSource, prompts: readonly VolumePrompt[], slices: EncodedSlices, signal: AbortSignal | undefined) {
   if (!Array.isArray(prompts)) throw new UmedsamError("invalid-prompt", "prompts is no array; use [{ slice, prompt: { box: [x0, y0, x1, y1] } }]");
   const objects: Following[] = [];
@@ -156,7 +155,7 @@ async function begin(model: Model, source: SliceSource, prompts: readonly Volume
       if (range !== undefined && !(Array.isArray(range) && range.length === 2 && range.every((end) => Number.isInteger(end) && end >= 0))) {
         throw new UmedsamError("invalid-option", `range is ${JSON.stringify(range)}; use [first, last], slices counted from 0`);
       }
-      const rules = stop === "never" ? NEVER : stop === undefined ? undefined : { ...DEFAULT_RULES, ...defined(stop) };
+      const rules = stop === "never" ? NEVER : stop === undefined ? undefined : defined(stop);
       const course = { slice, slices: source.slices, ...(range === undefined ? {} : { range }), ...(rules === undefined ? {} : { stop: rules }) };
       objects.push(await model.propagation(message as NonNullable<typeof message>, course));
     }
@@ -167,6 +166,7 @@ async function begin(model: Model, source: SliceSource, prompts: readonly Volume
   }
 }
 
+/** What is left out the wasm library knows. */
 function defined(rules: StopRules): Partial<AllStopRules> {
   return Object.fromEntries(Object.entries(rules).filter(([, value]) => value !== undefined));
 }

@@ -79,10 +79,10 @@ export interface CourseMessage {
   readonly slice: number;
   readonly slices: number;
   readonly range?: readonly [number, number];
-  readonly stop?: StopRules;
+  readonly stop?: Partial<StopRules>;
 }
 
-/** When a direction ends, all of it said. */
+/** When a direction ends. */
 export interface StopRules {
   readonly emptySlices: number;
   readonly expectedDsc: number;

@@ -12,6 +12,23 @@ pub enum SliceValues {
     F32(Vec<f32>),
 }
 
+impl SliceValues {
+    /// Puts other values behind; all become floats where either are, since frames are scaled one by one.
+    pub(crate) fn append(&mut self, other: Self) {
+        if let (Self::U8(values), Self::U8(more)) = (&mut *self, &other) {
+            values.extend_from_slice(more);
+            return;
+        }
+        let floats = |values: Self| match values {
+            Self::U8(values) => values.into_iter().map(f32::from).collect(),
+            Self::F32(values) => values,
+        };
+        let mut values = floats(std::mem::replace(self, Self::U8(Vec::new())));
+        values.append(&mut floats(other));
+        *self = Self::F32(values);
+    }
+}
+
 /// A slice, upright.
 #[derive(Debug, Clone, PartialEq)]
 pub struct VolumeSlice {

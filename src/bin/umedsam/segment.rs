@@ -84,7 +84,7 @@ pub struct Arguments {
     range: Option<[usize; 2]>,
     /// When a direction ends before: never, or any of empty=SLICES (so many in a row without a mask), dsc=X (the expected DSC is lower), area=X (the mask is smaller
     /// than this share of the prompted slice's) and presence=X (a click in the middle of the mask before finds it less, beside the best so far), separated by commas;
-    /// by default empty=1,area=0.02,presence=0.85
+    /// what is left out is the default, empty=1,area=0.02,presence=0.85
     #[arg(long, requires = "propagate", value_parser = arguments::parse_stop)]
     stop: Option<Stop>,
     /// What to write, separated by commas; by default png, and with --propagate the labelmap.nii.gz alone, which is always written then

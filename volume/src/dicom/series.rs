@@ -154,14 +154,14 @@ impl Volume for Series {
             Axis::Columns => (0..rows).map(|row| row * columns + index).collect(),
             _ => (0..columns).map(|column| index * columns + column).collect(),
         };
-        let mut lines = Vec::with_capacity(self.frames());
+        let mut lines = SliceValues::U8(Vec::new());
         for slice in 0..self.frames() {
-            lines.push(match self.read(Axis::Slices, slice)? {
+            lines.append(match self.read(Axis::Slices, slice)? {
                 SliceValues::U8(values) => SliceValues::U8(line(&values, &places, channels)),
                 SliceValues::F32(values) => SliceValues::F32(line(&values, &places, channels)),
             });
         }
-        Ok(joined(lines))
+        Ok(lines)
     }
 
     fn window(&self, index: usize) -> Option<[f64; 2]> {
@@ -185,18 +185,4 @@ impl Volume for Series {
 /// Pixels of a frame.
 fn line<T: Copy>(values: &[T], places: &[usize], channels: usize) -> Vec<T> {
     places.iter().flat_map(|place| &values[place * channels..][..channels]).copied().collect()
-}
-
-/// Lines one after the other; floats if any of them is, since frames are scaled one by one.
-fn joined(lines: Vec<SliceValues>) -> SliceValues {
-    if lines.iter().all(|line| matches!(line, SliceValues::U8(_))) {
-        let bytes =
-            lines.into_iter().filter_map(|line| if let SliceValues::U8(values) = line { Some(values) } else { None });
-        return SliceValues::U8(bytes.flatten().collect());
-    }
-    let floats = lines.into_iter().flat_map(|line| match line {
-        SliceValues::U8(values) => values.into_iter().map(f32::from).collect(),
-        SliceValues::F32(values) => values,
-    });
-    SliceValues::F32(floats.collect())
 }

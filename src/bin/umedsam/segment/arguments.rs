@@ -91,7 +91,7 @@ pub fn parse_stop(text: &str) -> Result<Stop, String> {
     if text == "never" {
         return Ok(Stop::NEVER);
     }
-    let mut stop = Stop::NEVER;
+    let mut stop = Stop::default();
     for part in text.split(',') {
         let read = match part.split_once('=') {
             Some(("empty", value)) => value.parse().map(|value| stop.empty_slices = value).ok(),
@@ -129,7 +129,7 @@ mod tests {
             assert!(parse_range(text).unwrap_err().contains(text), "{text}");
         }
         assert_eq!(parse_stop("never"), Ok(Stop::NEVER));
-        assert_eq!(parse_stop("empty=2,dsc=0.4"), Ok(Stop { empty_slices: 2, expected_dsc: 0.4, ..Stop::NEVER }));
+        assert_eq!(parse_stop("empty=2,dsc=0.4"), Ok(Stop { empty_slices: 2, expected_dsc: 0.4, ..Stop::default() }));
         assert!(parse_stop("dsc").unwrap_err().contains("dsc"));
     }
 }

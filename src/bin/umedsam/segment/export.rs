@@ -7,8 +7,7 @@ use umedsam::propagation::{Labelmap, in_eight_bits};
 use umedsam::segment::Segmentation;
 use umedsam_export::{Segment, Source};
 
-use super::Arguments;
-use super::input::{Input, OpenVolume};
+use super::input::OpenVolume;
 
 /// Colours that differ most in turn.
 const COLORS: [[u8; 3]; 6] =
@@ -45,16 +44,10 @@ impl ObjectMaps {
 }
 
 impl<'a> Exported<'a> {
-    /// Of one slice that was chosen, or of a picture.
-    pub fn new(input: &'a Input, slice: usize, _arguments: &Arguments) -> Self {
-        match input {
-            Input::Volume(volume) => Self { slices: vec![slice], ..Self::of_volume(volume) },
-            Input::Picture(file) => {
-                let stored = [file.picture.width, file.picture.height];
-                let labels = Labelmap::new(stored[0] * stored[1]);
-                Self { volume: None, stored, slices: vec![0], labels, objects: Vec::new() }
-            }
-        }
+    /// Of a picture.
+    pub fn of_picture(stored: [usize; 2]) -> Self {
+        let labels = Labelmap::new(stored[0] * stored[1]);
+        Self { volume: None, stored, slices: Vec::new(), labels, objects: Vec::new() }
     }
 
     /// Of a volume.
@@ -69,13 +62,8 @@ impl<'a> Exported<'a> {
         }
     }
 
-    /// Takes the mask of the next object on a slice in.
-    pub fn add(&mut self, slice: usize, found: &Segmentation) {
-        self.add_of(self.objects.len(), slice, found);
-    }
-
     /// Takes the mask of an object on a slice in.
-    pub fn add_of(&mut self, object: usize, slice: usize, found: &Segmentation) {
+    pub fn add(&mut self, object: usize, slice: usize, found: &Segmentation) {
         let label = (object + 1) as u8;
         let probability = in_eight_bits(&found.probability);
         match self.volume {
@@ -116,6 +104,13 @@ impl<'a> Exported<'a> {
             }
         }
         all
+    }
+
+    /// An object's maps of the whole source with their names: probability 0–1, and uncertainty in bits.
+    pub fn maps(&self, object: usize) -> [(&'static str, Vec<f32>); 2] {
+        let maps = &self.objects[object];
+        let probability = self.dense(&maps.probability).into_iter().map(|value: u8| f32::from(value) / 255.0).collect();
+        [("probability", probability), ("uncertainty", self.dense(&maps.uncertainty))]
     }
 
     /// The DICOM series that was segmented.

@@ -77,38 +77,32 @@ fn is_dicom(format: Format) -> bool {
     matches!(format, Format::Seg | Format::LabelmapSeg | Format::FractionalSeg | Format::ParametricMap)
 }
 
-/// Writes every format but pictures, and returns the files' names.
+/// Writes every format but pictures, and the labels of what was propagated; returns the files' names.
 pub fn write(
-    wanted: &[Format],
+    arguments: &Arguments,
     exported: &Exported,
     segmenter: &Segmenter,
     weights_sha256: &str,
-    folder: &Path,
 ) -> Result<Vec<String>> {
-    let mut files = Files { folder, names: Vec::new() };
+    let wanted = wanted(arguments);
+    let mut files = Files { folder: &arguments.out_dir, is_volume: arguments.propagate, names: Vec::new() };
     let source = exported.source()?;
     let writing = writing(segmenter, weights_sha256);
+    // Images without a place have no grid.
+    let placed = exported.volume.filter(|volume| volume.grid().is_some());
+    if let Some(volume) = placed.filter(|_| arguments.propagate || wanted.contains(&Format::Nifti)) {
+        files.put_packed("labelmap.nii.gz", &volume.nifti(Voxels::U8(exported.labels.labels()), DESCRIPTION)?)?;
+    }
     for format in wanted {
-        match (format, exported.volume, &source) {
-            (Format::Nifti, Some(volume), _) => nifti(exported, volume, &mut files)?,
+        match (format, placed, &source) {
+            (Format::Nifti, Some(volume), _) => nifti_maps(exported, volume, &mut files)?,
             (Format::SegNrrd, Some(volume), _) => seg_nrrd(exported, volume, &mut files)?,
-            (Format::CocoRle | Format::Geojson, ..) => text(*format, exported, &mut files)?,
-            (_, _, Some(source)) if is_dicom(*format) => dicom(*format, exported, source, &writing, &mut files)?,
+            (Format::CocoRle | Format::Geojson, ..) => text(format, exported, &mut files)?,
+            (_, _, Some(source)) if is_dicom(format) => dicom(format, exported, source, &writing, &mut files)?,
             _ => {}
         }
     }
     Ok(files.names)
-}
-
-/// Writes the labels on the source's grid; of images without a place there is none.
-pub fn write_labelmap(exported: &Exported, volume: &OpenVolume, folder: &Path) -> Result<Option<String>> {
-    if volume.grid().is_none() {
-        return Ok(None);
-    }
-    let mut files = Files { folder, names: Vec::new() };
-    let bytes = volume.nifti(Voxels::U8(exported.labels.labels()), DESCRIPTION)?;
-    files.put_packed("labelmap.nii.gz", &bytes)?;
-    Ok(files.names.pop())
 }
 
 fn writing(segmenter: &Segmenter, weights_sha256: &str) -> Writing {
@@ -129,6 +123,8 @@ fn writing(segmenter: &Segmenter, weights_sha256: &str) -> Writing {
 
 struct Files<'a> {
     folder: &'a Path,
+    /// Whether slices have folders of their own.
+    is_volume: bool,
     names: Vec<String>,
 }
 
@@ -153,15 +149,9 @@ fn explained<T>(result: umedsam_export::Result<T>) -> Result<T> {
     result.map_err(|error| Error::InvalidOption(error.to_string()))
 }
 
-fn nifti(exported: &Exported, volume: &OpenVolume, files: &mut Files) -> Result<()> {
-    // With --propagate it is there already.
-    if exported.slices.len() < 2 {
-        files.put_packed("labelmap.nii.gz", &volume.nifti(Voxels::U8(exported.labels.labels()), DESCRIPTION)?)?;
-    }
-    for (index, maps) in exported.objects.iter().enumerate() {
-        let probability: Vec<f32> =
-            exported.dense(&maps.probability).into_iter().map(|value: u8| f32::from(value) / 255.0).collect();
-        for (name, values) in [("probability", probability), ("uncertainty", exported.dense(&maps.uncertainty))] {
+fn nifti_maps(exported: &Exported, volume: &OpenVolume, files: &mut Files) -> Result<()> {
+    for index in 0..exported.objects.len() {
+        for (name, values) in exported.maps(index) {
             files.put_packed(&format!("{name}_{index}.nii.gz"), &volume.nifti(Voxels::F32(&values), DESCRIPTION)?)?;
         }
     }
@@ -174,7 +164,7 @@ fn seg_nrrd(exported: &Exported, volume: &OpenVolume, files: &mut Files) -> Resu
     files.put("segmentation.seg.nrrd", &bytes)
 }
 
-/// One file of a picture or of one slice; of several slices one each.
+/// One file of a picture or of one slice; of a volume one for each of its slices.
 fn text(format: Format, exported: &Exported, files: &mut Files) -> Result<()> {
     let segments = exported.segments();
     for &slice in &exported.slices {
@@ -190,9 +180,9 @@ fn text(format: Format, exported: &Exported, files: &mut Files) -> Result<()> {
             Format::CocoRle => ("coco.json", umedsam_export::coco(&named, exported.stored)),
             _ => ("geojson", umedsam_export::geojson(&named, exported.stored)),
         };
-        let name = match exported.slices.len() {
-            1 => format!("masks.{name}"),
-            _ => format!("{}/masks.{name}", slice_folder(slice)),
+        let name = match files.is_volume {
+            false => format!("masks.{name}"),
+            true => format!("{}/masks.{name}", slice_folder(slice)),
         };
         files.put(&name, explained(text)?.as_bytes())?;
     }
@@ -217,13 +207,9 @@ fn dicom(format: Format, exported: &Exported, source: &Source, writing: &Writing
             files.put("segmentation_fractional.dcm", &write(Masks::Fractional(&all))?)
         }
         _ => {
-            for (index, maps) in exported.objects.iter().enumerate() {
-                let probability: Vec<f32> =
-                    exported.dense(&maps.probability).into_iter().map(|value: u8| f32::from(value) / 255.0).collect();
-                for (name, quantity, values) in [
-                    ("probability", Quantity::Probability, probability),
-                    ("uncertainty", Quantity::TotalUncertainty, exported.dense(&maps.uncertainty)),
-                ] {
+            let quantities = [Quantity::Probability, Quantity::TotalUncertainty];
+            for index in 0..exported.objects.len() {
+                for ((name, values), quantity) in exported.maps(index).into_iter().zip(quantities) {
                     let seed = format!("object {index}");
                     let writing = Writing { seed, series_description: format!("umedsam {name}"), ..writing.clone() };
                     let bytes = explained(umedsam_export::parametric_map(source, &values, quantity, &writing))?;

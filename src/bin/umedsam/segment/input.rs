@@ -84,14 +84,19 @@ impl OpenVolume {
         }
     }
 
-    /// A slice, upright, and how it is turned.
-    pub fn slice(&self, index: usize) -> Result<(Picture, Turn)> {
-        let VolumeSlice { values, size: [width, height], channels, turn } = self.volume().slice(self.axis, index)?;
+    /// How slices are turned.
+    pub fn turn(&self) -> Turn {
+        self.geometry().turn(self.axis)
+    }
+
+    /// A slice, upright.
+    pub fn slice(&self, index: usize) -> Result<Picture> {
+        let VolumeSlice { values, size: [width, height], channels, .. } = self.volume().slice(self.axis, index)?;
         let pixels = match values {
             SliceValues::U8(values) => OwnedPixels::U8(values),
             SliceValues::F32(values) => OwnedPixels::F32(values),
         };
-        Ok((Picture { pixels, width, height, channels }, turn))
+        Ok(Picture { pixels, width, height, channels })
     }
 
     /// The window that the file offers for a slice; for slices across other axes that of the middle one.

@@ -17,14 +17,14 @@ use super::{Arguments, BoxArgument, Format, Loaded, elapsed_ms, formats};
 use crate::pictures;
 
 pub fn run(arguments: &Arguments, options: &SegmentOptions, input: Input) -> Result<()> {
-    let (slice, picture, file_boxes, turn) = match &input {
-        Input::Picture(file) => (0, file.picture.clone(), file.boxes.clone(), None),
+    let (slice, picture, file_boxes, volume) = match input {
+        Input::Picture(file) => (0, file.picture, file.boxes, None),
         Input::Volume(volume) => {
             let slice = volume.chosen(arguments)?;
-            let (picture, turn) = volume.slice(slice)?;
-            (slice, picture, Vec::new(), Some(turn))
+            (slice, volume.slice(slice)?, Vec::new(), Some(volume))
         }
     };
+    let turn = volume.as_ref().map(|volume| volume.turn());
     let Picture { width, height, channels, .. } = picture;
     // Of the stored slice, where prompts and results count.
     let stored = turn.map_or([width, height], |turn| turn.stored);
@@ -44,9 +44,9 @@ pub fn run(arguments: &Arguments, options: &SegmentOptions, input: Input) -> Res
         .collect::<Result<Vec<Prompt>>>()?;
 
     let start = Instant::now();
-    let (window, invert) = match &input {
-        Input::Picture(_) => (Window::Auto, false),
-        Input::Volume(volume) => (volume.window(slice), volume.volume().is_inverted()),
+    let (window, invert) = match &volume {
+        None => (Window::Auto, false),
+        Some(volume) => (volume.window(slice), volume.volume().is_inverted()),
     };
     let window = arguments.window.unwrap_or(window);
     let invert = arguments.invert || invert;
@@ -70,7 +70,10 @@ pub fn run(arguments: &Arguments, options: &SegmentOptions, input: Input) -> Res
         None => preprocessed.windowed.clone(),
     };
     let wanted = formats::wanted(arguments);
-    let mut exported = formats::needs_maps(&wanted).then(|| Exported::new(&input, slice, arguments));
+    let mut exported = formats::needs_maps(&wanted).then(|| match &volume {
+        None => Exported::of_picture(stored),
+        Some(volume) => Exported::of_volume(volume),
+    });
     let mut results = Vec::new();
     let mut segment_ms = 0.0;
     for (index, prompt) in prompts.iter().enumerate() {
@@ -92,7 +95,7 @@ pub fn run(arguments: &Arguments, options: &SegmentOptions, input: Input) -> Res
             if let Some(exported) = &mut exported {
                 let mut maps = ObjectMaps::default();
                 maps.add(slice, &segmentation, formats::needs_uncertainty(&wanted));
-                exported.add(slice, &segmentation);
+                exported.add(index, slice, &segmentation);
                 exported.objects.push(maps);
             }
             let with_pictures = wanted.contains(&Format::Png).then_some(&*shown);
@@ -102,7 +105,7 @@ pub fn run(arguments: &Arguments, options: &SegmentOptions, input: Input) -> Res
     }
     let mut files = Vec::new();
     if let Some(exported) = exported {
-        files = formats::write(&wanted, &exported, &segmenter, &sha256, folder)?;
+        files = formats::write(arguments, &exported, &segmenter, &sha256)?;
     }
     let report = json!({
         "image": {

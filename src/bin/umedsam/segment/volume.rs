@@ -1,5 +1,6 @@
 //! Objects followed through the slices of a volume.
 
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 use indicatif::{ProgressBar, ProgressStyle};
@@ -38,19 +39,23 @@ pub fn run(arguments: &Arguments, options: &SegmentOptions, volume: &OpenVolume)
     let bar = ProgressBar::new(objects.iter().map(Propagation::most_left).max().unwrap_or(0) as u64);
     bar.set_style(ProgressStyle::with_template("slices {bar:40} {pos} of at most {len}").expect("a constant template"));
     let encode_ms = std::cell::Cell::new(0.0);
-    let shown = std::cell::RefCell::new(None);
-    let turn = volume.slice(0)?.1;
+    // What pictures are painted over, as the network saw it.
+    let shown = std::cell::RefCell::new(BTreeMap::new());
+    let with_pictures = wanted.contains(&Format::Png);
+    let turn = volume.turn();
     let start = Instant::now();
     let encode = async |slice: usize| {
         let started = Instant::now();
-        let picture = volume.slice(slice)?.0;
+        let picture = volume.slice(slice)?;
         let picture = if has_values(&picture) { picture } else { black(&picture) };
         let window = arguments.window.unwrap_or_else(|| volume.window(slice));
         let invert = arguments.invert || volume.volume().is_inverted();
         let preprocessed = segmenter.preprocess(&picture.view()?.inverted(invert), window)?;
         let mut image = segmenter.encode(&preprocessed, |_| ());
         segmenter.encode_flips(&preprocessed, &options.uncertainty, &mut image, &mut Unpaced(|_| ())).await?;
-        shown.replace(Some((slice, preprocessed.windowed.clone())));
+        if with_pictures {
+            shown.borrow_mut().insert(slice, preprocessed.windowed.clone());
+        }
         encode_ms.set(encode_ms.get() + elapsed_ms(started));
         bar.inc(1);
         Ok(image)
@@ -61,15 +66,14 @@ pub fn run(arguments: &Arguments, options: &SegmentOptions, volume: &OpenVolume)
         if end.is_some() {
             return Ok(());
         }
-        exported.add_of(index, slice, &segmentation);
+        exported.add(index, slice, &segmentation);
         if with_maps {
             exported.objects[index].add(slice, &segmentation, with_uncertainty);
         }
-        let picture = shown.borrow().as_ref().filter(|(other, _)| *other == slice).map(|(_, picture)| picture.clone());
-        if let (true, Some(picture)) = (wanted.contains(&Format::Png), picture) {
+        if let Some(picture) = shown.borrow().get(&slice) {
             let folder = folder.join(formats::slice_folder(slice));
             std::fs::create_dir_all(&folder).map_err(|error| Error::file(&folder, error))?;
-            let picture = stored_picture(&turn, &picture);
+            let picture = stored_picture(&turn, picture);
             pictures::write(segmentation, index, volume.stored(), Some(&picture), &folder)?;
         }
         Ok(())
@@ -81,8 +85,7 @@ pub fn run(arguments: &Arguments, options: &SegmentOptions, volume: &OpenVolume)
     bar.finish_and_clear();
 
     exported.slices.sort_unstable();
-    let mut files = Vec::from_iter(formats::write_labelmap(&exported, volume, folder)?);
-    files.extend(formats::write(&wanted, &exported, &segmenter, &sha256, folder)?);
+    let files = formats::write(arguments, &exported, &segmenter, &sha256)?;
     let voxel_mm3 = volume.volume().is_placed().then(|| volume.geometry().voxel_mm3());
     let voxels =
         |index: usize| exported.labels.labels().iter().filter(|&&label| usize::from(label) == index + 1).count();
@@ -124,7 +127,7 @@ fn black(picture: &Picture) -> Picture {
 
 /// The objects in the order of the boxes, then of the prompts.
 fn objects(arguments: &Arguments, volume: &OpenVolume, low_res_size: usize) -> Result<Vec<Propagation>> {
-    let (depth, turn) = (volume.slices(), volume.slice(0)?.1);
+    let (depth, turn) = (volume.slices(), volume.turn());
     let [width, height] = volume.stored();
     let options = PropagationOptions { range: arguments.range, stop: arguments.stop };
     let mut objects = Vec::new();
