@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 use crate::process::{cargo, command, run, say};
-use crate::{fixed_width, manifest, root, samples, snip, target, tools, vendor, weights};
+use crate::{fixed_width, manifest, root, samples, snip, target, tools, vendor, viewers, weights};
 
 /// How the wasm module is built.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -189,6 +189,7 @@ pub fn site(profile: Profile) -> Result<PathBuf> {
     let folder = target().join("site").join(profile.name());
     std::fs::remove_dir_all(&folder).ok();
     copy_folder(&root().join("www"), &folder)?;
+    std::fs::remove_dir_all(folder.join("viewers"))?;
     copy_folder(&package.join("dist"), &folder.join("umedsam"))?;
     copy_folder(&package.join("weights"), &folder.join("weights"))?;
     let other = weights::own();
@@ -199,6 +200,7 @@ pub fn site(profile: Profile) -> Result<PathBuf> {
     run(command(tools::npm()?.join(".bin/tsc")).arg("--project").arg(&folder))?;
     std::fs::remove_dir_all(folder.join("src"))?;
     std::fs::remove_file(folder.join("tsconfig.json"))?;
+    viewers::build(&package, &folder.join("viewers"))?;
     Ok(folder)
 }
 

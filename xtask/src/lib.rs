@@ -16,6 +16,7 @@ pub mod snip;
 pub mod study;
 pub mod tools;
 pub mod vendor;
+pub mod viewers;
 pub mod volumes;
 pub mod weights;
 

@@ -219,6 +219,9 @@ fn page_test(profile: Profile, arguments: &[&str]) -> Result<()> {
     webdriver_test(&site, "page", arguments)?;
     webdriver_test(&site, "inputs", &[])?;
     webdriver_test(&site, "correct", &[])?;
+    for viewer in ["cornerstone", "niivue", "ohif", "openseadragon"] {
+        webdriver_test(&site, viewer, &[])?;
+    }
     let mut test = webdriver_command(&site, "volumes", &[])?;
     if let Some(python) = volumes::python()? {
         test.env("UMEDSAM_PYTHON", python);
