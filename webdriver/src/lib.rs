@@ -293,6 +293,10 @@ impl ExtensionCommand for DevTools {
     }
 }
 
+/// Emulated WebGL.
+const WEBGL: [&str; 4] =
+    ["--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--ignore-gpu-blocklist"];
+
 async fn connect(port: u16, downloads: &Path) -> Result<WebDriver> {
     let mut settings: Value = serde_json::from_str(include_str!("../webdriver.json"))?;
     settings["goog:chromeOptions"]["prefs"] = json!({
@@ -306,6 +310,11 @@ async fn connect(port: u16, downloads: &Path) -> Result<WebDriver> {
         arguments.retain(|argument| argument != "--use-webgpu-adapter=swiftshader");
         // Headless Chromium on Linux looks for a GPU by Vulkan alone.
         arguments.push(json!("--enable-features=Vulkan"));
+    }
+    if std::env::var_os("UMEDSAM_WEBGL").is_some() {
+        let arguments = settings["goog:chromeOptions"]["args"].as_array_mut().context("arguments")?;
+        // Viewers draw with WebGL, which headless Chromium without a GPU emulates only if it is told to.
+        arguments.extend(WEBGL.map(Value::from));
     }
     let settings = settings.as_object().context("webdriver.json is an object")?;
     let mut capabilities = Capabilities::new();

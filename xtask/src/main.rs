@@ -220,7 +220,7 @@ fn page_test(profile: Profile, arguments: &[&str]) -> Result<()> {
     webdriver_test(&site, "inputs", &[])?;
     webdriver_test(&site, "correct", &[])?;
     for viewer in ["cornerstone", "niivue", "ohif", "openseadragon"] {
-        webdriver_test(&site, viewer, &[])?;
+        run(webdriver_command(&site, viewer, &[])?.env("UMEDSAM_WEBGL", "1"))?;
     }
     let mut test = webdriver_command(&site, "volumes", &[])?;
     if let Some(python) = volumes::python()? {
