@@ -10,7 +10,7 @@ import numpy as np
 import pydicom
 from pydicom.encaps import encapsulate
 from pydicom.pixels import apply_color_lut, apply_modality_lut, pixel_array
-from pydicom.uid import generate_uid
+from pydicom.uid import JPEGLSLossless, JPEGLSNearLossless, generate_uid
 
 warnings.filterwarnings("ignore")
 LOSSY = {"1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51", "1.2.840.10008.1.2.4.81", "1.2.840.10008.1.2.4.91"}
@@ -21,6 +21,16 @@ def collections():
 
     folders = [Path(pydicom.__file__).parent / "data/test_files", Path(data_store.__path__[0]) / "data"]
     return sorted(path for folder in folders for path in folder.glob("*.dcm"))
+
+
+def coded(folder):
+    """Files that no collection has: signed values in JPEG-LS, losslessly and nearly so."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for syntax, name, options in [(JPEGLSLossless, "CT_jls", {}), (JPEGLSNearLossless, "CT_jls_near", {"jls_error": 2})]:
+        data = pydicom.dcmread(Path(pydicom.__file__).parent / "data/test_files/CT_small.dcm")
+        data.compress(syntax, generate_instance_uid=False, **options)
+        data.save_as(folder / f"{name}.dcm")
+    return sorted(folder.glob("*.dcm"))
 
 
 def values(data, frame):
@@ -48,7 +58,7 @@ def values(data, frame):
 def make(folder):
     (folder / "values").mkdir(parents=True, exist_ok=True)
     expected = []
-    for path in collections():
+    for path in [*collections(), *coded(folder / "coded")]:
         try:
             data = pydicom.dcmread(path)
             frames = int(data.get("NumberOfFrames", 1) or 1)

@@ -25,12 +25,14 @@ type Decode = fn(&[u8], &FileInfo) -> Result<Decoded, String>;
 /// [`crate::Error::Invalid`] if it is damaged, of another size, or coded in a way that is not read.
 pub(super) fn decode(coding: Coding, bytes: &[u8], info: &FileInfo) -> Result<Decoded> {
     let (name, decoder): (_, Decode) = match coding {
-        Coding::JpegExtended if info.bits_allocated > 8 => {
-            return invalid(format!("JPEG of 12 bits is not read by the command line; {DECOMPRESS}"));
+        Coding::JpegExtended if info.bits_allocated > 8 => ("jpeg of 12 bits", jpeg_12),
+        Coding::JpegLs if info.samples > 1 => {
+            return invalid(format!("JPEG-LS of colours is not read by the command line; {DECOMPRESS}"));
         }
         Coding::Native => return invalid("the frame is not coded"),
         Coding::Rle => ("RLE", rle),
         Coding::Jpeg | Coding::JpegExtended | Coding::JpegLossless => ("jpeg", jpeg),
+        Coding::JpegLs => ("jpeg-ls", jpeg_ls),
         Coding::Jpeg2000 => ("jpeg-2000", jpeg_2000),
     };
     let outcome =
@@ -88,6 +90,31 @@ fn jpeg(bytes: &[u8], info: &FileInfo) -> Result<Decoded, String> {
 
 fn value16(value: u16, info: &FileInfo) -> i32 {
     if info.is_signed { i32::from(value as i16) } else { i32::from(value) }
+}
+
+/// Extended JPEG of 12 bits.
+fn jpeg_12(bytes: &[u8], info: &FileInfo) -> Result<Decoded, String> {
+    let mut decoder = oxiarc_jpeg::Decoder::new(bytes);
+    let frame = decoder.read_info().map_err(|error| error.to_string())?;
+    same_size(frame.width as usize, frame.height as usize, info)?;
+    let channels = frame.output_components();
+    let decoded = decoder.decode_u16().map_err(|error| error.to_string())?;
+    if decoder.was_truncated() {
+        return Err("it is cut off".into());
+    }
+    let values = decoded.into_iter().map(|value| value16(value, info)).collect();
+    Ok(Decoded { values, channels, is_rgb: channels == 3 })
+}
+
+/// JPEG-LS, lossless and nearly so, of one value a pixel.
+fn jpeg_ls(bytes: &[u8], info: &FileInfo) -> Result<Decoded, String> {
+    let (columns, rows) = (info.columns as u32, info.rows as u32);
+    let (decoded, ..) = jpegls::decode(bytes, columns, rows).map_err(|error| error.to_string())?;
+    let value = |value: u16| match info.bits_allocated {
+        8 if info.is_signed => i32::from(value as u8 as i8),
+        _ => value16(value, info),
+    };
+    Ok(Decoded { values: decoded.into_iter().map(value).collect(), channels: 1, is_rgb: false })
 }
 
 /// JPEG 2000 and HTJ2K.

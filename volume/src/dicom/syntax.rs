@@ -9,6 +9,7 @@ pub(super) enum Coding {
     /// Extended JPEG, of 8 or 12 bits.
     JpegExtended,
     JpegLossless,
+    JpegLs,
     Jpeg2000,
 }
 
@@ -39,9 +40,7 @@ pub(super) fn coding_of(syntax: &str) -> Result<Coding, String> {
             "50" => Ok(Coding::Jpeg),
             "51" => Ok(Coding::JpegExtended),
             "57" | "70" => Ok(Coding::JpegLossless),
-            "80" | "81" => {
-                Err(format!("the transfer syntax {syntax}, JPEG-LS, is not read by the command line; {DECOMPRESS}"))
-            }
+            "80" | "81" => Ok(Coding::JpegLs),
             // HTJ2K is read by the same decoder.
             "90" | "91" | "201" | "202" | "203" => Ok(Coding::Jpeg2000),
             "92" | "93" => unread("JPEG 2000 part 2"),
