@@ -19,9 +19,9 @@ use crate::image::BoundingBox;
 use crate::metrics::regions;
 use crate::model::prompt_encoder::PointLabel;
 use crate::segment::{
-    Answer, EncodedImage, Pace, PlacedPrompt, Point, Previous, Prompt, SegmentOptions, Segmentation, Segmenter, Zoom,
+    EncodedImage, Pace, PlacedPrompt, Point, Previous, Prompt, SegmentOptions, Segmentation, Segmenter, Zoom,
 };
-use crate::uncertainty::{CalibrationUse, UncertaintyOptions};
+use crate::uncertainty::CalibrationUse;
 use next_box::next_box;
 
 /// An object on its way through a volume. Whoever has the slices asks for the next one, encodes it and hands it over, until there is none.
@@ -219,13 +219,13 @@ impl Propagation {
         let mask = &self.before.mask;
         let is_wanted = self.stop.presence > 0.0 && segmenter.metadata().config.corrections;
         let Some(point) = middle(mask, image.geometry.width).filter(|_| is_wanted) else { return Ok(None) };
+        if image.is_flat_around(mask) {
+            return Ok(Some(0.0));
+        }
         let previous = Some(Previous::Mask(mask.clone()));
         let prompt = Prompt { points: vec![point], previous, ..Prompt::default() };
         let placed = segmenter.place(&prompt, image)?;
-        let mut opinion = None;
-        let visit = |_, answer: Answer| opinion = answer.ious.first().copied();
-        segmenter.answers(image, &[placed], &UncertaintyOptions::single_pass(), visit).await?;
-        Ok(opinion)
+        Ok(Some(segmenter.predicted_iou(image, &placed).await?))
     }
 
     /// Takes the prompted slice in.

@@ -181,6 +181,7 @@ impl Segmenter {
                 crop.whole(found, has_threshold, [whole.width, whole.height])
             }));
         }
+        segmentations.iter_mut().for_each(|found| image.doubt(found));
         Ok(segmentations)
     }
 
@@ -204,6 +205,15 @@ impl Segmenter {
         PlacedPrompt::new(&prompt, &geometry, None, &geometry, low_res_size)
     }
 
+    /// The network's own estimate of the IoU of a placed prompt's mask, which costs less than the mask. See [`Segmentation::predicted_iou`].
+    ///
+    /// # Errors
+    /// [`Error::Computation`] if the device fails.
+    pub async fn predicted_iou(&self, image: &EncodedImage, prompt: &PlacedPrompt) -> Result<f32> {
+        let mask_prompt = prompt.mask_prompt.as_ref().map(|mask| mask.as_slice());
+        self.network.predicted_iou(&image.embedding, &prompt.input, mask_prompt).await
+    }
+
     /// Segments prompts that are placed already, in the whole image.
     ///
     /// # Errors
@@ -215,7 +225,9 @@ impl Segmenter {
         options: &SegmentOptions,
     ) -> Result<Vec<Segmentation>> {
         let options = options.checked()?;
-        self.segment_seen(image, prompts, &options, false, &mut Unpaced(|_| ())).await
+        let mut found = self.segment_seen(image, prompts, &options, false, &mut Unpaced(|_| ())).await?;
+        found.iter_mut().for_each(|found| image.doubt(found));
+        Ok(found)
     }
 
     /// Segments prompts in what the network sees of an image: the whole, or a crop of it.

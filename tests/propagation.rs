@@ -48,7 +48,16 @@ fn single_pass() -> SegmentOptions {
 }
 
 /// Follows objects through the ball's volume; how many slices were encoded, and what was found.
-fn follow(segmenter: &Segmenter, mut objects: Vec<Propagation>, kept: usize) -> (usize, Vec<(usize, PropagatedSlice)>) {
+fn follow(segmenter: &Segmenter, objects: Vec<Propagation>, kept: usize) -> (usize, Vec<(usize, PropagatedSlice)>) {
+    follow_through(slice, segmenter, objects, kept)
+}
+
+fn follow_through(
+    slice: fn(usize) -> Vec<u8>,
+    segmenter: &Segmenter,
+    mut objects: Vec<Propagation>,
+    kept: usize,
+) -> (usize, Vec<(usize, PropagatedSlice)>) {
     let (mut found, encodes) = (Vec::new(), std::cell::Cell::new(0));
     let visit = |object, slice| {
         found.push((object, slice));
@@ -132,6 +141,29 @@ fn ranges_and_rules_hold() {
     assert_eq!(ends, [Some(End::Area); 2]);
     let object = ball(Some([MIDDLE - 2, MIDDLE + 4]), None);
     assert_eq!((object.next_slice(), object.most_left()), (Some(MIDDLE), 7));
+}
+
+#[test]
+fn nothing_is_expected_where_nothing_can_be_seen() {
+    let segmenter = own();
+    // Slices from 15 on have one value.
+    let cut = |z: usize| if z < 15 { slice(z) } else { vec![77; WIDTH * HEIGHT] };
+    let (_, found) = follow_through(cut, &segmenter, vec![ball(None, None)], 1);
+    let (_, last) = found.iter().find(|(_, found)| found.slice == 15).expect("it got that far");
+    assert_eq!(last.end, Some(End::Presence));
+    assert!(found.iter().all(|(_, found)| found.slice <= 15));
+    // Where nobody asks for an end, the slice is to be looked at.
+    let (_, found) = follow_through(cut, &segmenter, vec![ball(Some([MIDDLE, 16]), None)], 1);
+    let flat = &found.iter().find(|(_, found)| found.slice == 16).unwrap().1.segmentation;
+    assert!(flat.area == 0 || (flat.expected_dsc == 0.0 && flat.needs_review == Some(true)), "{flat:?}");
+    // A box in a corner without an edge, of an image that has some elsewhere.
+    let mut pixels = slice(MIDDLE);
+    (0..40).for_each(|y| pixels[y * WIDTH..y * WIDTH + 26].fill(60));
+    let mut image = encode(&segmenter, &pixels, WIDTH, HEIGHT).unwrap();
+    let found =
+        pollster::block_on(segmenter.segment(&mut image, &[[5.0, 5.0, 18.0, 25.0], BOX], &single_pass())).unwrap();
+    assert!(found[0].area == 0 || (found[0].expected_dsc == 0.0 && found[0].needs_review == Some(true)));
+    assert!(found[1].expected_dsc > 0.8 && found[1].needs_review == Some(false));
 }
 
 #[test]

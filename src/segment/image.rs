@@ -4,6 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use burn::tensor::Tensor;
 
+use super::Segmentation;
 use super::network::{finite, read};
 use super::zoom::EncodedCrop;
 use crate::error::Result;
@@ -67,6 +68,29 @@ impl EncodedImage {
         Self { pixels: Some(pixels), ..self }
     }
 
+    /// Whether all pixels in and around a mask have the same value, so that no edge can be its outline; `false` of images whose pixels are not kept, and empty masks.
+    pub(crate) fn is_flat_around(&self, mask: &[u8]) -> bool {
+        let Some(pixels) = &self.pixels else { return false };
+        let Geometry { width, height, .. } = self.geometry;
+        let Some([x0, y0, x1, y1]) = bounds(mask, width) else { return false };
+        // An outline is a little inside or outside of the object.
+        let (across, down) = (1 + (x1 - x0) / 8, 1 + (y1 - y0) / 8);
+        let (left, right) = (x0.saturating_sub(across), (x1 + across).min(width));
+        let channels = pixels.channels;
+        let row = |y: usize| &pixels.data[(y * width + left) * channels..(y * width + right) * channels];
+        let first = &row(y0)[..channels];
+        let is_same = |y: usize| row(y).chunks_exact(channels).all(|pixel| pixel == first);
+        (y0.saturating_sub(down)..(y1 + down).min(height)).all(is_same)
+    }
+
+    /// Nothing is to be expected of a mask where there is nothing to be seen.
+    pub(super) fn doubt(&self, found: &mut Segmentation) {
+        if self.is_flat_around(&found.mask) {
+            found.expected_dsc = 0.0;
+            found.needs_review = found.needs_review.map(|_| true);
+        }
+    }
+
     /// How many mirrored images are encoded.
     pub fn flips(&self) -> usize {
         self.flipped.len()
@@ -77,5 +101,31 @@ impl EncodedImage {
             None => Some(&self.embedding),
             Some(flip) => self.flipped.iter().find(|(other, _)| *other == flip).map(|(_, embedding)| embedding),
         }
+    }
+}
+
+/// Columns and rows of a mask: the first ones inside, and those after the last.
+fn bounds(mask: &[u8], width: usize) -> Option<[usize; 4]> {
+    let is_inside = |row: &[u8]| row.iter().any(|&inside| inside != 0);
+    let mut rows = mask.chunks_exact(width);
+    let top = rows.position(is_inside)?;
+    let bottom = mask.len() / width - mask.rchunks_exact(width).position(is_inside)?;
+    let columns =
+        |row: &[u8]| Some([row.iter().position(|&inside| inside != 0)?, row.iter().rposition(|&inside| inside != 0)?]);
+    let all = mask[top * width..bottom * width].chunks_exact(width).filter_map(columns);
+    let [left, last] = all.reduce(|[a, b], [c, d]| [a.min(c), b.max(d)])?;
+    Some([left, top, last + 1, bottom])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn masks_have_bounds() {
+        let mut mask = vec![0; 60];
+        assert_eq!(bounds(&mask, 10), None);
+        (mask[23], mask[31], mask[48]) = (1, 1, 1);
+        assert_eq!(bounds(&mask, 10), Some([1, 2, 9, 5]));
     }
 }

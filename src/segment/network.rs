@@ -175,6 +175,39 @@ impl Network {
         }
         Ok(())
     }
+
+    /// The predicted IoU of a prompt's single mask; where there are kernels for it, without the work for the mask.
+    ///
+    /// # Shapes
+    /// - `mask_prompt`: `[low_res_size, low_res_size]`
+    ///
+    /// # Errors
+    /// [`Error::Computation`] if the device fails; [`Error::InvalidOption`] if the image was encoded on another one.
+    pub async fn predicted_iou(
+        &self,
+        embedding: &Embedding,
+        prompt: &InputPrompt,
+        mask_prompt: Option<&[f32]>,
+    ) -> Result<f32> {
+        let prompts = std::slice::from_ref(prompt);
+        if let (Embedding::Cpu(image), Some(network)) = (embedding, self.cpu.as_deref()) {
+            let (decoder, prepared) = network.head(image, prompts, mask_prompt.is_some());
+            let (prompt_encoder, _) = self.model.network.head(prompts, mask_prompt.is_some());
+            let sparse = read(prompt_encoder.embed_sparse(prompts)).await?;
+            let iou = match mask_prompt {
+                Some(mask) => decoder.predicted_iou(&decoder.with_mask_prompt(prepared, mask), &sparse),
+                None => decoder.predicted_iou(prepared, &sparse),
+            };
+            return Ok(finite(vec![iou])?[0]);
+        }
+        let mut found = f32::NAN;
+        let visit = async |masks: Vec<Masks>| {
+            found = masks[0].1[0];
+            Ok(())
+        };
+        self.decode(embedding, prompts, mask_prompt, MaskOutput::Single, visit).await?;
+        Ok(found)
+    }
 }
 
 /// Reads a tensor back, row by row.

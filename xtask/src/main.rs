@@ -7,7 +7,7 @@ use clap::{Parser, Subcommand};
 use xtask::build::{self, Profile};
 use xtask::process::{cargo, command, run, say};
 use xtask::server::Server;
-use xtask::{ablation, bench, builds, interaction, own, root, sizes, study, target, tools, volumes, weights};
+use xtask::{ablation, bench, builds, interaction, own, root, sizes, study, target, tools, viewers, volumes, weights};
 
 #[derive(Parser)]
 #[command(about)]
@@ -173,6 +173,7 @@ fn check_package(profile: Profile) -> Result<PathBuf> {
     webdriver_test(&page.join("dist"), "package", &["--ignored"])?;
     say("Checking the package's files as they are, from another origin and under Trusted Types");
     run(webdriver_command(&page, "origins", &["--ignored"])?.env("UMEDSAM_PACKAGE", &package))?;
+    viewers::test(&package)?;
     volumes::test(&package)?;
     let builds = builds::build(&package)?;
     run(webdriver_command(&page, "builds", &["--ignored"])?.env("UMEDSAM_BUILDS", &builds))?;

@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
-use image::imageops::{FilterType, flip_vertical, resize};
+use image::imageops::{FilterType, resize, rotate180};
 use image::{GrayImage, Luma};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -34,7 +34,7 @@ pub fn write(folder: &Path) -> Result<()> {
             &chest.picture()?,
             "Chest CT",
             "chest-ct.png",
-            [206, 158, 318, 270],
+            [194, 158, 306, 270],
             "Chest CT, 3D Slicer's CTChest sample by way of the Python package slicerio 1.4.0 (MIT); soft-tissue window, enlarged.",
         )?),
         Err(error) => say(format!("The chest CT sample is left out: {error:#}")),
@@ -50,7 +50,7 @@ pub fn write(folder: &Path) -> Result<()> {
     if let Ok(chest) = chest {
         let file = "chest.nii.gz";
         std::fs::write(folder.join(file), chest.nifti()?)?;
-        // The picture's box where the patient's right is on the left.
+        // The picture's box, in voxels.
         let corners = [48, 40, 77, 68];
         let credit = "Chest CT volume, 3D Slicer's CTChest sample by way of the Python package slicerio 1.4.0 (MIT)";
         samples
@@ -144,8 +144,9 @@ impl Chest {
             slice.iter().map(|&units| ((f64::from(units) - centre) / range * 255.0 + 127.5).clamp(0.0, 255.0) as u8);
         let image =
             GrayImage::from_raw(width as u32, height as u32, grey.collect()).context("a slice of another size")?;
-        // Rows run from the back to the front in the file; radiologists look from the feet, the front up.
-        let image = flip_vertical(&image);
+        // Rows run from the back to the front in the file, columns from the patient's left; radiologists look from the feet, the front up, the patient's right on
+        // the left.
+        let image = rotate180(&image);
         Ok(resize(&image, image.width() * CT_ENLARGED, image.height() * CT_ENLARGED, FilterType::CatmullRom))
     }
 

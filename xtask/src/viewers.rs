@@ -34,3 +34,15 @@ pub fn build(package: &Path, into: &Path) -> Result<()> {
     std::fs::remove_dir_all(into).ok();
     copy_folder(&folder.join("dist"), into)
 }
+
+/// Tests the part of the adapters that no viewer is in.
+///
+/// # Errors
+/// If a test fails.
+pub fn test(package: &Path) -> Result<()> {
+    say("Testing the session of viewer adapters in Node.js");
+    run(command("node")
+        .args(["--test", "--test-reporter=spec", "tests/viewers/session.test.mjs"])
+        .env("UMEDSAM_DIST", package.join("dist"))
+        .current_dir(root()))
+}

@@ -156,7 +156,17 @@ impl MaskDecoderCpu {
         (logits, ious)
     }
 
-    /// Returns the prompt tokens after the last attention; the upscaled image is in `memory`.
+    /// The predicted IoU of one prompt's single mask, without the mask.
+    ///
+    /// # Shapes
+    /// - `sparse`: `[points, dim]`
+    pub fn predicted_iou(&self, image: &PreparedImage, sparse: &[f32]) -> f32 {
+        let mut memory = Memory { map: vec![0.0; image.tokens.len()], upscaled: Vec::new() };
+        let tokens = self.decode(image, sparse, &mut memory);
+        through(&self.iou_head, tokens[..self.dim].to_vec())[0]
+    }
+
+    /// Returns the prompt tokens after the last attention; the upscaled image is in `memory`, if there is room for it.
     fn decode(&self, image: &PreparedImage, sparse: &[f32], memory: &mut Memory) -> Vec<f32> {
         let prompt = [&self.own_tokens[..], sparse].concat();
         let mut tokens = prompt.clone();
@@ -240,11 +250,11 @@ impl MaskDecoderCpu {
             norm.normalize_in_place(updated);
             add_into(placed, updated, pe);
             queries.attend(placed, updated, attended, scores);
-            if is_last {
+            if is_last && upscaled_row > 0 {
                 let pixels = tokens.start * upscaled_row..tokens.end * upscaled_row;
                 // SAFETY: each part has its own tokens.
                 self.upscaling.forward(updated, unsafe { upscaled.part(pixels) }, hidden);
-            } else {
+            } else if !is_last {
                 // SAFETY: each part has its own tokens.
                 unsafe { map.part(range) }.copy_from_slice(updated);
             }
