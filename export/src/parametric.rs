@@ -54,7 +54,8 @@ impl Quantity {
     }
 }
 
-/// A Parametric Map file of `frames · rows · columns` values.
+/// A Parametric Map file of `frames · rows · columns` values. It has to lie in space: of images without a place it lies in one of its own, which nothing else is in, the
+/// frames 1 mm apart.
 ///
 /// # Errors
 /// If the map has another size than the source or values that are not finite, or the source cannot be referred to.
@@ -82,6 +83,7 @@ pub fn parametric_map(source: &Source, values: &[f32], quantity: Quantity, writi
         writing.seed.as_bytes(),
         &bytes,
     ]);
+    let source = &source.placed_somewhere(&uids);
     const TYPE: &str = "DERIVED\\PRIMARY\\VOLUME\\NONE";
     let shared = shared_groups(source)
         .item((0x0040, 0x9092), DataSet::default().text((0x0008, 0x9007), "CS", TYPE))
@@ -103,7 +105,7 @@ pub fn parametric_map(source: &Source, values: &[f32], quantity: Quantity, writi
     let frames = (0..source.frames.len())
         .map(|index| frame_groups(source, index, &[index as u32 + 1], &derivation))
         .collect::<Vec<_>>();
-    let mut set = writing
+    let set = writing
         .common(source, "OT", CLASS, &uids)
         .with(dimensions(source, None, &uids))
         .text((0x0008, 0x0008), "CS", TYPE)
@@ -119,9 +121,6 @@ pub fn parametric_map(source: &Source, values: &[f32], quantity: Quantity, writi
         .text((0x0070, 0x0084), "PN", "")
         .item((0x5200, 0x9229), shared)
         .items((0x5200, 0x9230), frames);
-    if !source.is_placed() {
-        set = set.text((0x0020, 0x0020), "CS", &source.study.patient_orientation);
-    }
     Ok(set.bytes((0x7fe0, 0x0008), "OF", bytes).file(CLASS, &uids.get("instance")))
 }
 

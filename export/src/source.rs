@@ -4,6 +4,7 @@ use serde::Deserialize;
 
 use crate::dataset::{DataSet, Tag};
 use crate::error::{Result, fail};
+use crate::uid::Uids;
 
 /// A DICOM series that was segmented.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
@@ -95,6 +96,22 @@ impl Source {
             && self.orientation.is_some()
             && self.spacing.is_some()
             && self.frames.iter().all(|frame| frame.position.is_some())
+    }
+
+    /// The same in a frame of reference of its own, where it has no place.
+    pub(crate) fn placed_somewhere(&self, uids: &Uids) -> Self {
+        if self.is_placed() {
+            return self.clone();
+        }
+        let place =
+            |(index, frame): (usize, &Frame)| Frame { position: Some([0.0, 0.0, index as f64]), ..frame.clone() };
+        Self {
+            frame_of_reference: Some(uids.get("frame of reference")),
+            orientation: Some([1.0, 0.0, 0.0, 0.0, 1.0, 0.0]),
+            spacing: Some(self.spacing.unwrap_or([1.0, 1.0])),
+            frames: self.frames.iter().enumerate().map(place).collect(),
+            ..self.clone()
+        }
     }
 
     /// Pixels of a frame.

@@ -50,11 +50,11 @@ async function writeAll(name, series, regular) {
   const all = new Uint8Array(2 * voxels);
   probabilities.forEach((values, segment) => all.set(values, segment * voxels));
   write(`${name}-fractional.dcm`, await toFractionalSeg(reference, probabilities, segments, options), all, { ...common, kind: "FRACTIONAL", type: "uint8", shape: [2, ...shape] });
-  if (!placed) return;
   const map = Float32Array.from({ length: voxels }, () => random());
   for (const [quantity, unit] of [["probability", "1"], ["total-uncertainty", "bit_s"]]) {
     write(`${name}-${quantity}.dcm`, await toParametricMap(reference, map, quantity, options), map, { ...common, kind: "PARAMETRIC", type: "float32", shape, unit });
   }
+  if (!placed) return;
   write(`${name}.nii`, await toNifti(series.geometry, labels), labels, { ...common, kind: "NIFTI", type: "uint8", shape });
   write(`${name}-map.nii`, await toNifti(series.geometry, map), map, { ...common, kind: "NIFTI", type: "float32", shape });
   write(`${name}.seg.nrrd`, await toSegNrrd(series.geometry, labels, segments), labels, { ...common, kind: "NRRD", type: "uint8", shape });

@@ -35,8 +35,10 @@ const POLICIES: [(&str, &str); 4] = [
     ("error", "in the middle of the largest error (the oracle)"),
 ];
 
-/// Images with dozens of nuclei would take most of the time.
-const BOXES_PER_IMAGE: &str = "3";
+/// Structures of an image at most: images with dozens of nuclei would take most of the time.
+const BOXES_PER_IMAGE: &str = "2";
+/// The same where every answer is an ensemble's.
+const BOXES_PER_IMAGE_ENSEMBLE: &str = "1";
 /// Clicks of the rounds' tables.
 const CLICKS: usize = 5;
 /// Clicks at most where they are counted.
@@ -51,6 +53,7 @@ impl Measuring {
     /// A report, unless one that is newer than the weights is there.
     fn report(&self, of: &(&str, PathBuf), clicks: usize, uncertainty: &str, extra: &[&str]) -> Result<Value> {
         let (name, weights) = of;
+        let boxes_per_image = if uncertainty == "none" { BOXES_PER_IMAGE } else { BOXES_PER_IMAGE_ENSEMBLE };
         let options = extra.concat().replace("--", "-");
         let path = self.folder.join(format!("{name}-{clicks}-{uncertainty}{options}.json"));
         if !is_newer(&path, weights) {
@@ -59,7 +62,7 @@ impl Measuring {
                 .args(["eval".as_ref(), "--weights".as_ref(), weights.as_os_str()])
                 .args(["--data".as_ref(), data("val")?.as_os_str(), "--report".as_ref(), path.as_os_str()])
                 .args(["--embeddings".as_ref(), embeddings().as_os_str()])
-                .args(["--boxes-per-image", BOXES_PER_IMAGE, "--uncertainty", uncertainty])
+                .args(["--boxes-per-image", boxes_per_image, "--uncertainty", uncertainty])
                 .args(["--clicks", &clicks.to_string()])
                 .args(extra))?;
         }
@@ -145,7 +148,7 @@ fn by_modality(report: &Value) -> String {
 /// What answering questions brings, with the default ensemble.
 fn suggestions(measuring: &Measuring, of: &(&str, PathBuf)) -> Result<String> {
     let mut text = format!(
-        "\n**Suggested clicks**: a person who answers truthfully, with the default ensemble, from a box 20 % loose and from a click; {} at most 10 clicks\n\n",
+        "\n**Suggested clicks**: a person who answers truthfully, with the default ensemble, from a box 20 % loose and from a click; {}, one structure an image, at most 10 clicks\n\n",
         of.0
     );
     text.push_str("| first prompt, clicks | DSC at first | after 1 | 2 | 3 | 5 | NoC@90 mean, median, never |\n|---|---|---|---|---|---|---|\n");

@@ -81,7 +81,7 @@ enum Command {
         #[arg(long)]
         measure: bool,
     },
-    /// Let a simulated person correct masks on ../shared/data (an hour), and write the tables of docs/interaction.md. Finished reports are kept in target/interaction
+    /// Let a simulated person correct masks on ../shared/data (two hours), and write the tables of docs/interaction.md. Finished reports are kept in target/interaction
     Interaction,
     /// Time umedsam beside onnxruntime-web in headless Chromium: the same network, weights and image, in turn
     Bench {
