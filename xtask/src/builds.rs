@@ -6,7 +6,7 @@ use anyhow::{Result, ensure};
 
 use crate::build::copy_folder;
 use crate::process::{command, run, say};
-use crate::{root, sizes, target, tools};
+use crate::{root, sizes, target, tools, viewers};
 
 /// The most bytes of the core entry, minified, with gzip; engine and decoders are loaded when they are used.
 const CORE_LIMIT: u64 = 12 * 1024;
@@ -80,6 +80,7 @@ pub fn build(package: &Path) -> Result<PathBuf> {
             copy_folder(&package.join("weights"), &out.join("weights"))?;
         }
     }
+    viewers::build_with_webpack(package, &folder)?;
     build_next(package, &folder, &out)?;
     Ok(out)
 }

@@ -1,0 +1,14 @@
+import { existsSync, readdirSync } from "node:fs";
+
+const pages = readdirSync(import.meta.dirname).filter((name) => name !== "node_modules" && existsSync(`${import.meta.dirname}/${name}/index.html`));
+
+export default {
+  mode: "production",
+  context: import.meta.dirname,
+  entry: Object.fromEntries(pages.map((name) => [name, `./${name}/main.js`])),
+  output: { path: `${import.meta.dirname}/out`, filename: "[name].js" },
+  experiments: { topLevelAwait: true },
+  // What decoders of DICOM ask Node.js for and do not get in a browser.
+  resolve: { fallback: { fs: false, path: false, zlib: false } },
+  performance: { hints: false },
+};
