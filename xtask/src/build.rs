@@ -159,7 +159,7 @@ pub fn package(profile: Profile) -> Result<PathBuf> {
     let weights = weights::by_default();
     std::fs::create_dir_all(folder.join("weights"))?;
     std::fs::copy(&weights, folder.join("weights").join(weights.file_name().context("a file")?))?;
-    for document in ["weights/MODEL_CARD-student.md", "docs/bundlers.md", "docs/volumes.md"] {
+    for document in ["weights/MODEL_CARD-student.md", "docs/bundlers.md", "docs/volumes.md", "docs/viewers.md"] {
         manifest::copy_with_links(document, &folder)?;
     }
 
