@@ -26,7 +26,9 @@ async function niftiImages(file: Blob): Promise<string[]> {
   const name = `nifti:${opened++}`;
   const slices = Array.from({ length: size[2] }, (_, index) => {
     const { image, turn } = volume.slice(index);
-    return turn.turnedBack(image.data, new Float32Array(image.data.length));
+    const stored = new Float32Array(image.data.length);
+    turn.turnedBack(image.data, stored as typeof image.data);
+    return stored;
   });
   const values = slices.reduce(({ low, high }, slice) => ({ low: Math.min(low, ...bounds(slice)), high: Math.max(high, ...bounds(slice)) }), { low: 0, high: 1 });
   // NIfTI tells no window: air is far below zero in CT alone.
