@@ -219,6 +219,8 @@ export class CornerstoneConnection implements ViewerConnection<CornerstonePlace>
 
   async #say({ kind, points: world, metadata, remove }: Said): Promise<void> {
     const shown = this.#session.listeners.on("answer", remove);
+    // While the network works; what is wrong with it is told when it is needed.
+    import("./showing.js").catch(() => {});
     try {
       const seen = this.#slices.at(world[0] ?? []);
       if (metadata.referencedImageId !== undefined && "imageId" in seen.place && metadata.referencedImageId !== seen.place.imageId) {
