@@ -75,14 +75,14 @@ async fn an_object_is_boxed_corrected_accepted_undone_and_followed() -> Result<(
         let own = page.script("return images.indexOf(probe.last('result').place.imageId)").await?.as_u64().unwrap_or_default();
         let range = format!("[{}, {}]", own - 2, own + 2);
         let follow = format!(
-            "const found = await connection.propagate({range}); const labels = probe.labels();
-             return found.slices(0).map(({{ slice, area }}) => [slice, area, labels[slice].filter((label) => label === 1).length])"
+            "{{ const found = await connection.propagate({range}); const labels = probe.labels();
+             return found.slices(0).map(({{ slice, area }}) => [slice, area, labels[slice].filter((label) => label === 1).length]) }}"
         );
         let found = work(page, &follow).await?;
         let slices = found.as_array().map_or(0, Vec::len);
         ensure!(slices >= 3, "followed through {found}");
         ensure!(found.as_array().into_iter().flatten().all(|slice| slice[1] == slice[2]), "[slice, found, in the viewer]: {found}");
-        let independent = format!("return probe.followed({range})");
+        let independent = format!("probe.followed({range})");
         ensure!(work(page, &independent).await? == 0, "the package follows it elsewhere");
         page.screenshot("cs3-followed").await?;
         page.script("core.utilities.HistoryMemo.DefaultHistoryMemo.undo()").await?;

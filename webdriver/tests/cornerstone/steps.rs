@@ -49,7 +49,7 @@ pub async fn with_page(width: u32, name: &str, test: impl AsyncFnOnce(&Page) -> 
     result
 }
 
-/// Runs something that takes its time in the page; what came of it.
+/// Runs an expression, or a block, that takes its time in the page; what came of it.
 pub async fn work(page: &Page, script: &str) -> Result<Value> {
     page.script(&format!("probe.start(async () => {script})")).await?;
     page.wait_for(script, "return probe.value !== null || probe.failure !== ''", ANSWER_LIMIT).await?;
