@@ -149,8 +149,7 @@ async fn grids_that_are_turned_and_not_square_have_the_packages_mask() -> Result
             .enumerate()
             .map(|(slice, bytes)| files::written(&format!("slice-{slice}.dcm"), bytes))
             .collect::<Result<_>>()?;
-        page.choose("view", "stack").await?;
-        tokio::time::sleep(Duration::from_millis(500)).await;
+        view(page, "stack").await?;
         open(page, &paths).await?;
         segment(page, (0.4, 0.3), (0.6, 0.7)).await?;
         is_same(page, (0.4, 0.3), (0.6, 0.7), PREVIEW).await?;
@@ -182,7 +181,8 @@ async fn strokes_of_the_viewers_brush_are_kept_and_corrected() -> Result<()> {
         ensure!(counts(page).await? == painted, "redo does not bring the stroke back");
         // A point goes by what was drawn, which is the package's answer to it.
         page.choose("tool", "prompt").await?;
-        page.script("probe.events.length = 0; probe.drawn = probe.labels().map((slice) => slice && slice.slice())").await?;
+        page.script("probe.events.length = 0; probe.drawn = probe.labels().map((slice) => slice && slice.slice())")
+            .await?;
         click(page, (0.62, 0.42), Key::Shift).await?;
         final_answer(page).await?;
         let kind = page.script("return probe.last('result').segmentation.promptKind").await?;

@@ -104,7 +104,8 @@ pub async fn final_answer(page: &Page) -> Result<()> {
 /// The labels in the viewer are the package's for the same drag.
 pub async fn is_same(page: &Page, from: Share, to: Share, label: u8) -> Result<Value> {
     let (from, to) = (place(page, from).await?, place(page, to).await?);
-    let compared = work(page, &format!("probe.compare([{}, {}], [{}, {}], {label})", from.0, from.1, to.0, to.1)).await?;
+    let compared =
+        work(page, &format!("probe.compare([{}, {}], [{}, {}], {label})", from.0, from.1, to.0, to.1)).await?;
     ensure!(compared.is_object(), "{compared}");
     Ok(compared)
 }
@@ -122,7 +123,8 @@ pub async fn view(page: &Page, name: &str) -> Result<()> {
 /// Opens files through the page's button, and again for the test itself.
 pub async fn open(page: &Page, paths: &[PathBuf]) -> Result<()> {
     let paths: Vec<_> = paths.iter().map(|path| path.to_string_lossy()).collect();
-    page.script("globalThis.before = connection").await?;
+    // The driver adds to the files that are there.
+    page.script("globalThis.before = connection; document.getElementById('file').value = ''").await?;
     page.driver.find(By::Id("file")).await?.send_keys(paths.join("\n")).await?;
     page.wait_for("the files", "return connection !== globalThis.before", 60).await?;
     page.script("probe.watch()").await?;
