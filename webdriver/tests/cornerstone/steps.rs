@@ -35,8 +35,8 @@ pub async fn with_page(width: u32, name: &str, test: impl AsyncFnOnce(&Page) -> 
     let result = async {
         page.wait_for("the viewer", "return globalThis.connection !== undefined", ANSWER_LIMIT).await?;
         page.script(include_str!("helpers.js")).await?;
-        page.script("probe.watch()").await?;
         work(&page, "probe.sample()").await?;
+        view(&page, "stack").await?;
         test(&page).await
     }
     .await;

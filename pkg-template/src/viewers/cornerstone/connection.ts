@@ -103,8 +103,8 @@ export class CornerstoneConnection implements ViewerConnection<CornerstonePlace>
       this.#failed(new UmedsamError("invalid-option", `the segmentation ${preview.labels.segmentationId} was removed; draw the box again`));
       return;
     }
-    preview.accept(this.#viewer);
-    this.#segmentations?.keep(preview.labels.segmentationId);
+    const { slice: { place }, segmentation: { expectedDsc, needsReview } } = this.#known.answer;
+    preview.accept(this.#viewer, { place, expectedDsc, needsReview });
     this.#known = { ...this.#known, edited };
     this.#settle(true);
   }
@@ -283,7 +283,6 @@ export class CornerstoneConnection implements ViewerConnection<CornerstonePlace>
     if (!(isFinal && isSame && this.#preview.isEdited)) this.#preview.show(segmentation.mask);
     this.#known = { answer, labels };
     const { expectedDsc, needsReview, suggestions: [suggestion] } = segmentation;
-    labels.describe({ expectedDsc, needsReview });
     this.#prompts.mark(suggestion && worldOf(slice, suggestion.x, suggestion.y), this.#metadata.get(slice));
     this.#listeners.tell("result", { place: slice.place, segmentation, expectedDsc, needsReview, isFinal });
     const { overlay = "total", preview } = this.#options;
