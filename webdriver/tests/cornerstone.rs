@@ -251,7 +251,9 @@ async fn nothing_breaks_it() -> Result<()> {
         ensure!(page.script("return probe.events.length").await? == 0, "a cancelled drag prompts");
 
         // Disposed of during an encode, nothing is left; connected again, it works.
-        page.script("connection.dispose(); globalThis.clean = probe.remains()").await?;
+        page.script("connection.dispose()").await?;
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        page.script("globalThis.clean = probe.remains()").await?;
         page.script(&connect("{}")).await?;
         drag(page, FROM, TO).await?;
         page.script("connection.dispose()").await?;
