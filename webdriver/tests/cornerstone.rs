@@ -37,6 +37,16 @@ async fn an_object_is_boxed_corrected_accepted_undone_and_followed() -> Result<(
         let left = page.script("return tools.annotation.state.getAllAnnotations().map(({ metadata }) => metadata.toolName)").await?;
         let expected = if suggested == 0 { json!([]) } else { json!(["UmedsamSuggestion"]) };
         ensure!(left == expected, "{suggested} suggestions, annotations {left}");
+        // The answer to the suggestion is a point there.
+        if suggested != 0 {
+            page.script("probe.events.length = 0").await?;
+            page.click("no").await?;
+            final_answer(page).await?;
+            ensure!(counts(page).await? != boxed, "the answer to the suggestion changes nothing");
+            page.click("undo").await?;
+            page.wait_for("undo", &same_counts(&boxed), 10).await?;
+        }
+
         // A point outside is taken back, and done again.
         let middle = ((FROM.0 + TO.0) / 2.0, (FROM.1 + TO.1) / 2.0);
         page.script("probe.events.length = 0").await?;
@@ -265,9 +275,17 @@ async fn nothing_breaks_it() -> Result<()> {
         is_same(page, FROM, TO, 7).await?;
         ensure!(page.script("return probe.last('settled')").await? == true, "without a preview nothing is accepted");
         ensure!(page.script("return probe.counts(true)").await? == json!({}), "an overlay that is off is shown");
-        page.script("connection.dispose()").await?;
+        // Followed while somebody looks elsewhere, until the viewport is closed.
+        page.script("probe.start(() => connection.propagate())").await?;
+        page.wait_for("a slice", "return probe.last('progress')?.done >= 2", ANSWER_LIMIT).await?;
+        page.script("const { viewport } = core.getEnabledElementByViewportId('viewport'); viewport.setImageIdIndex(2)").await?;
+        page.script("core.getRenderingEngine('engine').disableElement('viewport')").await?;
+        page.wait_for("the end", "return probe.failure.includes('aborted')", 30).await?;
         ensure!(counts(page).await?["7"].as_u64() > Some(10), "what was accepted has gone with the connection");
 
+        page.choose("view", "axial").await?;
+        page.wait_for("the viewport", "return core.getEnabledElementByViewportId('viewport')?.viewport.getImageData() !== undefined", 30).await?;
+        page.script("connection.dispose()").await?;
         // Wrong options, and a model that has gone, in words.
         for (options, words) in [
             ("'none', {}", "no viewport none"),
