@@ -168,9 +168,12 @@ async fn grids_that_are_turned_and_not_square_have_the_packages_mask() -> Result
         segment(page, (0.4, 0.3), (0.6, 0.7)).await?;
         is_same(page, (0.4, 0.3), (0.6, 0.7), PREVIEW).await?;
         page.screenshot("cs6-dicom").await?;
-        press(page, Key::Enter).await?;
         view(page, "coronal").await?;
-        ensure!(counts(page).await?["1"].as_u64() > Some(10), "what was accepted is not in the volume's planes");
+        segment(page, (0.4, 0.4), (0.6, 0.6)).await?;
+        is_same(page, (0.4, 0.4), (0.6, 0.6), PREVIEW).await?;
+        press(page, Key::Enter).await?;
+        view(page, "stack").await?;
+        ensure!(counts(page).await?["1"].as_u64() > Some(10), "what was accepted in a plane is not in the stack");
         Ok(())
     })
     .await
@@ -317,8 +320,10 @@ async fn a_real_series_is_segmented_in_stack_and_volume() -> Result<()> {
         segment(page, (0.35, 0.4), (0.55, 0.6)).await?;
         is_same(page, (0.35, 0.4), (0.55, 0.6), PREVIEW).await?;
         page.screenshot("cs8-series").await?;
-        press(page, Key::Enter).await?;
+        press(page, Key::Escape).await?;
         view(page, "sagittal").await?;
+        segment(page, (0.4, 0.4), (0.6, 0.6)).await?;
+        is_same(page, (0.4, 0.4), (0.6, 0.6), PREVIEW).await?;
         page.screenshot("cs9-series-sagittal").await?;
         Ok(())
     })
