@@ -19,6 +19,11 @@ use steps::{
 /// The label of what is not accepted yet.
 const PREVIEW: u8 = 255;
 
+/// Counts from now on.
+const COUNT_ENCODES: &str = "globalThis.encodes = 0;
+    const encode = Object.getPrototypeOf(model).encode;
+    model.encode = (...all) => { globalThis.encodes++; return encode.apply(model, all) }";
+
 const FROM: (f64, f64) = (0.36, 0.3);
 const TO: (f64, f64) = (0.47, 0.6);
 
@@ -182,6 +187,13 @@ async fn grids_that_are_turned_and_not_square_have_the_packages_mask() -> Result
 #[tokio::test]
 async fn strokes_of_the_viewers_brush_are_kept_and_corrected() -> Result<()> {
     with_page(390, "brush", async |page| {
+        // The slice in view and its neighbours are encoded before anything is asked.
+        page.script(COUNT_ENCODES).await?;
+        page.script(
+            "const { viewport } = core.getEnabledElementByViewportId('viewport'); viewport.setImageIdIndex(19)",
+        )
+        .await?;
+        page.wait_for("slices that are encoded beforehand", "return globalThis.encodes >= 3", ANSWER_LIMIT).await?;
         segment(page, FROM, TO).await?;
         let boxed = counts(page).await?;
         page.screenshot("cs7-phone").await?;
@@ -274,7 +286,11 @@ async fn nothing_breaks_it() -> Result<()> {
         let remains = page.script("return [globalThis.clean, probe.remains()]").await?;
         ensure!(remains[0] == remains[1], "{remains}");
         page.script(&connect("{ preview: false, overlay: 'none', segmentIndex: 7, preEncode: false }")).await?;
+        page.script(COUNT_ENCODES).await?;
+        tokio::time::sleep(Duration::from_millis(600)).await;
+        ensure!(page.script("return globalThis.encodes").await? == 0, "slices are encoded beforehand that are not to be");
         segment(page, FROM, TO).await?;
+        ensure!(page.script("return globalThis.encodes").await? == 1, "a box is not one encoding");
         is_same(page, FROM, TO, 7).await?;
         ensure!(page.script("return probe.last('settled')").await? == true, "without a preview nothing is accepted");
         ensure!(page.script("return probe.counts(true)").await? == json!({}), "an overlay that is off is shown");
