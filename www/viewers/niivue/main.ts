@@ -1,7 +1,7 @@
 import { NVImage } from "@niivue/niivue";
 import { load } from "umedsam";
 import { connect } from "umedsam/niivue";
-import { at, fail, onCommands, onTool, openNiivue, say } from "./page.js";
+import { at, expose, fail, onCommands, onTool, openNiivue, say } from "./page.js";
 
 const nv = await openNiivue();
 const device = new URLSearchParams(location.search).get("device") === "cpu" ? "cpu" : "auto";
@@ -46,4 +46,4 @@ onCommands(
   },
   { Enter: "accept", Escape: "reject", i: "inside", o: "outside" },
 );
-Object.assign(window, { nv, model, connection, NVImage });
+expose({ nv, NVImage, model, connection, connect });

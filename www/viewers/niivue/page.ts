@@ -18,7 +18,8 @@ export function fail(error?: unknown): void {
 
 /** NiiVue on the page's canvas, with the sample. Files are dropped on it, or chosen. */
 export async function openNiivue(): Promise<Niivue> {
-  const nv = new Niivue({ isRadiologicalConvention: true, isNearestInterpolation: true, crosshairWidth: 0.5 });
+  const nv = new Niivue({ isRadiologicalConvention: true, isNearestInterpolation: true, crosshairWidth: 0.5, multiplanarShowRender: 0 });
+  withoutDataUrls(nv);
   await nv.attachToCanvas(at<HTMLCanvasElement>("viewer"));
   nv.setMultiplanarLayout(2);
   nv.setDrawOpacity(0.5);
@@ -33,6 +34,19 @@ export async function openNiivue(): Promise<Niivue> {
     await nv.loadFromFile(file).catch(fail);
   };
   return nv;
+}
+
+/** NiiVue has its font and the light of its renderings as `data:` URLs, which this page's policy forbids; they are files beside it, too. */
+function withoutDataUrls(nv: Niivue): void {
+  const font = new URL("../node_modules/@niivue/niivue/src/fonts/Roboto-Regular.png", import.meta.url).href;
+  const light = new URL("../node_modules/@niivue/niivue/src/matcaps/Shiny.jpg", import.meta.url).href;
+  Object.assign(nv, { DEFAULT_FONT_GLYPH_SHEET: font, loadDefaultMatCap: () => nv.loadMatCapTexture(light) });
+}
+
+/** For the browser's console, and for tests. */
+export function expose(names: object): void {
+  const readNifti = async (file: ArrayBufferView) => (await import("umedsam/nifti")).readNifti(file);
+  Object.assign(window, names, { readNifti });
 }
 
 /** Gives the left button to prompts, to NiiVue's pen or eraser, or to its crosshair. */

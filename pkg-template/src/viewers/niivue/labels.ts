@@ -186,6 +186,8 @@ interface Look {
   readonly name: string;
   readonly colormap: string;
   readonly opacity: number;
+  /** The value of the first colour, of floats where they begin to fade; default 0. The last colour is 1's. */
+  readonly cal_min?: number;
 }
 
 /** A volume on the grid of another, or on one of its slices if `place` has its axis and index; `values` have 1 byte a voxel, or 4 as floats. */

@@ -6,14 +6,18 @@ import type { Colors, NiivueViewer, NiivueVolume, NiivueVolumes } from "./viewer
 
 const COLORMAP = "umedsam-uncertainty";
 
-/** Inferno (Smith & van der Walt, CC0), clear where the model is sure. */
+/** Inferno (Smith & van der Walt, CC0) at five places. */
 const COLORS: Colors = {
   R: [0, 87, 188, 249, 252],
   G: [0, 16, 55, 142, 255],
   B: [4, 110, 84, 9, 164],
-  A: [0, 110, 170, 210, 230],
+  A: [0, 255, 255, 255, 255],
   I: [0, 64, 128, 192, 255],
 };
+
+/** NiiVue's type of colour maps that fade, by the square of the value, below `cal_min`. */
+const FADING = 1;
+const OPAQUE_BITS = 0.7;
 
 /** One map at a time. */
 export class UncertaintyOverlay {
@@ -38,9 +42,10 @@ export class UncertaintyOverlay {
     if (map == null) return;
     const { axis, slice: index } = slice.place;
     const stored = slice.turn.turnedBack(map, new Float32Array(map.length));
-    const look = { name: "umedsam uncertainty", colormap: COLORMAP, opacity: 1 };
+    const look = { name: "umedsam uncertainty", colormap: COLORMAP, opacity: 1, cal_min: OPAQUE_BITS };
     const overlay = await overlayOn(this.#volumes, slice.volume, stored, [axis, index], look);
     if (this.#wanted !== map || !this.#nv.volumes.includes(slice.volume)) return;
+    overlay.colormapType = FADING;
     this.#shown = overlay;
     this.#nv.addVolume(overlay);
   }

@@ -26,6 +26,7 @@ export interface NiivueVolume {
   cal_min?: number;
   cal_max?: number;
   readonly colormapInvert?: boolean;
+  colormapType?: number;
   /** Of each RAS axis its stored axis, from 1, negative where it runs the other way. */
   readonly permRAS?: readonly number[];
   setColormapLabel(colormap: Colors): void;
