@@ -8,7 +8,7 @@
  * const connection = connect({ nv, NVImage, model: await load() });
  * connection.on("result", ({ expectedDsc, needsReview }) => console.log(expectedDsc, needsReview));
  * acceptButton.onclick = () => connection.accept();
- * const labels = await nv.saveImage({ filename: "labels.nii.gz", isSaveDrawing: true });
+ * const labels = await nv.saveImage({ filename: "labels.nii.gz", isSaveDrawing: true, volumeByIndex: 0 });
  *
  * @packageDocumentation
  */

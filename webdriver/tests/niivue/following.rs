@@ -11,7 +11,6 @@ const HIGH: Place = [0.8, 0.68, 0.84];
 /// Labels of the drawing as they are stored, beside those of the volume that `propagate` gave.
 const COMPARED: &str = "
     const saved = (await savedLabels()).volume;
-    const { axis } = told.results.at(-1).place;
     const labels = found.labels();
     const [columns, rows] = saved.geometry.size;
     let [different, all] = [0, 0];

@@ -54,7 +54,6 @@ const valueAt = ([x, y, z], frame) => {
 /** Opens bytes alone, connected with these options. */
 window.start = async (spec, options) => {
   window.connection.dispose();
-  window.closed?.();
   nv.closeDrawing();
   nv.volumes = [];
   window.file = makeNifti(spec);
@@ -85,7 +84,10 @@ window.onCanvas = (plane, place) => {
 /** The labels that NiiVue saves: of its drawing, or of a volume. */
 window.savedLabels = async (volumeByIndex) => {
   const isSaveDrawing = volumeByIndex === undefined;
-  return readNifti(await nv.saveImage({ filename: "", isSaveDrawing, volumeByIndex: volumeByIndex ?? 0 }));
+  const bytes = await nv.saveImage({ filename: "", isSaveDrawing, volumeByIndex: volumeByIndex ?? 0 });
+  // NiiVue 0.69 leaves the count of frames in the header of a drawing, which has none.
+  if (isSaveDrawing) new Int16Array(bytes.buffer, bytes.byteOffset + 40, 8).set([3, ...nv.volumes[0].hdr.dims.slice(1, 4), 1]);
+  return readNifti(bytes);
 };
 
 const referenceMasks = new Map();
@@ -121,6 +123,21 @@ window.compared = async (volumeByIndex, label = 1) => {
     elsewhere: elsewhere - area,
     sameGrid: JSON.stringify(saved.volume.geometry.size) === JSON.stringify((await readNifti(file)).volume.geometry.size),
     affineOff: Math.max(...saved.volume.geometry.affine.map((value, index) => Math.abs(value - frame(0).geometry.affine[index]))),
+  };
+};
+
+/** The same picture is encoded once, whoever asks for it. */
+window.encodeOnce = () => {
+  const encoded = new Map();
+  const { encode } = model;
+  model.encode = async (input, options) => {
+    const key = JSON.stringify([input.width, input.height, input.window, [...input.data]]);
+    if (!encoded.has(key)) {
+      const image = await encode.call(model, input, options);
+      image.dispose = () => {};
+      encoded.set(key, image);
+    }
+    return encoded.get(key);
   };
 };
 

@@ -42,7 +42,7 @@ fn quick() -> Value {
 #[tokio::test]
 async fn labels_are_right_in_all_48_orientations() -> Result<()> {
     with_page(640, "orientations", async |page| {
-        page.script("document.querySelector('.stage').style.height = '240px'").await?;
+        page.script("document.querySelector('.stage').style.height = '240px'; encodeOnce()").await?;
         let mut areas = [0, 0, 0];
         let mut done = 0;
         for axes in [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
@@ -72,7 +72,7 @@ async fn labels_are_right_in_all_48_orientations() -> Result<()> {
 #[tokio::test]
 async fn spacings_scales_frames_and_oblique_grids() -> Result<()> {
     with_page(640, "grids", async |page| {
-        page.script("document.querySelector('.stage').style.height = '240px'").await?;
+        page.script("document.querySelector('.stage').style.height = '480px'").await?;
         let volumes = [
             json!({ "spacing": [0.7, 2.1, 3.3], "flips": [1, 1, 0] }),
             json!({ "slope": 0.25, "intercept": -300 }),
@@ -96,6 +96,12 @@ async fn spacings_scales_frames_and_oblique_grids() -> Result<()> {
         ensure!(page.script("return drawn()").await? == json!({}), "a mask of the third frame is seen on the second");
         page.script("nv.setFrame4D(nv.volumes[0].id, 2)").await?;
         same_as_the_package(page, "the third frame again", "").await?;
+        let overlay =
+            json!({ "preEncode": false, "overlay": "none", "target": "overlay", "uncertainty": { "samples": 0 } });
+        start(page, json!({ "frames": 3, "flips": [1, 0, 0] }), overlay).await?;
+        page.script("nv.setFrame4D(nv.volumes[0].id, 1)").await?;
+        answered(page, async || drag(page, 0, LOW, HIGH).await).await?;
+        same_as_the_package(page, "the second frame, in an overlay", "1").await?;
 
         // Another window is another picture.
         start(page, json!({}), quick()).await?;

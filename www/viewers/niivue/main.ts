@@ -42,7 +42,7 @@ onCommands(
     propagate: () => propagate().catch(fail),
     cancel: () => connection.cancel(),
     "draw-undo": () => nv.drawUndo(),
-    save: () => nv.saveImage({ filename: "labels.nii.gz", isSaveDrawing: true }),
+    save: () => nv.saveImage({ filename: "labels.nii.gz", isSaveDrawing: true, volumeByIndex: 0 }),
   },
   { Enter: "accept", Escape: "reject", i: "inside", o: "outside" },
 );
