@@ -62,13 +62,17 @@ pub async fn drag(page: &Page, plane: usize, from: Place, to: Place) -> Result<(
 }
 
 pub async fn drag_in_window(page: &Page, from: (i64, i64), to: (i64, i64)) -> Result<()> {
-    let chain = page.driver.action_chain_with_delay(Some(0), Some(0)).move_to(from.0, from.1).click_and_hold();
+    let chain = page
+        .driver
+        .action_chain_with_delay(Some(Duration::ZERO), Some(Duration::ZERO))
+        .move_to(from.0, from.1)
+        .click_and_hold();
     Ok(chain.move_to((from.0 + to.0) / 2, (from.1 + to.1) / 2).move_to(to.0, to.1).release().perform().await?)
 }
 
 pub async fn click(page: &Page, plane: usize, place: Place, with_alt: bool) -> Result<()> {
     let (x, y) = on_canvas(page, plane, place).await?;
-    let chain = page.driver.action_chain_with_delay(Some(0), Some(0)).move_to(x, y);
+    let chain = page.driver.action_chain_with_delay(Some(Duration::ZERO), Some(Duration::ZERO)).move_to(x, y);
     let chain = if with_alt { chain.key_down(Key::Alt).click().key_up(Key::Alt) } else { chain.click() };
     Ok(chain.perform().await?)
 }

@@ -2,7 +2,8 @@
 
 import { abortedError } from "../../errors.js";
 import type { Model } from "../../model.js";
-import type { Box, Prompt, SegmentOptions } from "../../types.js";
+import type { PropagateOptions, VolumePrompt } from "../../propagation.js";
+import type { Box, Prompt } from "../../types.js";
 import type { VolumeSegmentation } from "../../volume-segmentation.js";
 import type { LabeledObject } from "./object.js";
 import type { NiivueSlice } from "./slices.js";
@@ -28,7 +29,7 @@ export interface Followed {
 export interface Course {
   readonly prompt: Prompt;
   readonly range: readonly [first: number, last: number] | undefined;
-  readonly options: Pick<SegmentOptions, "alpha" | "zoom">;
+  readonly options: Pick<PropagateOptions, "alpha" | "zoom">;
   readonly signal: AbortSignal;
   readonly onProgress: (done: number, atMost: number) => void;
   /** Told of what is there from the beginning. */
@@ -50,7 +51,7 @@ export async function follow(model: Model, { slice, object, of }: Current, cours
   const seen = new Set<number>();
   const source = { slices: slice.count, slice: (index: number) => slice.at(index).image() };
   const empty = new Uint8Array(slice.turn.size[0] * slice.turn.size[1]);
-  await propagate(model, source, [{ slice: begin, prompt, ...(range === undefined ? {} : { range }) }], {
+  await propagate(model, source, [{ slice: begin, prompt, range } as VolumePrompt], {
     ...course.options,
     signal,
     onProgress,

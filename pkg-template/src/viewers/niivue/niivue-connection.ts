@@ -8,7 +8,7 @@ import type { VolumeSegmentation } from "../../volume-segmentation.js";
 import type { ViewerConnection, ViewerEvents } from "../connection.js";
 import { Listeners } from "../listeners.js";
 import { type Answer, PromptSession, type SessionOptions } from "../session.js";
-import { type Current, type Followed, follow } from "./following.js";
+import { type Course, type Current, type Followed, follow } from "./following.js";
 import { DrawingLabels, type Labels, OverlayLabels } from "./labels.js";
 import { SuggestionMarker } from "./marker.js";
 import { type Drawn, PromptMouse } from "./mouse.js";
@@ -41,6 +41,8 @@ export interface NiivueConnection extends ViewerConnection<NiivuePlace> {
   /** What a click says of its place; with Alt it says the other. Default `"foreground"`. */
   setPointLabel(label: PointLabel): void;
 }
+
+const BUSY = "an object is being followed; wait for its end, or cancel() it";
 
 export class Connected implements NiivueConnection {
   readonly #nv: NiivueViewer;
@@ -141,17 +143,16 @@ export class Connected implements NiivueConnection {
   async propagate(range?: readonly [first: number, last: number]): Promise<VolumeSegmentation> {
     const { prompt } = this.#session.answer ?? {};
     const current = this.#current;
-    if (this.#following !== undefined) throw new UmedsamError("invalid-option", "an object is being followed; wait for its end, or cancel() it");
+    if (this.#following !== undefined) throw new UmedsamError("invalid-option", BUSY);
     if (prompt === undefined || current === undefined || this.#isHidden) throw new UmedsamError("invalid-option", "there is no object; draw a box around one");
     const stop = new AbortController();
     this.#following = stop;
     this.#hideDoubts();
     const { alpha, zoom } = this.#options;
-    const options = { ...(alpha === undefined ? {} : { alpha }), ...(zoom === undefined ? {} : { zoom }) };
     const course = {
       prompt,
       range,
-      options,
+      options: { alpha, zoom } as Course["options"],
       signal: stop.signal,
       onProgress: (done: number, atMost: number) => this.#listeners.tell("progress", { done, atMost }),
       onBegin: (followed: Followed) => (this.#followed = followed),
@@ -210,7 +211,7 @@ export class Connected implements NiivueConnection {
       return ras !== across && (Math.max(...ends) <= 0 || Math.min(...ends) >= 1);
     });
     if (volume?.hdr == null || volume.img === undefined || isBeside) return;
-    const problem = this.#following === undefined ? this.#problem(volume) : "an object is being followed; wait for its end, or cancel() it";
+    const problem = this.#following === undefined ? this.#problem(volume) : BUSY;
     if (problem !== undefined) {
       this.#listeners.tell("error", new UmedsamError("invalid-option", problem));
       return;

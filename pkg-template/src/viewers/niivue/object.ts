@@ -18,13 +18,13 @@ interface Painted {
 
 /** Arrays of a slice lie as it is stored. Voxels of other labels are never painted over. */
 export class LabeledObject {
-  readonly label: number;
   readonly #labels: Labels;
+  readonly #label: number;
   readonly #slices = new Map<number, Painted>();
 
   constructor(labels: Labels, label: number) {
     this.#labels = labels;
-    this.label = label;
+    this.#label = label;
   }
 
   /** Slices that were painted. */
@@ -32,38 +32,27 @@ export class LabeledObject {
     return [...this.#slices.keys()];
   }
 
-  /** Paints the object's mask on a slice in the place of an earlier one; drawn over by hand or not, the same mask once more changes nothing. */
+  /** Paints the object's mask on a slice in the place of an earlier one. The same mask once more changes nothing, drawn over by hand or not; then it is `false`. */
   paint(slice: NiivueSlice, mask: Uint8Array): boolean {
-    const values = this.#labels.values(slice.volume);
-    if (values === undefined) return false;
-    const now = this.#now(slice, values);
+    const now = this.#now(slice);
+    if (now === undefined) return false;
     const painted = this.#slices.get(slice.place.slice) ?? { slice, under: now.slice(), before: now.slice(), maskBefore: undefined, mask: undefined, left: now };
     this.#slices.set(slice.place.slice, painted);
     if (painted.mask?.every((inside, pixel) => inside === mask[pixel])) return false;
     this.#learn(painted, now);
     painted.mask = mask;
-    painted.left = painted.under.map((value, pixel) => (mask[pixel] === 1 && value === 0 ? this.label : value));
-    this.#write(painted, painted.left);
+    painted.left = painted.under.map((value, pixel) => (mask[pixel] === 1 && value === 0 ? this.#label : value));
+    this.#write(slice, painted.left);
     return true;
-  }
-
-  /** Other labels that were drawn meanwhile lie under the object from now on. */
-  #learn({ under, before, left }: Painted, now: Uint8Array): void {
-    now.forEach((value, pixel) => {
-      if (value === left[pixel] || value === this.label || value === 0) return;
-      under[pixel] = value;
-      before[pixel] = value;
-    });
   }
 
   /** The object's mask on a slice if it was changed by hand. */
   edited(index: number): Uint8Array | undefined {
-    const { slice, mask, left } = this.#slices.get(index) ?? {};
-    const values = slice === undefined ? undefined : this.#labels.values(slice.volume);
-    if (slice === undefined || mask === undefined || left === undefined || values === undefined) return undefined;
-    const now = this.#now(slice, values);
-    if (now.every((value, pixel) => value === left[pixel])) return undefined;
-    return mask.map((inside, pixel) => (now[pixel] === left[pixel] ? inside : Number(now[pixel] === this.label)));
+    return this.#seen(index, ({ mask, left }, now) =>
+      now.every((value, pixel) => value === left[pixel])
+        ? undefined
+        : mask?.map((inside, pixel) => (now[pixel] === left[pixel] ? inside : Number(now[pixel] === this.#label))),
+    );
   }
 
   /** The mask on a slice, changed by hand or not. */
@@ -71,48 +60,58 @@ export class LabeledObject {
     return this.edited(index) ?? this.#slices.get(index)?.mask;
   }
 
-  /** Whether nothing of the object is on a slice any more, because someone took it back. */
+  /** Whether a slice is again as it was when the object was last kept, because someone took it back. */
   isGone(index: number): boolean {
-    const painted = this.#slices.get(index);
-    const values = painted === undefined ? undefined : this.#labels.values(painted.slice.volume);
-    if (painted === undefined || values === undefined) return true;
-    const now = this.#now(painted.slice, values);
-    return painted.left.some((value, pixel) => value !== painted.before[pixel]) && now.every((value, pixel) => value === painted.before[pixel]);
+    const isGone = this.#seen(index, ({ before }, now) => now.every((value, pixel) => value === before[pixel]));
+    return isGone !== false;
   }
 
   /** What is painted stays when the next masks are taken off. */
   keep(): void {
-    for (const painted of this.#slices.values()) {
-      const values = this.#labels.values(painted.slice.volume);
-      if (values === undefined) continue;
-      painted.mask = this.mask(painted.slice.place.slice);
-      painted.left = this.#now(painted.slice, values);
-      painted.before = painted.left.slice();
-      painted.maskBefore = painted.mask;
+    for (const index of this.slices) {
+      this.#seen(index, (painted, now) => {
+        painted.maskBefore = painted.mask = this.mask(index);
+        painted.left = now;
+        painted.before = now.slice();
+      });
     }
   }
 
   /** Gives a slice back as it was when the object was last kept. */
   takeOff(index: number): void {
-    const painted = this.#slices.get(index);
-    const values = painted === undefined ? undefined : this.#labels.values(painted.slice.volume);
-    if (painted === undefined || values === undefined) return;
-    this.#learn(painted, this.#now(painted.slice, values));
-    this.#write(painted, painted.before);
-    painted.left = painted.before.slice();
-    painted.mask = painted.maskBefore;
+    this.#seen(index, (painted, now) => {
+      this.#learn(painted, now);
+      painted.left = painted.before.slice();
+      painted.mask = painted.maskBefore;
+      this.#write(painted.slice, painted.left);
+    });
   }
 
-  #now(slice: NiivueSlice, values: Uint8Array): Uint8Array {
+  /** Looks at a slice that was painted, if its labels are there. */
+  #seen<T>(index: number, look: (painted: Painted, now: Uint8Array) => T): T | undefined {
+    const painted = this.#slices.get(index);
+    const now = painted && this.#now(painted.slice);
+    return painted && now && look(painted, now);
+  }
+
+  /** Other labels that were drawn meanwhile lie under the object from now on. */
+  #learn({ under, before, left }: Painted, now: Uint8Array): void {
+    now.forEach((value, pixel) => {
+      if (value !== left[pixel] && value !== this.#label && value !== 0) under[pixel] = before[pixel] = value;
+    });
+  }
+
+  #now(slice: NiivueSlice): Uint8Array | undefined {
+    const values = this.#labels.values(slice.volume);
     const [columns, rows] = slice.turn.stored;
     const now = new Uint8Array(columns * rows);
     this.#labels.each(slice, (pixel, at) => {
-      now[pixel] = values[at] as number;
+      now[pixel] = values?.[at] ?? 0;
     });
-    return now;
+    return values && now;
   }
 
-  #write({ slice }: Painted, pixels: Uint8Array): void {
+  #write(slice: NiivueSlice, pixels: Uint8Array): void {
     const values = this.#labels.values(slice.volume);
     if (values === undefined) return;
     this.#labels.each(slice, (pixel, at) => {
