@@ -43,6 +43,7 @@ async fn a_person_segments_corrects_and_saves_on_the_page() -> Result<()> {
         answered(page, async || drag(page, 0, low, high).await).await?;
         pause(300).await;
         page.screenshot("niivue-2-box").await?;
+        ensure!(page.script("return colored()").await?.as_f64().is_some_and(|share| share > 0.01), "nothing is seen");
         let answers = page.script("return told.results.map(({ isFinal }) => isFinal)").await?;
         ensure!(answers == json!([false, true]), "answers {answers}");
         same_as_the_package(page, "the sample", "").await?;
@@ -197,6 +198,7 @@ async fn masks_go_into_an_overlay() -> Result<()> {
         let volume = json!({ "axes": [2, 0, 1], "flips": [1, 0, 1] });
         start(page, volume, json!({ "preEncode": false, "target": "overlay", "overlay": "epistemic", "label": 5 }))
             .await?;
+        ensure!(page.script("return colored()").await? == 0.0, "the canvas has colours before there is a mask");
         for (plane, name) in PLANES {
             answered(page, async || drag(page, plane, LOW, HIGH).await).await?;
             let found = same_as_the_package(page, name, "1, 5").await?;
@@ -209,6 +211,9 @@ async fn masks_go_into_an_overlay() -> Result<()> {
         }
         page.script("connection.accept()").await?;
         same_as_the_package(page, "accepted", "1, 5").await?;
+        let colored = page.script("return colored()").await?;
+        let is_mask = colored.as_f64().is_some_and(|share| (0.005..0.1).contains(&share));
+        ensure!(is_mask, "{colored} of the canvas has colours");
         let label = page
             .script("const { colormapLabel, img } = nv.volumes[1]; return [colormapLabel.labels[5], Math.max(...img)]")
             .await?;
@@ -228,7 +233,8 @@ async fn a_finger_draws_on_a_phone() -> Result<()> {
             "window.told = { results: [], errors: [] }; connection.on('result', (result) => told.results.push(result))",
         )
         .await?;
-        let overflow = page.script("return document.documentElement.scrollWidth - window.innerWidth").await?;
+        let overflow =
+            page.script("return document.documentElement.scrollWidth - document.documentElement.clientWidth").await?;
         ensure!(overflow.as_i64().unwrap_or(1) <= 0, "the page is {overflow} pixels too wide for a phone");
         let from = on_canvas(page, 0, [0.06, 0.8, 0.5]).await?;
         let to = on_canvas(page, 0, [0.48, 0.2, 0.5]).await?;

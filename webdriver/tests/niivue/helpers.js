@@ -4,15 +4,16 @@
  * Bytes of a NIfTI file of 16-bit values: `axes` says which RAS axis each stored axis runs along, `flips` whether against it. Sizes and spacings are those of the
  * RAS axes. All orientations of one `seed` are the same image.
  */
-window.makeNifti = ({ axes = [0, 1, 2], flips = [0, 0, 0], size = [48, 40, 32], spacing = [1.5, 1, 2.5], frames = 1, oblique = 0, slope = 1, intercept = 0 }) => {
+window.makeNifti = ({ axes = [0, 1, 2], flips = [0, 0, 0], size = [48, 40, 32], spacing = [1.5, 1, 2.5], frames = 1, oblique = 0, slope = 1, intercept = 0, colors = false }) => {
   const dims = axes.map((ras) => size[ras]);
   const voxels = dims[0] * dims[1] * dims[2];
-  const bytes = new Uint8Array(352 + 2 * voxels * frames);
+  const width = colors ? 3 : 2;
+  const bytes = new Uint8Array(352 + width * voxels * frames);
   const view = new DataView(bytes.buffer);
   view.setInt32(0, 348, true);
   [frames > 1 ? 4 : 3, ...dims, frames, 1, 1, 1].forEach((length, index) => view.setInt16(40 + 2 * index, length, true));
-  view.setInt16(70, 4, true);
-  view.setInt16(72, 16, true);
+  view.setInt16(70, colors ? 128 : 4, true);
+  view.setInt16(72, 8 * width, true);
   [1, ...axes.map((ras) => spacing[ras]), 1, 1, 1, 1].forEach((length, index) => view.setFloat32(76 + 4 * index, length, true));
   [352, slope, intercept].forEach((value, index) => view.setFloat32(108 + 4 * index, value, true));
   view.setUint8(123, 2);
@@ -36,7 +37,10 @@ window.makeNifti = ({ axes = [0, 1, 2], flips = [0, 0, 0], size = [48, 40, 32], 
       for (at[1] = 0; at[1] < dims[1]; at[1]++) {
         for (at[0] = 0; at[0] < dims[0]; at[0]++) {
           axes.forEach((ras, stored) => (place[ras] = (flips[stored] ? dims[stored] - 1 - at[stored] : at[stored]) / size[ras]));
-          view.setInt16(352 + 2 * (frame * voxels + at[0] + dims[0] * (at[1] + dims[1] * at[2])), valueAt(place, frame), true);
+          const byte = 352 + width * (frame * voxels + at[0] + dims[0] * (at[1] + dims[1] * at[2]));
+          const value = valueAt(place, frame);
+          if (colors) bytes.set([value / 4, value / 5, 60], byte);
+          else view.setInt16(byte, value, true);
         }
       }
     }
@@ -90,6 +94,9 @@ window.savedLabels = async (volumeByIndex) => {
   return readNifti(bytes);
 };
 
+/** Which of NiiVue's volumes is segmented. */
+window.imageIndex = 0;
+
 const referenceMasks = new Map();
 
 /** What `umedsam/nifti` and the model give for the box of the last answer, on its slice of the file, beside the labels there. */
@@ -99,12 +106,13 @@ window.compared = async (volumeByIndex, label = 1) => {
   const { place, segmentation } = told.results.at(-1);
   const [{ frame }, saved] = [await readNifti(file), await savedLabels(volumeByIndex)];
   const { image, turn } = frame(place.frame).slice(place.slice, place.axis);
-  const { cal_min: black, cal_max: white } = nv.volumes[0];
+  const { cal_min: black, cal_max: white } = nv.volumes[imageIndex];
   const prompt = { box: segmentation.box };
   const key = JSON.stringify([segmentation.box.map((side) => side.toFixed(3)), image.width, image.height, black, white, [...image.data]]);
   let mask = referenceMasks.get(key);
   if (mask === undefined) {
-    const encoded = await model.encode({ ...image, window: { center: (black + white) / 2, width: white - black } });
+    const window = image.channels === 1 ? { center: (black + white) / 2, width: white - black } : "auto";
+    const encoded = await model.encode({ ...image, window });
     const [reference] = await encoded.segment([prompt], { uncertainty: { samples: 0 } });
     encoded.dispose();
     mask = reference.mask;
@@ -139,6 +147,21 @@ window.encodeOnce = () => {
     }
     return encoded.get(key);
   };
+};
+
+/** The share of the canvas that has colours, without the crosshair. */
+window.colored = () => {
+  const picture = new OffscreenCanvas(nv.canvas.width, nv.canvas.height).getContext("2d");
+  nv.setCrosshairWidth(0);
+  nv.drawScene();
+  picture.drawImage(nv.canvas, 0, 0);
+  const { data } = picture.getImageData(0, 0, nv.canvas.width, nv.canvas.height);
+  let count = 0;
+  for (let at = 0; at < data.length; at += 4) {
+    const [least, ...others] = [data[at], data[at + 1], data[at + 2]].sort((a, b) => a - b);
+    count += Number(others[1] - least > 30);
+  }
+  return (4 * count) / data.length;
 };
 
 /** How many voxels have each value of the drawing. */

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use umedsam_webdriver::Page;
 
-use crate::steps::{PLANES, Place, answered, drag, same_as_the_package, start, with_page};
+use crate::steps::{PLANES, Place, answered, drag, run, same_as_the_package, start, with_page};
 
 /// Sizes of the RAS axes.
 const SIZE: [f64; 3] = [48.0, 40.0, 32.0];
@@ -76,6 +76,7 @@ async fn spacings_scales_frames_and_oblique_grids() -> Result<()> {
         let volumes = [
             json!({ "spacing": [0.7, 2.1, 3.3], "flips": [1, 1, 0] }),
             json!({ "slope": 0.25, "intercept": -300 }),
+            json!({ "colors": true, "axes": [0, 2, 1] }),
             json!({ "oblique": PI / 9.0, "axes": [1, 2, 0], "flips": [0, 1, 1] }),
         ];
         for volume in volumes {
@@ -102,6 +103,23 @@ async fn spacings_scales_frames_and_oblique_grids() -> Result<()> {
         page.script("nv.setFrame4D(nv.volumes[0].id, 1)").await?;
         answered(page, async || drag(page, 0, LOW, HIGH).await).await?;
         same_as_the_package(page, "the second frame, in an overlay", "1").await?;
+
+        // Another volume on the same grid; one on another grid is refused.
+        start(page, json!({ "flips": [0, 1, 0] }), quick()).await?;
+        let second = "window.file = makeNifti({ flips: [0, 1, 0], slope: 2, intercept: 50 });
+             nv.addVolume(await NVImage.loadFromUrl({ url: file.slice(), name: 'second.nii' }));
+             connection.dispose();
+             connectAgain({ volume: 1, preEncode: false, overlay: 'none', uncertainty: { samples: 0 } });
+             window.imageIndex = 1";
+        run(page, second).await?;
+        drawn_in(page, 2, "the second volume").await?;
+        let other = "nv.removeVolume(nv.volumes[1]);
+             nv.addVolume(await NVImage.loadFromUrl({ url: makeNifti({ size: [20, 20, 20] }), name: 'other.nii' }));
+             window.imageIndex = 0";
+        run(page, other).await?;
+        answered(page, async || drag(page, 2, LOW, HIGH).await).await?;
+        let message = page.script("return told.errors[0].message").await?;
+        ensure!(message.as_str().is_some_and(|text| text.starts_with("volume 1 lies on another grid")), "{message}");
 
         // Another window is another picture.
         start(page, json!({}), quick()).await?;

@@ -103,8 +103,22 @@ async fn nothing_lands_on_another_slice_or_volume() -> Result<()> {
 #[tokio::test]
 async fn a_model_that_is_gone_is_told() -> Result<()> {
     with_page(1280, "disposed", async |page| {
-        start(page, json!({}), json!({ "preEncode": true })).await?;
+        let counting = "const { encode } = model;
+             window.encodes = 0;
+             model.encode = (...asked) => {
+               encodes++;
+               return encode.apply(model, asked);
+             }";
+        page.script(counting).await?;
+        // Nothing is encoded that nobody wants; then the slices in view, and a box needs no encode any more.
+        start(page, json!({}), json!({ "preEncode": false })).await?;
+        pause(1000).await;
+        ensure!(page.script("return encodes").await? == 0, "encoded without being asked to");
+        page.script("connection.dispose(); connectAgain({ keep: 6 })").await?;
+        page.wait_for("the slices in view", "return encodes === 5", LIMIT).await?;
+        pause(1500).await;
         answered(page, async || drag(page, 0, LOW, HIGH).await).await?;
+        ensure!(page.script("return encodes").await? == 5, "{} encodes", page.script("return encodes").await?);
         page.script("connection.accept()").await?;
         let kept = drawn(page, 1).await?;
         page.script("model.dispose()").await?;

@@ -20,7 +20,7 @@ connection.on("settled", (isAccepted) => {
   at("question").hidden = true;
   say(isAccepted ? "Accepted: NiiVue's drawing has it." : "Drag a box around something.");
 });
-connection.on("busy", (isBusy) => at("viewer").toggleAttribute("data-busy", isBusy));
+connection.on("busy", (isBusy) => at("status").setAttribute("aria-busy", String(isBusy)));
 connection.on("error", fail);
 
 async function propagate() {
@@ -29,7 +29,10 @@ async function propagate() {
   say(`${slices} slices, ${ml.toFixed(1)} ml, ${toCheck} to check`, toCheck > 0);
 }
 
-onTool(nv, (isPrompting) => connection.setActive(isPrompting));
+onTool(nv, (isPrompting, clicks) => {
+  connection.setActive(isPrompting);
+  connection.setPointLabel(clicks);
+});
 at<HTMLInputElement>("label").onchange = ({ target }) => connection.setLabel(Number((target as HTMLInputElement).value));
 onCommands(
   {

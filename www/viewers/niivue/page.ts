@@ -31,7 +31,7 @@ export async function openNiivue(): Promise<Niivue> {
     fail();
     nv.closeDrawing();
     nv.volumes = [];
-    await nv.loadFromFile(file).catch(fail);
+    await nv.loadFromFile(file).catch(() => fail(`${file.name} cannot be opened; NiiVue reads .nii, .nii.gz, .nrrd, .mgz, .mha`));
   };
   return nv;
 }
@@ -49,11 +49,11 @@ export function expose(names: object): void {
   Object.assign(window, names, { readNifti });
 }
 
-/** Gives the left button to prompts, to NiiVue's pen or eraser, or to its crosshair. */
-export function onTool(nv: Niivue, setActive: (isPrompting: boolean) => void): void {
+/** Gives the left button to prompts, whose clicks are inside or outside, to NiiVue's pen or eraser, or to its crosshair. */
+export function onTool(nv: Niivue, choose: (isPrompting: boolean, clicks: "foreground" | "background") => void): void {
   at<HTMLSelectElement>("tool").onchange = ({ target }) => {
     const { value } = target as HTMLSelectElement;
-    setActive(value === "prompt");
+    choose(value === "inside" || value === "outside", value === "outside" ? "background" : "foreground");
     nv.setDrawingEnabled(value === "draw" || value === "erase");
     nv.setPenValue(value === "draw" ? Number(at<HTMLInputElement>("label").value) : 0);
   };
@@ -63,6 +63,7 @@ export function onTool(nv: Niivue, setActive: (isPrompting: boolean) => void): v
 export function onCommands(commands: Record<string, () => unknown>, keys: Record<string, string>): void {
   for (const [id, command] of Object.entries(commands)) at(id).onclick = command;
   addEventListener("keydown", ({ key, target }) => {
-    if (!(target instanceof HTMLInputElement || target instanceof HTMLButtonElement)) commands[keys[key] ?? ""]?.();
+    const isOthers = target instanceof HTMLInputElement || (target instanceof HTMLButtonElement && key === "Enter");
+    if (!isOthers) commands[keys[key] ?? ""]?.();
   });
 }

@@ -122,6 +122,9 @@ export class DrawingLabels implements Labels {
   }
 }
 
+/** NIfTI's code of labels. */
+const INTENT_LABEL = 1002;
+
 /** A volume over the others, whose voxels lie as those of the image do. */
 export class OverlayLabels implements Labels {
   readonly #nv: NiivueViewer;
@@ -141,6 +144,8 @@ export class OverlayLabels implements Labels {
       (overlay) => {
         this.#making = undefined;
         if (!this.#nv.volumes.includes(volume)) return;
+        // With colours by label alone, NiiVue gives 0 a colour.
+        if (overlay.hdr !== null) overlay.hdr.intent_code = INTENT_LABEL;
         overlay.setColormapLabel(labelColors());
         this.#made = { of: volume, overlay };
         this.#nv.addVolume(overlay);
@@ -215,6 +220,6 @@ export async function overlayOn(
 function labelColors(): Colors {
   const labels = Array.from({ length: 256 }, (_, label) => label);
   const channel = (shift: number) =>
-    labels.map((label) => Math.round(155 + 100 * Math.cos(2 * Math.PI * (0.618 * (label - 1) + shift))));
+    labels.map((label) => Math.round(128 + 127 * Math.cos(2 * Math.PI * (0.618 * (label - 1) + shift))));
   return { R: channel(0), G: channel(-1 / 3), B: channel(1 / 3), A: labels.map((label) => (label === 0 ? 0 : 255)), I: labels, labels: labels.map((label) => (label === 0 ? "" : String(label))) };
 }

@@ -260,7 +260,10 @@ export class Connected implements NiivueConnection {
     this.#marker.hide();
     this.#labels.prepare(current.slice.volume).then(
       () => (this.#current === current ? this.#session.say(current.slice, correction) : undefined),
-      (cause: unknown) => this.#listeners.tell("error", new UmedsamError("computation-failed", `NiiVue takes no overlay: ${String(cause)}`, { cause })),
+      (cause: unknown) => {
+        if (this.#current === current) this.#end(false);
+        this.#listeners.tell("error", new UmedsamError("computation-failed", `NiiVue takes no overlay: ${String(cause)}`, { cause }));
+      },
     );
   }
 

@@ -17,6 +17,7 @@ export interface NiivueVolume {
     /** From voxels as they are stored to mm, RAS. */
     readonly affine: readonly (readonly number[])[];
     readonly datatypeCode: number;
+    intent_code: number;
     readonly scl_slope: number;
     readonly scl_inter: number;
   } | null;
