@@ -18,6 +18,7 @@ use steps::{
 };
 use thirtyfour::prelude::*;
 use umedsam_webdriver::Page;
+use xtask::root;
 
 const LOW: Place = [0.32, 0.18, 0.3];
 const HIGH: Place = [0.8, 0.64, 0.82];
@@ -220,6 +221,65 @@ async fn masks_go_into_an_overlay() -> Result<()> {
         ensure!(label == json!(["5", 5]), "{label}");
         page.script("connection.dispose()").await?;
         ensure!(page.script("return [nv.volumes.length, nv.drawBitmap]").await? == json!([2, null]));
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_real_file_is_opened_and_its_organ_found() -> Result<()> {
+    let Ok(folder) = root().join("../shared/volumes/nifti/hippocampus").canonicalize() else {
+        eprintln!("SKIPPED: ../shared/volumes is not here");
+        return Ok(());
+    };
+    with_page(1280, "real", async |page| {
+        let path = folder.join("004_images.nii.gz");
+        page.driver.find(By::Id("file")).await?.send_keys(path.to_string_lossy()).await?;
+        page.wait_for("the file", "return nv.volumes[0]?.name === '004_images.nii.gz'", 20).await?;
+        page.choose("view", "2").await?;
+        let (image, truth) = (std::fs::read(&path)?, std::fs::read(folder.join("004_labels.nii.gz"))?);
+        // The sagittal slice that has most of the hippocampus, and its box, a voxel larger.
+        let found = run(
+            page,
+            &format!(
+                "connection.dispose();
+                 connectAgain({{ overlay: 'total' }});
+                 window.file = new Uint8Array({});
+                 window.truth = (await readNifti(new Uint8Array({}))).volume;
+                 const areas = Array.from({{ length: truth.slices(0) }}, (_, slice) => truth.slice(slice, 0).image.data.filter((label) => label > 0).length);
+                 const slice = areas.indexOf(Math.max(...areas));
+                 const {{ image: {{ data, width, height }} }} = truth.slice(slice, 0);
+                 const inside = [...data.keys()].filter((pixel) => data[pixel] > 0).map((pixel) => [pixel % width, Math.floor(pixel / width)]);
+                 const [columns, rows] = [0, 1].map((side) => inside.map((place) => place[side]));
+                 nv.scene.crosshairPos[0] = (slice + 0.5) / truth.slices(0);
+                 nv.drawScene();
+                 const share = (least, most, length) => [1 - (least - 1) / length, 1 - (most + 2) / length];
+                 return [share(Math.min(...columns), Math.max(...columns), width), share(Math.min(...rows), Math.max(...rows), height)]",
+                json!(image),
+                json!(truth)
+            ),
+        )
+        .await?;
+        let side = |axis: usize, end: usize| found[axis][end].as_f64().unwrap_or(0.5);
+        let (from, to) = ([0.5, side(0, 0), side(1, 0)], [0.5, side(0, 1), side(1, 1)]);
+        answered(page, async || drag(page, 2, from, to).await).await?;
+        pause(300).await;
+        page.screenshot("niivue-8-real").await?;
+        same_as_the_package(page, "a real file", "").await?;
+        let agreement = page
+            .script(
+                "const { place, segmentation: { mask } } = told.results.at(-1);
+                 const { data } = truth.slice(place.slice, place.axis).image;
+                 let [both, all] = [0, 0];
+                 mask.forEach((inside, pixel) => {
+                   both += 2 * inside * Number(data[pixel] > 0);
+                   all += inside + Number(data[pixel] > 0);
+                 });
+                 return both / all",
+            )
+            .await?;
+        eprintln!("DSC with the hippocampus: {agreement}");
+        ensure!(agreement.as_f64().is_some_and(|dsc| dsc > 0.6), "DSC with the hippocampus is {agreement}");
         Ok(())
     })
     .await
