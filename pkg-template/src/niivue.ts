@@ -16,12 +16,13 @@
 import { UmedsamError } from "./errors.js";
 import type { Model } from "./model.js";
 import { anything, checkOptions, flag, number, oneOf } from "./validate.js";
-import { Connected, type NiivueConnection, type NiivueOptions } from "./viewers/niivue/niivue-connection.js";
+import { Connected } from "./viewers/niivue/niivue-connection.js";
+import type { NiivueConnection, NiivueOptions } from "./viewers/niivue/options.js";
 import type { NiivueViewer, NiivueVolumes } from "./viewers/niivue/viewer.js";
 
 export { type ErrorCode, UmedsamError } from "./errors.js";
 export type { ViewerConnection, ViewerEvents, ViewerResult } from "./viewers/connection.js";
-export type { NiivueConnection, NiivueOptions } from "./viewers/niivue/niivue-connection.js";
+export type { NiivueConnection, NiivueOptions } from "./viewers/niivue/options.js";
 export type { NiivuePlace } from "./viewers/niivue/slices.js";
 export type { NiivueViewer, NiivueVolume, NiivueVolumes } from "./viewers/niivue/viewer.js";
 
@@ -47,10 +48,11 @@ const OPTIONS = {
 };
 
 /**
- * Makes a NiiVue segment: a drag with the left button on a slice is a box, a click a point inside of the object, with Alt one outside; in any plane. The mask goes into
- * the drawing, or an overlay, at once, and stays there after `accept()`. With Ctrl the left button moves the crosshair, with Shift it pans.
+ * Makes a NiiVue segment: a drag with the left button on a slice of any plane is a box, a click a point inside of the object, with Alt one outside. The mask goes
+ * into the drawing, or an overlay, at once, and stays there after `accept()`. With Ctrl the left button moves the crosshair, with Shift it pans.
  *
- * Voxels are read as they are stored, through the window that NiiVue shows them through (`cal_min`, `cal_max`), each slice upright; nothing is read from the canvas.
+ * Voxels are read as they are stored, through the window that NiiVue shows them through (`cal_min`, `cal_max`), each slice upright; nothing is read from the
+ * canvas.
  *
  * @throws {UmedsamError} `invalid-option`
  */

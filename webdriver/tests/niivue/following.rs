@@ -87,6 +87,19 @@ async fn an_object_is_followed_stopped_and_corrected() -> Result<()> {
         page.script("nv.drawUndo()").await?;
         ensure!(drawn(page, 1).await? == 0);
 
+        // Taken back by NiiVue's undo meanwhile: nothing is left, and one press is one step.
+        answered(page, async || drag(page, 1, LOW, HIGH).await).await?;
+        forget(page).await?;
+        let step = page.script("return nv.currentDrawUndoBitmap").await?;
+        page.script("window.ended = null; connection.propagate().then(() => (ended = 'done'), ({ code }) => (ended = code))").await?;
+        page.wait_for("two slices", "return told.progress.some(({ done }) => done >= 2)", LIMIT).await?;
+        page.script("nv.drawUndo()").await?;
+        page.wait_for("the end", "return ended !== null", LIMIT).await?;
+        ensure!(page.script("return [ended, drawn()]").await? == json!(["aborted", {}]));
+        let back = page.script("return nv.currentDrawUndoBitmap").await?;
+        ensure!(step.as_i64().zip(back.as_i64()).is_some_and(|(step, back)| step - 1 == back), "{step} {back}");
+        ensure!(settled(page).await? == json!([false]));
+
         // Another volume meanwhile: it gets nothing.
         answered(page, async || drag(page, 1, LOW, HIGH).await).await?;
         forget(page).await?;

@@ -3,8 +3,8 @@
 import { abortedError } from "../../errors.js";
 import type { Model } from "../../model.js";
 import type { PropagateOptions, VolumePrompt } from "../../propagation.js";
-import type { Box, Prompt } from "../../types.js";
-import type { VolumeSegmentation } from "../../volume-segmentation.js";
+import type { Box, Prompt, Segmentation } from "../../types.js";
+import type { SliceResult, VolumeSegmentation } from "../../volume-segmentation.js";
 import type { LabeledObject } from "./object.js";
 import type { NiivueSlice } from "./slices.js";
 
@@ -37,6 +37,15 @@ export interface Course {
   readonly onPainted: () => void;
 }
 
+/** An answer with the mask that is among the labels, changed by hand or not. */
+export function asLabeled(slice: NiivueSlice, object: LabeledObject, segmentation: Segmentation): SliceResult {
+  const stored = object.mask(slice.place.slice);
+  if (stored === undefined) return segmentation;
+  const mask = segmentation.mask.slice();
+  slice.turn.turned<Uint8Array>(stored, mask);
+  return { ...segmentation, mask, area: mask.reduce((sum, inside) => sum + inside, 0) };
+}
+
 /** Paints an object on slice after slice. @throws {UmedsamError} As `propagate`. */
 export async function follow(model: Model, { slice, object, of }: Current, course: Course): Promise<VolumeSegmentation> {
   const { signal, onProgress, range } = course;
@@ -61,9 +70,8 @@ export async function follow(model: Model, { slice, object, of }: Current, cours
       seen.add(index);
       boxes.set(index, segmentation.box);
       // What a person drew stays.
-      const mask = index === begin && edited !== undefined ? Uint8Array.from(edited) : segmentation.mask;
-      found.put({ object: 0, slice: index, segmentation: { ...segmentation, mask, area: mask.reduce((sum, inside) => sum + inside, 0) } });
-      if (mask === segmentation.mask) object.paint(slice.at(index), slice.turn.turnedBack(mask, empty.slice()));
+      if (index !== begin || edited === undefined) object.paint(slice.at(index), slice.turn.turnedBack(segmentation.mask, empty.slice()));
+      found.put({ object: 0, slice: index, segmentation: asLabeled(slice.at(index), object, segmentation) });
       course.onPainted();
     },
   });

@@ -218,8 +218,7 @@ export async function overlayOn(
 
 /** Colours that differ from those of the labels before. */
 function labelColors(): Colors {
-  const labels = Array.from({ length: 256 }, (_, label) => label);
-  const channel = (shift: number) =>
-    labels.map((label) => Math.round(128 + 127 * Math.cos(2 * Math.PI * (0.618 * (label - 1) + shift))));
-  return { R: channel(0), G: channel(-1 / 3), B: channel(1 / 3), A: labels.map((label) => (label === 0 ? 0 : 255)), I: labels, labels: labels.map((label) => (label === 0 ? "" : String(label))) };
+  const I = Array.from({ length: 256 }, (_, label) => label);
+  const channel = (shift: number) => I.map((label) => Math.round(128 + 127 * Math.cos(2 * Math.PI * (0.618 * (label - 1) + shift))));
+  return { R: channel(0), G: channel(-1 / 3), B: channel(1 / 3), A: I.map((label) => (label === 0 ? 0 : 255)), I, labels: I.map(String) };
 }

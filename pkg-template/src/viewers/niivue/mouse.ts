@@ -18,7 +18,7 @@ export interface Drawn {
 const CLICK_PIXELS = 4;
 
 /**
- * Gives NiiVue's left button to prompts, by its mode that shows a box; with Ctrl it moves the crosshair, with Shift it pans, as other buttons do what they did. A
+ * Gives NiiVue's left button to prompts, by its mode that shows a box; with Ctrl it moves the crosshair, with Shift it pans. Other buttons do what they did. A
  * finger is a left button; two fingers are NiiVue's.
  */
 export class PromptMouse {

@@ -4,43 +4,20 @@ import type { Correction } from "../../annotation.js";
 import { UmedsamError, toUmedsamError } from "../../errors.js";
 import type { Model } from "../../model.js";
 import type { PointLabel } from "../../types.js";
+import { checkOptions, number, oneOf } from "../../validate.js";
 import type { VolumeSegmentation } from "../../volume-segmentation.js";
-import type { ViewerConnection, ViewerEvents } from "../connection.js";
+import type { ViewerEvents } from "../connection.js";
 import { Listeners } from "../listeners.js";
-import { type Answer, PromptSession, type SessionOptions } from "../session.js";
-import { type Course, type Current, type Followed, follow } from "./following.js";
+import { type Answer, PromptSession } from "../session.js";
+import { type Course, type Current, type Followed, asLabeled, follow } from "./following.js";
 import { DrawingLabels, type Labels, OverlayLabels } from "./labels.js";
 import { SuggestionMarker } from "./marker.js";
 import { type Drawn, PromptMouse } from "./mouse.js";
 import { LabeledObject } from "./object.js";
+import type { NiivueConnection, NiivueOptions } from "./options.js";
 import { type NiivuePlace, type NiivueSlice, sliceAt, slicesInView } from "./slices.js";
 import { UncertaintyOverlay } from "./uncertainty.js";
 import type { NiivueViewer, NiivueVolume, NiivueVolumes } from "./viewer.js";
-
-export interface NiivueOptions extends SessionOptions {
-  /** Which of NiiVue's volumes is segmented, from 0; default 0. It lies on the grid of the first one, which NiiVue draws on. */
-  readonly volume?: number;
-  /** Which uncertainty is shown over the image, until the mask is accepted or thrown away; default `"total"`. */
-  readonly overlay?: "none" | "total" | "epistemic";
-  /** Where masks go: into NiiVue's drawing (default), where its pen and its undo go on, or into an overlay with colours by label. */
-  readonly target?: "drawing" | "overlay";
-  /** The label of masks, 1–254; default 1. */
-  readonly label?: number;
-  /** Whether the slices in view and their neighbours are encoded while nothing else is to do, so that a box is answered at once; default `true`. */
-  readonly preEncode?: boolean;
-}
-
-/** NiiVue as a viewer that segments. */
-export interface NiivueConnection extends ViewerConnection<NiivuePlace> {
-  /**
-   * The label of the next objects, 1–254.
-   *
-   * @throws {UmedsamError} `invalid-option`
-   */
-  setLabel(label: number): void;
-  /** What a click says of its place; with Alt it says the other. Default `"foreground"`. */
-  setPointLabel(label: PointLabel): void;
-}
 
 const BUSY = "an object is being followed; wait for its end, or cancel() it";
 
@@ -100,11 +77,12 @@ export class Connected implements NiivueConnection {
   }
 
   setLabel(label: number): void {
-    if (!Number.isInteger(label) || label < 1 || label > 254) throw new UmedsamError("invalid-option", `label is ${String(label)}; use a whole number from 1 to 254`);
+    checkOptions("options", { label }, { label: number(1, 254, "whole") });
     this.#label = label;
   }
 
   setPointLabel(label: PointLabel): void {
+    checkOptions("options", { label }, { label: oneOf("foreground", "background") });
     this.#pointLabel = label;
   }
 
@@ -120,7 +98,7 @@ export class Connected implements NiivueConnection {
     const { slice, object, of } = this.#current ?? {};
     const answer = this.#session.answer;
     if (slice === undefined || object === undefined || answer === undefined || this.#following !== undefined || this.#isHidden) return;
-    of?.found.put({ object: 0, slice: slice.place.slice, segmentation: answer.segmentation });
+    of?.found.put({ object: 0, slice: slice.place.slice, segmentation: asLabeled(slice, object, answer.segmentation) });
     of?.boxes.set(slice.place.slice, answer.segmentation.box);
     object.keep();
     this.#end(true);
@@ -164,12 +142,12 @@ export class Connected implements NiivueConnection {
       throw toUmedsamError(cause);
     } finally {
       this.#following = undefined;
-      // Whatever went wrong, what was found stays, unless its place is gone.
-      if (this.#labels.values(current.slice.volume) !== undefined) {
+      // Whatever went wrong, what was found stays, unless someone took it back.
+      if (this.#current === current) {
         current.object.keep();
-        this.#labels.commit();
+        if (this.#labels.values(current.slice.volume) !== undefined) this.#labels.commit();
+        this.#end(true);
       }
-      if (this.#current === current) this.#end(true);
       this.#expect(true);
     }
   }
@@ -236,7 +214,8 @@ export class Connected implements NiivueConnection {
   #say(slice: NiivueSlice, correction: Correction): void {
     const { slice: index } = slice.place;
     const isPoint = correction.box === undefined;
-    const isOf = (other: NiivueSlice) => isPoint && other.at(index).place.frame === slice.place.frame && other.volume === slice.volume && other.place.axis === slice.place.axis;
+    const isOf = ({ volume, place }: NiivueSlice) =>
+      isPoint && volume === slice.volume && place.axis === slice.place.axis && place.frame === slice.place.frame;
     const upright = (mask: Uint8Array | undefined) => (mask === undefined ? {} : { mask: slice.turn.turned(mask, new Uint8Array(mask.length)) });
     const current = this.#current;
     if (current !== undefined && isOf(current.slice) && current.slice.place.slice === index && this.#labels.values(slice.volume) !== undefined) {

@@ -32,11 +32,12 @@ export class LabeledObject {
     return [...this.#slices.keys()];
   }
 
-  /** Paints the object's mask on a slice in the place of an earlier one. The same mask once more changes nothing, drawn over by hand or not; then it is `false`. */
+  /** Paints the object's mask on a slice in the place of an earlier one. The same mask once more changes nothing, drawn over or not; then it is `false`. */
   paint(slice: NiivueSlice, mask: Uint8Array): boolean {
     const now = this.#now(slice);
     if (now === undefined) return false;
-    const painted = this.#slices.get(slice.place.slice) ?? { slice, under: now.slice(), before: now.slice(), maskBefore: undefined, mask: undefined, left: now };
+    const fresh = { slice, under: now.slice(), before: now.slice(), maskBefore: undefined, mask: undefined, left: now };
+    const painted: Painted = this.#slices.get(slice.place.slice) ?? fresh;
     this.#slices.set(slice.place.slice, painted);
     if (painted.mask?.every((inside, pixel) => inside === mask[pixel])) return false;
     this.#learn(painted, now);

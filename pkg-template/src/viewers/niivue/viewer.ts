@@ -67,7 +67,12 @@ export interface NiivueViewer {
   /** The tiles as they were drawn last. */
   readonly screenSlices: readonly { readonly axCorSag: number }[];
   /** In pixels of the canvas. */
-  readonly uiData: { readonly dragStart: readonly number[]; readonly dragEnd: readonly number[]; readonly dpr?: number; readonly activeDragButton?: number | null };
+  readonly uiData: {
+    readonly dragStart: readonly number[];
+    readonly dragEnd: readonly number[];
+    readonly dpr?: number;
+    readonly activeDragButton?: number | null;
+  };
   drawBitmap: Uint8Array | null;
   readonly drawUndoBitmaps: readonly Uint8Array[];
   currentDrawUndoBitmap: number;
