@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use umedsam_webdriver::Page;
 
-use crate::steps::{PLANES, Place, answered, drag, run, same_as_the_package, start, with_page};
+use crate::steps::{PLANES, Place, answered, drag, resized, run, same_as_the_package, start, with_page};
 
 /// Sizes of the RAS axes.
 const SIZE: [f64; 3] = [48.0, 40.0, 32.0];
@@ -42,7 +42,8 @@ fn quick() -> Value {
 #[tokio::test]
 async fn labels_are_right_in_all_48_orientations() -> Result<()> {
     with_page(640, "orientations", async |page| {
-        page.script("document.querySelector('.stage').style.height = '240px'; encodeOnce()").await?;
+        resized(page, 240).await?;
+        page.script("encodeOnce()").await?;
         let mut areas = [0, 0, 0];
         let mut done = 0;
         for axes in [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
@@ -72,7 +73,7 @@ async fn labels_are_right_in_all_48_orientations() -> Result<()> {
 #[tokio::test]
 async fn spacings_scales_frames_and_oblique_grids() -> Result<()> {
     with_page(640, "grids", async |page| {
-        page.script("document.querySelector('.stage').style.height = '480px'").await?;
+        resized(page, 480).await?;
         let volumes = [
             json!({ "spacing": [0.7, 2.1, 3.3], "flips": [1, 1, 0] }),
             json!({ "slope": 0.25, "intercept": -300 }),

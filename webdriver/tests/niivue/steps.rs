@@ -43,6 +43,20 @@ pub async fn run(page: &Page, script: &str) -> Result<Value> {
     value.get(0).cloned().with_context(|| format!("{value}"))
 }
 
+/// Gives the canvas another height, which `NiiVue` hears of a little later.
+pub async fn resized(page: &Page, height: u32) -> Result<()> {
+    let script = format!(
+        "document.querySelector('.stage').style.height = '{height}px';
+         window.drawnAt = [];
+         const {{ drawScene }} = nv;
+         nv.drawScene = function () {{ drawnAt.push(nv.canvas.height); return drawScene.call(nv) }}"
+    );
+    page.script(&script).await?;
+    let is_drawn = format!("return Math.abs(drawnAt.at(-1) / devicePixelRatio - {height}) < 3");
+    page.wait_for("the resized canvas", &is_drawn, 20).await?;
+    page.script("delete nv.drawScene").await.map(drop)
+}
+
 /// Opens a made volume, connected with these options.
 pub async fn start(page: &Page, volume: Value, options: Value) -> Result<()> {
     run(page, &format!("await start({volume}, {options})")).await.map(drop)
