@@ -167,7 +167,8 @@ impl Page {
         self.touch("touchEnd", &[]).await
     }
 
-    async fn touch(&self, kind: &str, points: &[(i64, i64)]) -> Result<()> {
+    /// Tells of fingers at places of the window; `kind` is that of the browser's developer tools.
+    pub async fn touch(&self, kind: &str, points: &[(i64, i64)]) -> Result<()> {
         let points: Vec<Value> =
             points.iter().enumerate().map(|(id, (x, y))| json!({ "x": x, "y": y, "id": id })).collect();
         let command = DevTools {
