@@ -1,19 +1,18 @@
 /** The objects that were prompted, one after the other, each with its place and its mask over the image. */
 
 import type { Correction } from "../../annotation.js";
-import { UmedsamError } from "../../errors.js";
+import { UmedsamError, toUmedsamError } from "../../errors.js";
 import type { Model } from "../../model.js";
 import type { Box, PointLabel, Segmentation } from "../../types.js";
 import type { VolumeSegmentation } from "../../volume-segmentation.js";
 import type { ViewerConnection, ViewerEvents } from "../connection.js";
 import { Listeners } from "../listeners.js";
 import { type Answer, PromptSession, type SessionOptions, type ViewedSlice } from "../session.js";
-import { type Feature, annotationOf, geometryOf, regionsOf } from "./features.js";
+import { type Feature, geometryOf, regionsOf } from "./features.js";
 import { Geometry } from "./geometry.js";
 import { Gestures } from "./gestures.js";
 import type { Annotorious, OsdModule, OsdTiledImage, OsdViewer } from "./osd.js";
 import { ObjectOverlay } from "./overlay.js";
-import { readPlace } from "./pixels.js";
 import { type Place, area, holds, overlap, placeOf, toPlace } from "./place.js";
 
 export interface ConnectionOptions extends SessionOptions {
@@ -165,7 +164,8 @@ export class OpenSeadragonConnection implements ViewerConnection<Place> {
     const id = this.#ids.get(tiledImage) ?? ++this.#images;
     this.#ids.set(tiledImage, id);
     const key = [id, level, shrink, region.x, region.y, region.width, region.height].join();
-    return { key, place, image: async () => ({ data: await readPlace(this.#osd, place) }) };
+    const image = async () => ({ data: await (await import("./pixels.js")).readPlace(this.#osd, place) });
+    return { key, place, image };
   }
 
   /** An object begins when those before it have their answers; the one before it is kept. */
@@ -207,9 +207,16 @@ export class OpenSeadragonConnection implements ViewerConnection<Place> {
     this.#current = undefined;
     object.isAccepted = true;
     object.overlay.settle();
-    const regions = regionsOf(object.segmentation, object.slice.place);
-    if (regions.length > 0) this.#options.annotorious?.addAnnotation(annotationOf(object.id, object.name, regions) as never);
+    this.#annotate(object, object.segmentation).catch((cause: unknown) => this.#listeners.tell("error", toUmedsamError(cause)));
     this.#listeners.tell("settled", true);
+  }
+
+  async #annotate({ id, name, slice }: Drawn, segmentation: Segmentation): Promise<void> {
+    const { annotorious } = this.#options;
+    const regions = annotorious === undefined ? [] : regionsOf(segmentation, slice.place);
+    if (regions.length === 0) return;
+    const { annotationOf } = await import("./annotorious.js");
+    annotorious?.addAnnotation(annotationOf(id, name, regions) as never);
   }
 
   reject(): void {
