@@ -14,15 +14,18 @@ listen(connection);
 const last = () => events.results.at(-1);
 const image = () => viewer.world.getItemAt(0);
 
-/** Where a pixel of the full resolution is in the window. */
+/** Where a pixel of the full resolution is in the window, with the viewer in it. */
 function inWindow(x, y) {
-  const { x: left, y: top } = image().imageToWindowCoordinates(new OpenSeadragon.Point(x, y));
-  return [left, top];
+  viewer.element.scrollIntoView({ block: "nearest", behavior: "instant" });
+  const { left, top } = viewer.element.getBoundingClientRect();
+  const pixel = image().imageToViewerElementCoordinates(new OpenSeadragon.Point(x, y));
+  return [left + pixel.x, top + pixel.y];
 }
 
 /** A pixel of the window in the full resolution. */
 function inImage(x, y) {
-  const point = image().windowToImageCoordinates(new OpenSeadragon.Point(x, y));
+  const { left, top } = viewer.element.getBoundingClientRect();
+  const point = image().viewerElementToImageCoordinates(new OpenSeadragon.Point(x - left, y - top));
   return [point.x, point.y];
 }
 
