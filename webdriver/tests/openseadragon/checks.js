@@ -86,7 +86,7 @@ function overlay() {
   if (heat !== null) {
     const { data } = heat.getContext("2d").getImageData(0, 0, place.width, place.height);
     segmentation.uncertainty.total.forEach((value, index) => {
-      if (Math.abs(data[4 * index + 3] - 255 * 0.8 * value) > 1.5) heatDiffers++;
+      if (Math.abs(data[4 * index + 3] - 255 * 0.7 * value) > 1.5) heatDiffers++;
     });
   }
   const suggestion = element.querySelector(".umedsam-suggestion");

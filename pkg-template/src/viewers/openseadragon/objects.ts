@@ -8,6 +8,7 @@ import type { VolumeSegmentation } from "../../volume-segmentation.js";
 import type { ViewerConnection, ViewerEvents } from "../connection.js";
 import { Listeners } from "../listeners.js";
 import { type Answer, PromptSession, type SessionOptions, type ViewedSlice } from "../session.js";
+import type { Polygon } from "./contours.js";
 import { type Feature, geometryOf, regionsOf } from "./features.js";
 import { Geometry } from "./geometry.js";
 import { Gestures } from "./gestures.js";
@@ -35,7 +36,12 @@ interface Drawn {
   readonly box: Box | undefined;
   readonly overlay: ObjectOverlay;
   segmentation?: Segmentation | undefined;
-  isAccepted: boolean;
+  /** What stays of an accepted object: masks and maps take 5 MB and more. */
+  kept?: Outcome;
+}
+
+interface Outcome extends Pick<Segmentation, "expectedDsc" | "needsReview"> {
+  readonly regions: readonly Polygon[];
 }
 
 const COLORS = ["#4dd0e1", "#aed581", "#ff8a65", "#ba68c8", "#f06292", "#7986cb"];
@@ -127,7 +133,7 @@ export class OpenSeadragonConnection implements ViewerConnection<Place> {
     if (image === undefined || box === undefined) return;
     const last = this.#objects.at(-1);
     // Drawn once more, as people do who are not content.
-    if (last?.box !== undefined && !last.isAccepted && last.slice.place.tiledImage === image && overlap(last.box, box) >= 0.5) this.#remove(last);
+    if (last?.box !== undefined && last.kept === undefined && last.slice.place.tiledImage === image && overlap(last.box, box) >= 0.5) this.#remove(last);
     const place = placeOf(this.#osd, image, box, this.#geometry.viewOf(image), this.#options.regionSize);
     this.#begin(this.#object(place, box), { box: toPlace(place, box) });
   }
@@ -137,7 +143,7 @@ export class OpenSeadragonConnection implements ViewerConnection<Place> {
     if (image === undefined || box === undefined) return;
     const label: PointLabel = isAlt === (this.#pointLabel === "foreground") ? "background" : "foreground";
     const last = this.#objects.at(-1);
-    const isOfLast = last !== undefined && !last.isAccepted && last.slice.place.tiledImage === image && holds(last.slice.place, box[0], box[1]);
+    const isOfLast = last !== undefined && last.kept === undefined && last.slice.place.tiledImage === image && holds(last.slice.place, box[0], box[1]);
     if (!isOfLast && label === "background") {
       this.#fail("invalid-prompt", "a point outside of an object needs the object: draw a box around it first, or click in it");
       return;
@@ -154,7 +160,7 @@ export class OpenSeadragonConnection implements ViewerConnection<Place> {
     const id = globalThis.crypto?.randomUUID?.() ?? `umedsam-${Date.now()}-${this.#count}`;
     const color = COLORS[this.#count % COLORS.length] as string;
     const overlay = new ObjectOverlay(this.#osd, this.#viewer, this.#geometry, place, box, color);
-    const object = { id, name: `Object ${++this.#count}`, slice: this.#slice(place), box, overlay, isAccepted: false };
+    const object = { id, name: `Object ${++this.#count}`, slice: this.#slice(place), box, overlay };
     this.#objects.push(object);
     return object;
   }
@@ -172,10 +178,15 @@ export class OpenSeadragonConnection implements ViewerConnection<Place> {
   #begin(object: Drawn, correction: Correction): void {
     this.#last = this.#last.then(async () => {
       if (!this.#objects.includes(object)) return;
-      if (this.#current !== object) this.accept();
+      const before = this.#current;
+      if (before !== undefined && before !== object) {
+        // What was undone to nothing is no object.
+        if (before.segmentation === undefined) this.#remove(before);
+        else this.accept();
+      }
       this.#current = object;
       await this.#session.say(object.slice, correction);
-      if (object.segmentation === undefined && !object.isAccepted) this.#remove(object);
+      if (object.segmentation === undefined && object.kept === undefined) this.#remove(object);
     });
   }
 
@@ -205,23 +216,23 @@ export class OpenSeadragonConnection implements ViewerConnection<Place> {
     if (object?.segmentation === undefined) return;
     this.#session.end();
     this.#current = undefined;
-    object.isAccepted = true;
+    object.kept = outcomeOf(object.segmentation, object.slice.place);
+    object.segmentation = undefined;
     object.overlay.settle();
-    this.#annotate(object, object.segmentation).catch((cause: unknown) => this.#listeners.tell("error", toUmedsamError(cause)));
+    this.#annotate(object, object.kept.regions).catch((cause: unknown) => this.#listeners.tell("error", toUmedsamError(cause)));
     this.#listeners.tell("settled", true);
   }
 
-  async #annotate({ id, name, slice }: Drawn, segmentation: Segmentation): Promise<void> {
+  async #annotate({ id, name }: Drawn, regions: readonly Polygon[]): Promise<void> {
     const { annotorious } = this.#options;
-    const regions = annotorious === undefined ? [] : regionsOf(segmentation, slice.place);
-    if (regions.length === 0) return;
+    if (annotorious === undefined || regions.length === 0) return;
     const { annotationOf } = await import("./annotorious.js");
-    annotorious?.addAnnotation(annotationOf(id, name, regions) as never);
+    annotorious.addAnnotation(annotationOf(id, name, regions) as never);
   }
 
   reject(): void {
     const object = this.#objects.at(-1);
-    if (object === undefined || object.isAccepted) return;
+    if (object === undefined || object.kept !== undefined) return;
     this.#remove(object);
     this.#listeners.tell("settled", false);
   }
@@ -255,13 +266,13 @@ export class OpenSeadragonConnection implements ViewerConnection<Place> {
 
   /** The objects, in the order in which they were drawn, but for those that have no mask. Those of an image that was closed are gone. */
   features(): Feature[] {
-    return this.#objects.flatMap(({ id, name, segmentation, slice, isAccepted }) => {
-      if (segmentation === undefined) return [];
+    return this.#objects.flatMap(({ id, name, segmentation, slice, kept }) => {
       const { level, tiledImage } = slice.place;
-      const image = this.#indexOf(tiledImage);
-      const { expectedDsc, needsReview } = segmentation;
-      const properties = { objectType: "annotation" as const, name, isAccepted, expectedDsc, needsReview, image, level };
-      return [{ type: "Feature" as const, id, properties, geometry: geometryOf(regionsOf(segmentation, slice.place)) }];
+      const outcome = kept ?? (segmentation && outcomeOf(segmentation, slice.place));
+      if (outcome === undefined) return [];
+      const { expectedDsc, needsReview, regions } = outcome;
+      const properties = { name, isAccepted: kept !== undefined, expectedDsc, needsReview, image: this.#indexOf(tiledImage), level };
+      return [{ type: "Feature" as const, id, properties: { objectType: "annotation" as const, ...properties }, geometry: geometryOf(regions) }];
     });
   }
 
@@ -308,4 +319,9 @@ export class OpenSeadragonConnection implements ViewerConnection<Place> {
     for (const { overlay } of this.#objects) overlay.remove();
     this.#listeners.clear();
   }
+}
+
+function outcomeOf(segmentation: Segmentation, place: Place): Outcome {
+  const { expectedDsc, needsReview } = segmentation;
+  return { expectedDsc, needsReview, regions: regionsOf(segmentation, place) };
 }

@@ -1,6 +1,5 @@
 /** An object over its image: the box, the mask's outline, where the model is unsure, the suggested click. All of it follows pan, zoom, rotation and flips. */
 
-import { colorize } from "../../colormap.js";
 import type { Box, Segmentation } from "../../types.js";
 import { polygons } from "./contours.js";
 import type { Geometry } from "./geometry.js";
@@ -23,10 +22,13 @@ export class ObjectOverlay {
   readonly #place: Place;
   readonly #element = document.createElement("div");
   readonly #marks: SVGElement;
-  readonly #mask: SVGElement;
+  /** Light on dark, so that it is seen over anything. */
+  readonly #outlines: readonly SVGElement[];
   readonly #box: SVGElement | undefined;
   readonly #heat = document.createElement("canvas");
   readonly #suggestion = document.createElement("div");
+  /** The map that is about to be shown. */
+  #values: Float32Array | undefined;
 
   constructor(osd: OsdModule, viewer: OsdViewer, geometry: Geometry, place: Place, box: Box | undefined, color: string) {
     this.#viewer = viewer;
@@ -37,13 +39,16 @@ export class ObjectOverlay {
     for (const layer of [this.#heat, this.#marks]) Object.assign(layer.style, { position: "absolute", left: "0", top: "0", width: "100%", height: "100%" });
     this.#heat.className = "umedsam-uncertainty";
 
-    const line = { "vector-effect": "non-scaling-stroke", "stroke-width": 2 };
-    this.#mask = svg("path", { class: "umedsam-mask", fill: color, "fill-opacity": 0.25, "fill-rule": "evenodd", stroke: color, ...line });
-    this.#marks.append(this.#mask);
+    const line = { fill: "none", "vector-effect": "non-scaling-stroke", "stroke-width": 2 };
+    this.#outlines = [
+      svg("path", { ...line, stroke: "#000", "stroke-opacity": 0.6, "stroke-width": 4 }),
+      svg("path", { ...line, class: "umedsam-mask", fill: color, "fill-opacity": 0.2, "fill-rule": "evenodd", stroke: color }),
+    ];
+    this.#marks.append(...this.#outlines);
     if (box !== undefined) {
       const [x0, y0, x1, y1] = toPlace(place, box);
-      const frame = { x: x0, y: y0, width: x1 - x0, height: y1 - y0, fill: "none", stroke: "#ffd54a", "stroke-dasharray": "6 4" };
-      this.#box = svg("rect", { class: "umedsam-box", ...frame, ...line, "stroke-width": 1.5 });
+      const frame = { x: x0, y: y0, width: x1 - x0, height: y1 - y0, stroke: "#ffd54a", "stroke-dasharray": "6 4" };
+      this.#box = svg("rect", { ...line, ...frame, class: "umedsam-box", "stroke-width": 1.5 });
       this.#marks.append(this.#box);
     }
     this.#suggestion.className = "umedsam-suggestion";
@@ -60,17 +65,15 @@ export class ObjectOverlay {
   show(segmentation: Segmentation | undefined, map: keyof typeof UNCERTAINTY_MAX | "none"): void {
     const { width, height } = this.#place;
     const rings = segmentation === undefined ? [] : polygons(segmentation.mask, width, height).flat();
-    this.#mask.setAttribute("d", rings.map((ring) => `M${ring.map((corner) => corner.join(" ")).join("L")}Z`).join(""));
-    this.#mask.setAttribute("stroke-dasharray", segmentation?.needsReview === true ? "3 3" : "none");
-    this.#element.classList.toggle("umedsam-needs-review", segmentation?.needsReview === true);
+    const path = rings.map((ring) => `M${ring.map((corner) => corner.join(" ")).join("L")}Z`).join("");
+    const isPoor = segmentation?.needsReview === true;
+    for (const outline of this.#outlines) outline.setAttribute("d", path);
+    this.#outlines[1]?.setAttribute("stroke-dasharray", isPoor ? "4 3" : "none");
+    this.#element.classList.toggle("umedsam-needs-review", isPoor);
 
-    const values = map === "none" ? null : segmentation?.uncertainty[map];
+    this.#values = (map === "none" ? null : segmentation?.uncertainty[map]) ?? undefined;
     this.#heat.remove();
-    if (values && map !== "none") {
-      [this.#heat.width, this.#heat.height] = [width, height];
-      this.#heat.getContext("2d")?.putImageData(colorize(values, width, height, { max: UNCERTAINTY_MAX[map], opacity: 0.8 }), 0, 0);
-      this.#element.prepend(this.#heat);
-    }
+    if (map !== "none") void this.#paint(this.#values, UNCERTAINTY_MAX[map]);
 
     const [suggestion] = segmentation?.suggestions ?? [];
     this.#suggestion.remove();
@@ -78,6 +81,17 @@ export class ObjectOverlay {
       Object.assign(this.#suggestion.style, { left: `${(100 * suggestion.x) / width}%`, top: `${(100 * suggestion.y) / height}%` });
       this.#element.append(this.#suggestion);
     }
+  }
+
+  async #paint(values: Float32Array | undefined, max: number): Promise<void> {
+    if (values === undefined) return;
+    const { colorize } = await import("../../colormap.js");
+    if (this.#values !== values) return;
+    const { width, height } = this.#place;
+    [this.#heat.width, this.#heat.height] = [width, height];
+    this.#heat.getContext("2d")?.putImageData(colorize(values, width, height, { max, opacity: 0.7 }), 0, 0);
+    this.#element.prepend(this.#heat);
+    this.#values = undefined;
   }
 
   /** Nothing more is asked of it. */

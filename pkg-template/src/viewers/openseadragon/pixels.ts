@@ -8,6 +8,7 @@ import type { Place } from "./place.js";
 /** The most pixels that are put together, 256 MB. */
 const MAX_PIXELS = 2 ** 26;
 const TIMEOUT_MS = 60_000;
+const CORS = `images of another server are read only if it allows ${location.origin} to (CORS: the header Access-Control-Allow-Origin)`;
 
 type Picture = HTMLImageElement | HTMLCanvasElement | ImageBitmap | OffscreenCanvas;
 const DRAWABLE = ["HTMLImageElement", "HTMLCanvasElement", "ImageBitmap", "OffscreenCanvas"];
@@ -37,7 +38,7 @@ export async function readPlace(osd: OsdModule, place: Place): Promise<ImageData
   try {
     return shrunk.getImageData(0, 0, width, height);
   } catch (cause) {
-    throw new UmedsamError("invalid-image", `the pixels of ${address} may not be read: ${foreign(address)}`, { cause });
+    throw new UmedsamError("invalid-image", `the pixels of ${address || "the image"} may not be read: ${CORS}`, { cause });
   }
 }
 
@@ -127,7 +128,7 @@ function download(osd: OsdModule, { tiledImage }: Place, source: OsdTileSource, 
   return new Promise<Picture>((resolve, reject) => {
     const fail = (reason: unknown) => {
       clearTimeout(timer);
-      const advice = isForeign(url) ? `; ${foreign(url)}` : "";
+      const advice = isForeign(url) ? `; ${CORS}` : "";
       reject(new UmedsamError("fetch-failed", `${url || `tile ${x}, ${y} of level ${level}`} could not be loaded: ${String(reason)}${advice}`));
     };
     const timer = setTimeout(() => fail(`no answer in ${TIMEOUT_MS / 1000} s`), TIMEOUT_MS);
@@ -170,9 +171,4 @@ async function pictureOf(osd: OsdModule, source: OsdTileSource, tile: object, da
 function isForeign(url: string): boolean {
   const { origin, protocol } = new URL(url, document.baseURI);
   return protocol.startsWith("http") && origin !== location.origin;
-}
-
-function foreign(url: string): string {
-  const { origin } = new URL(url, document.baseURI);
-  return `${origin} has to allow ${location.origin} to read its images (CORS: the header Access-Control-Allow-Origin)`;
 }
