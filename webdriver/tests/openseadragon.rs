@@ -383,6 +383,7 @@ async fn changes(viewer: &Viewer) -> Result<()> {
     ensure!(found["differing"] == 0 && found["inside"].as_u64() > Some(200), "an own picture: {found}");
     ensure!(viewer.script("return overlay().hasHeat").await? == false, "no overlay was wanted");
     viewer.script("connection.accept()").await?;
+    viewer.page.wait_for("the annotation", "return annotations.length === 1", 10).await?;
     let script = "const [{ target }] = annotations; const { selector } = target; const [feature] = connection.features();
         const polygons = selector.type === 'POLYGON' ? [[selector.geometry.points]] : selector.geometry.polygons.map(({ rings }) => rings.map(({ points }) => points));
         const coordinates = feature.geometry.type === 'Polygon' ? [feature.geometry.coordinates] : feature.geometry.coordinates;
