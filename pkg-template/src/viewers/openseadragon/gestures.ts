@@ -49,8 +49,8 @@ export class Gestures {
     if (on === (this.#cursor !== undefined)) return;
     const { style } = this.#viewer.canvas;
     for (const [name, handler] of Object.entries(this.#handlers)) {
-      if (on) this.#viewer.addHandler(name, handler as (event: never) => void);
-      else this.#viewer.removeHandler(name, handler as (event: never) => void);
+      if (on) this.#viewer.addHandler(name, handler as never);
+      else this.#viewer.removeHandler(name, handler as never);
     }
     const before = this.#cursor ?? "";
     this.#cursor = on ? style.cursor : undefined;

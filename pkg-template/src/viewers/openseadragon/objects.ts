@@ -96,7 +96,7 @@ export class OpenSeadragonConnection implements ViewerConnection<Place> {
       [this.#viewer, this.#handlers.viewer],
       [this.#viewer.world, this.#handlers.world],
     ] as const) {
-      for (const [name, handler] of Object.entries(handlers)) target[method](name, handler);
+      for (const [name, handler] of Object.entries(handlers)) target[method](name, handler as never);
     }
   }
 

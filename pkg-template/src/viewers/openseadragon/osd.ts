@@ -29,8 +29,8 @@ export interface OsdTiledImage {
 interface OsdWorld {
   getItemCount(): number;
   getItemAt(index: number): OsdTiledImage | undefined;
-  addHandler(name: string, handler: (event: never) => void): unknown;
-  removeHandler(name: string, handler: (event: never) => void): unknown;
+  addHandler(name: string, handler: never): unknown;
+  removeHandler(name: string, handler: never): unknown;
 }
 
 interface OsdViewport {
@@ -44,8 +44,8 @@ export interface OsdViewer {
   readonly canvas: HTMLElement;
   readonly viewport: OsdViewport;
   readonly world: OsdWorld;
-  addHandler(name: string, handler: (event: never) => void): unknown;
-  removeHandler(name: string, handler: (event: never) => void): unknown;
+  addHandler(name: string, handler: never): unknown;
+  removeHandler(name: string, handler: never): unknown;
   addOverlay(options: { element: HTMLElement; location: never; onDraw: () => void }): unknown;
   removeOverlay(element: HTMLElement): unknown;
 }
