@@ -151,7 +151,7 @@ async fn iiif(viewer: &Viewer) -> Result<()> {
     ensure!(asked.len() == 1 && asked[0].ends_with(&part), "one request is enough: {asked:?}");
 
     // A level that is half as fine, with a part that the server has.
-    viewer.script("connection.dispose(); window.connection = connect({ OpenSeadragon, viewer, model }, { preEncode: false, regionSize: 256 }); listen(connection)").await?;
+    viewer.script("connection.dispose(); window.connection = connect({ OpenSeadragon, viewer, model }, { preEncode: false, regionSize: 256, overlay: 'epistemic' }); window.shown = 'epistemic'; listen(connection)").await?;
     let before = requests(viewer).len();
     viewer.draw((from.0 - 20.0, from.1), to).await?;
     let coarse = viewer.check("tiles of a coarser level of IIIF").await?;
@@ -161,7 +161,7 @@ async fn iiif(viewer: &Viewer) -> Result<()> {
         &viewer.folder.join("iiif"),
         asked.iter().find(|url| url.contains(",/0/")).context("a request for a part")?,
     )?;
-    viewer.script("connection.dispose(); window.connection = connect({ OpenSeadragon, viewer, model }, { preEncode: false, regionSize: 256 }); listen(connection)").await?;
+    viewer.script("connection.dispose(); window.connection = connect({ OpenSeadragon, viewer, model }, { preEncode: false, regionSize: 256, overlay: 'epistemic' }); window.shown = 'epistemic'; listen(connection)").await?;
     viewer.draw((from.0 - 20.0, from.1), to).await?;
     ensure!(viewer.check("a part of a coarser level of IIIF").await?["region"] == coarse["region"]);
 
@@ -238,6 +238,11 @@ async fn objects(viewer: &Viewer) -> Result<()> {
     ensure!(found.len() == 3 && count(viewer).await? == 3, "{found:?}");
     let accepted: Vec<&Value> = found.iter().map(|feature| &feature["isAccepted"]).collect();
     ensure!(accepted == [true, true, false], "{found:?}");
+    let order = viewer.script("return events.results.map(({ isFinal }) => Number(isFinal)).join('')").await?;
+    ensure!(order == "010101", "each box has a quick answer, then the ensemble's: {order}");
+    let saved = std::fs::read(viewer.page.download("save", "objects.geojson").await?)?;
+    let saved: Value = serde_json::from_slice(&saved)?;
+    ensure!(saved["type"] == "FeatureCollection" && saved["features"].as_array().is_some_and(|all| all.len() == 3));
     ensure!(found.iter().all(|feature| feature["expectedDsc"].as_f64() > Some(0.2)), "{found:?}");
     viewer.check("the third of three boxes").await?;
     viewer.page.screenshot("openseadragon-objects").await?;

@@ -85,12 +85,14 @@ function overlay() {
   let heatDiffers = 0;
   if (heat !== null) {
     const { data } = heat.getContext("2d").getImageData(0, 0, place.width, place.height);
-    segmentation.uncertainty.total.forEach((value, index) => {
-      if (Math.abs(data[4 * index + 3] - 255 * 0.7 * value) > 1.5) heatDiffers++;
+    const max = window.shown === "epistemic" ? 0.2 : 1;
+    segmentation.uncertainty[window.shown ?? "total"].forEach((value, index) => {
+      if (Math.abs(data[4 * index + 3] - 255 * 0.7 * Math.min(1, value / max)) > 1.5) heatDiffers++;
     });
   }
   const suggestion = element.querySelector(".umedsam-suggestion");
-  return { away, differing, hasHeat: heat !== null, heatDiffers, hasSuggestion: suggestion !== null, suggested: segmentation.suggestions.length };
+  const isMarked = element.classList.contains("umedsam-needs-review") === (segmentation.needsReview === true);
+  return { isMarked, away, differing, hasHeat: heat !== null, heatDiffers, hasSuggestion: suggestion !== null, suggested: segmentation.suggestions.length };
 }
 
 /** Everything of ours that is in the document, and the viewer's handlers. */

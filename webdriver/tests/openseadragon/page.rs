@@ -151,6 +151,7 @@ impl Viewer {
             "{what}: {overlay}"
         );
         ensure!(overlay["away"].as_f64() < Some(0.6), "{what}: the overlay is elsewhere: {overlay}");
+        ensure!(overlay["isMarked"] == true, "{what}: what needs a review is not marked: {overlay}");
         let is_asked = overlay["suggested"].as_u64() > Some(0);
         ensure!(overlay["hasSuggestion"] == is_asked, "{what}: {overlay}");
         Ok(())
