@@ -1,6 +1,6 @@
 /**
- * Segmentation in OpenSeadragon (versions 4 to 6): boxes and points by the viewer's own gestures, pixels from the pyramid or by IIIF, never from its canvas; masks as
- * polygons over the image, as GeoJSON and, where it is there, in Annotorious. OpenSeadragon is passed in.
+ * Segmentation in OpenSeadragon (versions 4 to 6): boxes and points by the viewer's own gestures, pixels from the pyramid or by IIIF, never from its canvas;
+ * masks as polygons over the image, as GeoJSON and, where it is there, in Annotorious. OpenSeadragon is passed in.
  *
  * @example
  * const viewer = OpenSeadragon({ element, tileSources: "slide.dzi" });
@@ -57,8 +57,8 @@ const OPTIONS = {
 };
 
 /**
- * Makes a viewer segment: a drag is a box, a click a point inside of the object, with Alt outside of it. Two fingers and the wheel zoom as before, and a drag with
- * Shift pans. Several boxes are answered one after the other; the one before is kept as if it were accepted, unless the next is drawn over it.
+ * Makes a viewer segment: a drag is a box, a click a point inside of the object, with Alt outside of it. Two fingers and the wheel zoom as before, and a drag
+ * with Shift pans. Several boxes are answered one after the other; the one before is kept as if it were accepted, unless the next is drawn over it.
  *
  * @throws {UmedsamError} `invalid-option` that names the option, its value and what is allowed.
  */

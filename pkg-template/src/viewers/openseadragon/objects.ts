@@ -7,9 +7,10 @@ import type { Box, PointLabel, Segmentation } from "../../types.js";
 import type { VolumeSegmentation } from "../../volume-segmentation.js";
 import type { ViewerConnection, ViewerEvents } from "../connection.js";
 import { Listeners } from "../listeners.js";
-import { type Answer, PromptSession, type SessionOptions, type ViewedSlice } from "../session.js";
+import { type Answer, PromptSession, type SessionOptions } from "../session.js";
 import type { Polygon } from "./contours.js";
-import { type Feature, geometryOf, regionsOf } from "./features.js";
+import { type Drawn, type Slice, Slices, featureOf, outcomeOf } from "./drawn.js";
+import type { Feature } from "./features.js";
 import { Geometry } from "./geometry.js";
 import { Gestures } from "./gestures.js";
 import type { Annotorious, OsdModule, OsdTiledImage, OsdViewer } from "./osd.js";
@@ -23,27 +24,6 @@ export interface ConnectionOptions extends SessionOptions {
   readonly annotorious: Annotorious | undefined;
 }
 
-interface Slice extends ViewedSlice {
-  readonly place: Place;
-}
-
-/** An object in the viewer. */
-interface Drawn {
-  readonly id: string;
-  readonly name: string;
-  readonly slice: Slice;
-  /** In full-resolution pixels. */
-  readonly box: Box | undefined;
-  readonly overlay: ObjectOverlay;
-  segmentation?: Segmentation | undefined;
-  /** What stays of an accepted object: masks and maps take 5 MB and more. */
-  kept?: Outcome;
-}
-
-interface Outcome extends Pick<Segmentation, "expectedDsc" | "needsReview"> {
-  readonly regions: readonly Polygon[];
-}
-
 const COLORS = ["#4dd0e1", "#aed581", "#ff8a65", "#ba68c8", "#f06292", "#7986cb"];
 
 /** What `connect` of `umedsam/openseadragon` gives. */
@@ -55,8 +35,7 @@ export class OpenSeadragonConnection implements ViewerConnection<Place> {
   readonly #gestures: Gestures;
   readonly #session: PromptSession<Slice>;
   readonly #listeners = new Listeners<ViewerEvents<Place>>();
-  readonly #ids = new WeakMap<OsdTiledImage, number>();
-  #images = 0;
+  readonly #slices: Slices;
   #objects: Drawn[] = [];
   #count = 0;
   /** The object that points and strokes correct. */
@@ -74,6 +53,7 @@ export class OpenSeadragonConnection implements ViewerConnection<Place> {
     this.#viewer = viewer;
     this.#options = options;
     this.#geometry = new Geometry(osd, viewer);
+    this.#slices = new Slices(osd);
     this.#gestures = new Gestures(viewer, {
       onBox: (box) => this.#drawn(box),
       onPoint: (x, y, isAlt) => this.#pointed(x, y, isAlt),
@@ -160,18 +140,9 @@ export class OpenSeadragonConnection implements ViewerConnection<Place> {
     const id = globalThis.crypto?.randomUUID?.() ?? `umedsam-${Date.now()}-${this.#count}`;
     const color = COLORS[this.#count % COLORS.length] as string;
     const overlay = new ObjectOverlay(this.#osd, this.#viewer, this.#geometry, place, box, color);
-    const object = { id, name: `Object ${++this.#count}`, slice: this.#slice(place), box, overlay };
+    const object = { id, name: `Object ${++this.#count}`, slice: this.#slices.of(place), box, overlay };
     this.#objects.push(object);
     return object;
-  }
-
-  #slice(place: Place): Slice {
-    const { tiledImage, region, level, shrink } = place;
-    const id = this.#ids.get(tiledImage) ?? ++this.#images;
-    this.#ids.set(tiledImage, id);
-    const key = [id, level, shrink, region.x, region.y, region.width, region.height].join();
-    const image = async () => ({ data: await (await import("./pixels.js")).readPlace(this.#osd, place) });
-    return { key, place, image };
   }
 
   /** An object begins when those before it have their answers; the one before it is kept. */
@@ -266,14 +237,7 @@ export class OpenSeadragonConnection implements ViewerConnection<Place> {
 
   /** The objects, in the order in which they were drawn, but for those that have no mask. Those of an image that was closed are gone. */
   features(): Feature[] {
-    return this.#objects.flatMap(({ id, name, segmentation, slice, kept }) => {
-      const { level, tiledImage } = slice.place;
-      const outcome = kept ?? (segmentation && outcomeOf(segmentation, slice.place));
-      if (outcome === undefined) return [];
-      const { expectedDsc, needsReview, regions } = outcome;
-      const properties = { name, isAccepted: kept !== undefined, expectedDsc, needsReview, image: this.#indexOf(tiledImage), level };
-      return [{ type: "Feature" as const, id, properties: { objectType: "annotation" as const, ...properties }, geometry: geometryOf(regions) }];
-    });
+    return this.#objects.flatMap((object) => featureOf(object, this.#indexOf(object.slice.place.tiledImage)) ?? []);
   }
 
   #indexOf(image: OsdTiledImage): number {
@@ -306,7 +270,7 @@ export class OpenSeadragonConnection implements ViewerConnection<Place> {
     const view = this.#geometry.viewOf(image);
     if (area(view) === 0) return;
     const middle = [(view[0] + view[2]) / 2, (view[1] + view[3]) / 2] as const;
-    this.#session.expect([this.#slice(placeOf(this.#osd, image, [...middle, ...middle], view, this.#options.regionSize))]);
+    this.#session.expect([this.#slices.of(placeOf(this.#osd, image, [...middle, ...middle], view, this.#options.regionSize))]);
   }
 
   /** Takes everything out of the viewer; `features()` still gives the objects. Annotations of Annotorious stay, and so does the model. */
@@ -319,9 +283,4 @@ export class OpenSeadragonConnection implements ViewerConnection<Place> {
     for (const { overlay } of this.#objects) overlay.remove();
     this.#listeners.clear();
   }
-}
-
-function outcomeOf(segmentation: Segmentation, place: Place): Outcome {
-  const { expectedDsc, needsReview } = segmentation;
-  return { expectedDsc, needsReview, regions: regionsOf(segmentation, place) };
 }

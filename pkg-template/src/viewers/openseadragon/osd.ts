@@ -16,6 +16,11 @@ export interface OsdModule {
   readonly converter?: object;
 }
 
+/** Of version 6. */
+export interface OsdConverter {
+  convert(tile: object, data: unknown, from: string | undefined, to: "context2d"): Promise<CanvasRenderingContext2D | undefined>;
+}
+
 /** An image in the viewer's world. */
 export interface OsdTiledImage {
   readonly source: object;

@@ -2,7 +2,7 @@
 
 import { UmedsamError } from "../../errors.js";
 import { typeName } from "../../realms.js";
-import type { OsdIiifSource, OsdModule, OsdRequests, OsdTileSource } from "./osd.js";
+import type { OsdConverter, OsdIiifSource, OsdModule, OsdRequests, OsdTileSource } from "./osd.js";
 import type { Place } from "./place.js";
 
 /** The most pixels that are put together, 256 MB. */
@@ -155,7 +155,7 @@ async function pictureOf(osd: OsdModule, source: OsdTileSource, tile: object, da
   const ready = (data as Partial<CanvasRenderingContext2D>).canvas ?? data;
   if (isDrawable(ready)) return ready;
   if (data instanceof Blob) return createImageBitmap(data);
-  const converter = osd.converter as { convert(tile: object, data: unknown, from: string | undefined, to: string): Promise<CanvasRenderingContext2D> } | undefined;
+  const converter = osd.converter as OsdConverter | undefined;
   let context: CanvasRenderingContext2D | undefined;
   if (converter !== undefined) {
     context = await converter.convert(tile, data, kind, "context2d");
