@@ -1,0 +1,477 @@
+/** What goes on in OHIF: the model is loaded, viewports are connected, objects are segments of a segmentation in OHIF's list. */
+
+import { type CornerstoneCore, type CornerstonePlace, type CornerstoneTools, type ViewerConnection, type ViewerResult, connect } from "../../cornerstone.js";
+import { UmedsamError, toUmedsamError } from "../../errors.js";
+import type { Model } from "../../model.js";
+import type { UmedsamExtensionOptions } from "../../ohif.js";
+import { goTo, numberOf, placeAt } from "./going.js";
+import type { OhifHost, OhifServices, OhifViewport } from "./host.js";
+import { CORNERSTONE, PANEL, TOOL } from "./names.js";
+import { type SegCore, segOf } from "./seg.js";
+
+/** What is known of an object on a slice. */
+export interface KnownSlice {
+  readonly place: CornerstonePlace;
+  /** From 0. */
+  readonly slice: number;
+  readonly expectedDsc: number;
+  readonly needsReview: boolean | null;
+}
+
+/** An object of the panel's list: a segment that was begun here. */
+export interface SegmentedObject {
+  readonly segmentationId: string;
+  readonly segmentIndex: number;
+  readonly displaySet: string;
+  /** What was found last; `undefined` before. */
+  last: ViewerResult<CornerstonePlace> | undefined;
+  /** Whether that waits for being accepted. */
+  isPending: boolean;
+  /** Slices with an accepted mask. */
+  readonly slices: Map<string, KnownSlice>;
+}
+
+interface Connected {
+  readonly viewport: OhifViewport;
+  readonly displaySet: string;
+  readonly segmentationId: string;
+  readonly connection: ViewerConnection<CornerstonePlace>;
+}
+
+const START = "Press “Segment by a box”, then drag a box around an object.";
+const ASK = "Drag a box around an object. Shift and a click says what is inside, Alt and a click what is not.";
+const MEANS = "Enter accepts the mask, Escape throws it away.";
+
+const keyOf = (place: CornerstonePlace) => ("imageId" in place ? place.imageId : `${place.plane} ${place.slice}`);
+
+/** One for the whole of OHIF. */
+export class Segmenting {
+  readonly #options: UmedsamExtensionOptions;
+  readonly #host: OhifHost;
+  readonly #listeners = new Set<() => void>();
+  readonly #connected = new Map<string, Connected>();
+  #subscriptions: readonly { unsubscribe(): void }[] = [];
+  #model: Promise<Model> | undefined;
+  /** Made when it is first needed, once. */
+  readonly #segmentations = new Map<string, Promise<string>>();
+  /** Whose mask waits, or who follows an object. */
+  #talking: Connected | undefined;
+  /** Whether the mouse was the box's when it was looked at last. */
+  #wasOn = false;
+  /** Viewports are connected one after the other. */
+  #syncing: Promise<void> = Promise.resolve();
+  #generation = 0;
+  objects: SegmentedObject[] = [];
+  selected: SegmentedObject | undefined;
+  isBusy = false;
+  status = START;
+  error = "";
+  progress: { readonly done: number; readonly atMost: number } | undefined;
+
+  constructor(host: OhifHost, options: UmedsamExtensionOptions) {
+    this.#host = host;
+    this.#options = options;
+  }
+
+  get #services(): OhifServices {
+    return this.#host.servicesManager.services;
+  }
+
+  /** Calls a function after every change, until the function that is returned is called. */
+  onChange(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  #tell(change: Partial<Pick<Segmenting, "status" | "error" | "isBusy" | "progress" | "selected">> = {}): void {
+    Object.assign(this, change);
+    for (const listener of this.#listeners) listener();
+  }
+
+  /** A mode was entered. */
+  enter(): void {
+    const { viewportGridService, cornerstoneViewportService, segmentationService } = this.#services;
+    const on = (service: OhifServices["viewportGridService" | "cornerstoneViewportService" | "segmentationService"], event: string, listener: () => void) => {
+      const name = service.EVENTS[event];
+      return name === undefined ? [] : [service.subscribe(name, listener)];
+    };
+    const sync = () => void (this.#connected.size > 0 && this.#sync());
+    this.#subscriptions = [
+      ...on(viewportGridService, "GRID_STATE_CHANGED", sync),
+      ...on(viewportGridService, "ACTIVE_VIEWPORT_ID_CHANGED", () => this.#tell()),
+      ...on(cornerstoneViewportService, "VIEWPORT_DATA_CHANGED", sync),
+      ...on(segmentationService, "SEGMENTATION_MODIFIED", () => this.#tidy()),
+      ...on(segmentationService, "SEGMENTATION_REMOVED", () => this.#tidy()),
+    ];
+  }
+
+  /** It is left; the model stays. */
+  exit(): void {
+    this.#generation++;
+    for (const { unsubscribe } of this.#subscriptions) unsubscribe();
+    this.#subscriptions = [];
+    for (const viewportId of [...this.#connected.keys()]) this.#disconnect(viewportId);
+    this.#segmentations.clear();
+    this.objects = [];
+    this.#wasOn = false;
+    this.#tell({ status: START, error: "", isBusy: false, progress: undefined, selected: undefined });
+  }
+
+  get #activeViewport(): string {
+    return this.#services.viewportGridService.getActiveViewportId() ?? "";
+  }
+
+  /** Whether a drag in the active viewport is a box. */
+  get isOn(): boolean {
+    return this.#isOnIn(this.#activeViewport);
+  }
+
+  #isOnIn(viewportId: string): boolean {
+    return this.#services.toolGroupService.getToolGroupForViewport(viewportId)?.getActivePrimaryMouseButtonTool() === TOOL;
+  }
+
+  /** Another tool was chosen: Shift and Alt are its now. */
+  noteTool(): void {
+    const { isOn } = this;
+    if (this.#wasOn && !isOn) for (const { connection } of this.#connected.values()) connection.setActive(false);
+    if (this.#wasOn !== isOn) queueMicrotask(() => this.#tell());
+    this.#wasOn = isOn;
+  }
+
+  /** Gives the mouse to the box, or back. */
+  async toggle(): Promise<void> {
+    const viewportId = this.#activeViewport;
+    const isOn = !this.isOn;
+    const { panelService } = this.#services;
+    panelService.activatePanel(PANEL, true);
+    await this.#guarded(async () => {
+      if (isOn) await this.#connectAll();
+      if (isOn && !this.#connected.has(viewportId)) {
+        throw new UmedsamError("invalid-option", "the selected viewport shows no slices; select one with images");
+      }
+      this.#connected.get(viewportId)?.connection.setActive(isOn);
+      this.#tell({ status: isOn ? ASK : START });
+    });
+    this.#services.toolbarService.refreshToolbarState({ viewportId });
+    // OHIF shows its own list when the first segmentation is made.
+    panelService.activatePanel(PANEL, true);
+  }
+
+  async #connectAll(): Promise<void> {
+    if (this.#model === undefined) this.#tell({ status: "Loading the network…", isBusy: true, error: "" });
+    await this.#loaded();
+    this.#tell({ isBusy: false });
+    await this.#sync();
+  }
+
+  #loaded(): Promise<Model> {
+    const { model } = this.#options;
+    this.#model ??= Promise.resolve(
+      typeof model !== "function"
+        ? model
+        : model(({ stage, fraction }) => {
+            if (fraction !== undefined && stage === "weights") this.#tell({ status: `Loading the network: ${Math.round(fraction * 100)} %` });
+          }),
+    );
+    // The next press tries again.
+    this.#model.catch(() => (this.#model = undefined));
+    return this.#model;
+  }
+
+  /** Connects every viewport with slices; those that are gone or show something else are let go. */
+  #sync(): Promise<void> {
+    this.#syncing = this.#syncing.then(() => this.#guarded(() => this.#syncNow()));
+    return this.#syncing;
+  }
+
+  async #syncNow(): Promise<void> {
+    const generation = this.#generation;
+    const { viewportGridService, cornerstoneViewportService } = this.#services;
+    const { viewports } = viewportGridService.getState();
+    for (const [viewportId, { viewport, displaySet }] of [...this.#connected]) {
+      const isSame = cornerstoneViewportService.getCornerstoneViewport(viewportId) === viewport;
+      if (!isSame || viewports.get(viewportId)?.displaySetInstanceUIDs?.[0] !== displaySet) this.#disconnect(viewportId);
+    }
+    const model = await this.#loaded();
+    for (const [viewportId, { displaySetInstanceUIDs }] of viewports) {
+      const viewport = cornerstoneViewportService.getCornerstoneViewport(viewportId);
+      const [displaySet] = displaySetInstanceUIDs ?? [];
+      if (generation !== this.#generation) return;
+      if (this.#connected.has(viewportId) || displaySet === undefined || (viewport?.type !== "stack" && viewport?.type !== "orthographic")) continue;
+      const segmentationId = await this.#segmentation(viewportId, displaySet);
+      // Labels may have made a stack a volume.
+      const now = cornerstoneViewportService.getCornerstoneViewport(viewportId);
+      if (generation !== this.#generation || now === undefined || now === null || this.#connected.has(viewportId)) return;
+      this.#connect(model, now, displaySet, segmentationId);
+    }
+  }
+
+  #connect(model: Model, viewport: OhifViewport, displaySet: string, segmentationId: string): void {
+    const { uncertainty, overlay, keep, preEncode } = this.#options;
+    const isOn = this.#isOnIn(viewport.id);
+    const { cornerstone: core, cornerstoneTools: tools } = this.#cornerstone;
+    const options = {
+      renderingEngineId: viewport.renderingEngineId,
+      toolName: TOOL,
+      segmentationId,
+      preEncode: preEncode !== false && viewport.id === this.#activeViewport,
+      ...(uncertainty === undefined ? {} : { uncertainty }),
+      ...(overlay === undefined ? {} : { overlay }),
+      ...(keep === undefined ? {} : { keep }),
+    };
+    const connection = connect({ core, tools, model }, viewport.id, options);
+    const connected: Connected = { viewport, displaySet, segmentationId, connection };
+    this.#connected.set(viewport.id, connected);
+    connection.on("result", (result) => this.#found(connected, result));
+    connection.on("settled", (isAccepted) => this.#settled(connected, isAccepted));
+    connection.on("busy", (isBusy) => this.#tell({ isBusy, ...(isBusy ? { error: "" } : {}) }));
+    connection.on("error", ({ message }) => this.#tell({ error: message }));
+    connection.on("progress", (progress) => this.#tell({ progress }));
+    // A viewport that is connected later does not take the mouse from the viewer's tool.
+    if (!isOn && this.#connected.size > 1) connection.setActive(false);
+  }
+
+  #disconnect(viewportId: string): void {
+    const connected = this.#connected.get(viewportId);
+    if (connected === undefined) return;
+    if (connected === this.#talking) this.#settled(connected, false);
+    this.#connected.delete(viewportId);
+    connected.connection.dispose();
+  }
+
+  get #cornerstone(): { readonly cornerstone: CornerstoneCore & SegCore; readonly cornerstoneTools: CornerstoneTools } {
+    const { getCornerstoneLibraries } = (this.#host.extensionManager.getModuleEntry(CORNERSTONE)?.exports ?? {}) as {
+      getCornerstoneLibraries?: () => { cornerstone: CornerstoneCore & SegCore; cornerstoneTools: CornerstoneTools };
+    };
+    if (getCornerstoneLibraries === undefined) throw new UmedsamError("invalid-option", `OHIF has no ${CORNERSTONE}; put @ohif/extension-cornerstone before umedsam's extension`);
+    return getCornerstoneLibraries();
+  }
+
+  /** The segmentation of a series that objects are put to, one for all its viewports. */
+  async #segmentation(viewportId: string, displaySet: string): Promise<string> {
+    const { segmentationService } = this.#services;
+    const { commandsManager } = this.#host;
+    const made = await this.#segmentations.get(displaySet);
+    const isThere = made !== undefined && segmentationService.getSegmentation(made) !== undefined;
+    if (!isThere) {
+      const options = { displaySetInstanceUID: displaySet, label: "umedsam", createInitialSegment: false };
+      this.#segmentations.set(displaySet, Promise.resolve(commandsManager.run("createLabelmapForViewport", { viewportId, options })) as Promise<string>);
+    }
+    const id = (await this.#segmentations.get(displaySet)) as string;
+    if (segmentationService.getSegmentation(id) === undefined) throw new UmedsamError("invalid-option", "OHIF could not make a segmentation for this series");
+    if (segmentationService.getSegmentationRepresentations(viewportId, { segmentationId: id }).length === 0) {
+      await segmentationService.addSegmentationRepresentation(viewportId, { segmentationId: id, type: "Labelmap" });
+    }
+    if (!isThere) this.#begin(id, displaySet, viewportId);
+    return id;
+  }
+
+  /** The next box begins another object. */
+  begin(): void {
+    const connected = this.#connected.get(this.#activeViewport);
+    if (connected !== undefined) this.#begin(connected.segmentationId, connected.displaySet, this.#activeViewport);
+  }
+
+  #begin(segmentationId: string, displaySet: string, viewportId: string): void {
+    const { segmentationService } = this.#services;
+    const of = this.objects.filter((object) => object.segmentationId === segmentationId);
+    const unused = of.find(({ last, slices }) => last === undefined && slices.size === 0);
+    if (unused !== undefined) return this.select(unused);
+    const { segments = {} } = segmentationService.getSegmentation(segmentationId) ?? {};
+    // OHIF makes the first segment by itself.
+    const segmentIndex = of.length === 0 ? 1 : Math.max(0, ...Object.keys(segments).map(Number)) + 1;
+    segmentationService.addSegment(segmentationId, {
+      segmentIndex,
+      label: `Object ${segmentIndex}`,
+      // What OHIF's own export says of it.
+      algorithmType: "SEMIAUTOMATIC",
+      algorithmName: "umedsam",
+    });
+    const object: SegmentedObject = { segmentationId, segmentIndex, displaySet, last: undefined, isPending: false, slices: new Map() };
+    this.objects = [...this.objects, object];
+    segmentationService.setActiveSegmentation(viewportId, segmentationId);
+    this.#tell({ selected: object, error: "" });
+  }
+
+  /** Corrections and boxes are of this object from now on. */
+  select(object: SegmentedObject): void {
+    if (object !== this.selected) {
+      this.reject();
+      this.#talking = undefined;
+    }
+    this.#services.segmentationService.setActiveSegment(object.segmentationId, object.segmentIndex);
+    this.#tell({ selected: object, error: "" });
+    const [last] = [...object.slices.values()];
+    if (!object.isPending && last !== undefined) this.goTo(last);
+  }
+
+  labelOf({ segmentationId, segmentIndex }: SegmentedObject): string {
+    return this.#services.segmentationService.getSegmentation(segmentationId)?.segments[segmentIndex]?.label ?? `Object ${segmentIndex}`;
+  }
+
+  colourOf({ segmentationId, segmentIndex }: SegmentedObject): string {
+    return `rgb(${this.#colour(segmentationId, segmentIndex).slice(0, 3).join(" ")})`;
+  }
+
+  #colour(segmentationId: string, segmentIndex: number): readonly number[] {
+    const connected = [...this.#connected.values()].find((candidate) => candidate.segmentationId === segmentationId);
+    if (connected === undefined) return [128, 128, 128];
+    return this.#services.segmentationService.getSegmentColor(connected.viewport.id, segmentationId, segmentIndex) ?? [128, 128, 128];
+  }
+
+  /** The segment that the viewer says is the active one, if it is an object of the list. */
+  #active(segmentationId: string): SegmentedObject | undefined {
+    const { segments = {} } = this.#services.segmentationService.getSegmentation(segmentationId) ?? {};
+    const active = Object.values(segments).find((segment) => segment.active === true)?.segmentIndex;
+    return this.objects.find((object) => object.segmentationId === segmentationId && object.segmentIndex === active);
+  }
+
+  #found(connected: Connected, result: ViewerResult<CornerstonePlace>): void {
+    const isSame = this.#talking === connected && this.selected?.isPending === true;
+    const object = isSame ? this.selected : this.#active(connected.segmentationId);
+    if (object === undefined) return;
+    object.last = result;
+    object.isPending = true;
+    this.#talking = connected;
+    this.#tell({ selected: object, error: "", status: result.isFinal ? MEANS : `${MEANS} Finding where it is unsure…` });
+  }
+
+  #settled(connected: Connected, isAccepted: boolean): void {
+    const object = this.selected;
+    if (object === undefined || object.segmentationId !== connected.segmentationId || !object.isPending) return;
+    object.isPending = false;
+    const { last } = object;
+    if (isAccepted && last !== undefined) this.#keep(object, connected, last.place, last.expectedDsc, last.needsReview);
+    if (!isAccepted) {
+      object.last = undefined;
+      this.#talking = undefined;
+    }
+    this.#describe(object);
+    this.#tell({ status: ASK });
+  }
+
+  #keep(object: SegmentedObject, { viewport }: Connected, place: CornerstonePlace, expectedDsc: number, needsReview: boolean | null): void {
+    object.slices.set(keyOf(place), { place, slice: numberOf(viewport, place), expectedDsc, needsReview });
+  }
+
+  /** Says the expected DSC in OHIF's own list: of the worst slice. */
+  #describe({ segmentationId, segmentIndex, slices }: SegmentedObject): void {
+    const { segmentationService } = this.#services;
+    const segmentation = segmentationService.getSegmentation(segmentationId);
+    const segment = segmentation?.segments[segmentIndex];
+    if (segmentation === undefined || segment === undefined || slices.size === 0) return;
+    const value = Math.min(...[...slices.values()].map(({ expectedDsc }) => expectedDsc));
+    const namedStats = { ...segment.cachedStats?.namedStats, expectedDsc: { name: "expectedDsc", label: "Expected DSC", value, unit: "none", order: -1 } };
+    const described = { ...segment, cachedStats: { ...segment.cachedStats, namedStats } };
+    segmentationService.addOrUpdateSegmentation({ segmentationId, segments: { ...segmentation.segments, [segmentIndex]: described } });
+  }
+
+  /** What was removed in OHIF's own list. */
+  #tidy(): void {
+    const { segmentationService } = this.#services;
+    const isThere = ({ segmentationId, segmentIndex }: SegmentedObject) => segmentationService.getSegmentation(segmentationId)?.segments[segmentIndex] !== undefined;
+    const objects = this.objects.filter(isThere);
+    if (objects.length === this.objects.length) return this.#tell();
+    this.objects = objects;
+    for (const [viewportId, { segmentationId }] of [...this.#connected]) {
+      if (segmentationService.getSegmentation(segmentationId) === undefined) this.#disconnect(viewportId);
+    }
+    this.#tell(this.selected !== undefined && objects.includes(this.selected) ? {} : { selected: undefined });
+  }
+
+  get isPending(): boolean {
+    return this.selected?.isPending === true;
+  }
+
+  accept(): void {
+    this.#talking?.connection.accept();
+  }
+
+  reject(): void {
+    this.#talking?.connection.reject();
+  }
+
+  undo(): void {
+    this.#talking?.connection.undo();
+  }
+
+  redo(): void {
+    this.#talking?.connection.redo();
+  }
+
+  answer(isInside: boolean): void {
+    this.#talking?.connection.answer(isInside);
+  }
+
+  cancel(): void {
+    this.#talking?.connection.cancel();
+  }
+
+  /** Whether the selected object can be followed: it was the last one that was accepted or is shown. */
+  get canFollow(): boolean {
+    return this.#talking !== undefined && this.selected?.last !== undefined && this.progress === undefined;
+  }
+
+  async propagate(range?: readonly [first: number, last: number]): Promise<void> {
+    const { selected: object } = this;
+    const connected = this.#talking;
+    if (object === undefined || connected === undefined) return;
+    this.#tell({ progress: { done: 0, atMost: 0 }, error: "", status: `Following ${this.labelOf(object)} through the slices…` });
+    await this.#guarded(async () => {
+      const found = await connected.connection.propagate(range);
+      const place = object.last?.place;
+      if (place === undefined) return;
+      for (const { slice, expectedDsc, needsReview } of found.slices(0)) {
+        const at = placeAt(connected.viewport, place, slice);
+        // The prompted slice keeps the ensemble's answer.
+        if (keyOf(at) !== keyOf(place)) this.#keep(object, connected, at, expectedDsc, needsReview);
+      }
+      this.#describe(object);
+    });
+    this.#tell({ progress: undefined, status: ASK });
+  }
+
+  /** Shows a slice in the viewport that it was found in. */
+  goTo({ place }: KnownSlice): void {
+    const viewport = this.#services.cornerstoneViewportService.getCornerstoneViewport(place.viewportId);
+    if (viewport !== undefined && viewport !== null) void this.#guarded(() => goTo(viewport, place));
+  }
+
+  /** Saves all objects of the selected one's series. */
+  save(): Promise<void> {
+    return this.#guarded(async () => {
+      const { segmentationId } = this.selected ?? this.objects[0] ?? {};
+      const segmentation = segmentationId === undefined ? undefined : this.#services.segmentationService.getSegmentation(segmentationId);
+      if (segmentation === undefined) throw new UmedsamError("invalid-option", "there is no object to save; draw a box and accept its mask first");
+      const { info } = await this.#loaded();
+      const { baseUrl, onSave = download } = this.#options;
+      const algorithm = { name: info.architecture, version: info.precision };
+      const bytes = await segOf(this.#cornerstone.cornerstone, segmentation, (index) => this.#colour(segmentation.segmentationId, index), {
+        algorithm,
+        seriesDescription: segmentation.label,
+        ...(baseUrl === undefined ? {} : { baseUrl }),
+      });
+      await onSave(bytes, "umedsam-seg.dcm");
+    });
+  }
+
+  /** Tells what goes wrong. */
+  async #guarded(work: () => Promise<void>): Promise<void> {
+    const generation = this.#generation;
+    try {
+      await work();
+    } catch (cause) {
+      const { code, message } = toUmedsamError(cause);
+      if (generation === this.#generation) this.#tell({ isBusy: false, ...(code === "aborted" ? {} : { error: message }) });
+    }
+  }
+}
+
+function download(bytes: Uint8Array, name: string): void {
+  const url = URL.createObjectURL(new Blob([bytes as Uint8Array<ArrayBuffer>], { type: "application/dicom" }));
+  const link = document.createElement("a");
+  link.href = url;
+  link.download = name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(url), 60_000);
+}
