@@ -9,7 +9,8 @@ const STYLE = `
 section { margin: 0 0 8px; padding: 8px; border-radius: 6px; background: hsl(var(--popover, 219 90% 15%)); }
 h3 { margin: 0 0 6px; font-size: 12px; font-weight: 600; color: hsl(var(--muted-foreground, 200 46% 65%)); }
 p { margin: 0 0 6px; }
-.row { display: flex; flex-wrap: wrap; gap: 4px; align-items: center; }
+.row { display: flex; flex-wrap: wrap; gap: 4px; align-items: center; margin: 0 0 6px; }
+.row:last-child { margin: 6px 0 0; }
 button { font: inherit; color: inherit; cursor: pointer; padding: 3px 8px; border: 1px solid hsl(var(--input, 236 52% 30%)); border-radius: 4px; background: none; }
 button:hover:enabled, button[aria-pressed="true"] { background: hsl(var(--primary, 214 98% 60%)); color: hsl(var(--primary-foreground, 0 0% 98%)); }
 button:focus-visible { outline: 2px solid hsl(var(--ring, 214 98% 60%)); outline-offset: 1px; }
@@ -90,7 +91,7 @@ class Panel {
     this.#question = h(
       "div",
       { className: "row" },
-      "Is the marked place inside?",
+      "Marked place:",
       button("inside", "Inside", "The marked place belongs to the object", () => segmenting.answer(true)),
       button("outside", "Outside", "It does not", () => segmenting.answer(false)),
     );
@@ -118,7 +119,7 @@ class Panel {
   update(): void {
     const { isOn, isBusy, status, error, objects, selected, progress, canFollow, isPending } = this.#segmenting;
     this.#toggle.setAttribute("aria-pressed", String(isOn));
-    this.#fresh.disabled = isPending || selected === undefined || selected.slices.size === 0;
+    this.#fresh.disabled = isPending || selected === undefined || selected.slices.length === 0;
     this.#status.textContent = status;
     this.#status.ariaBusy = String(isBusy);
     this.#error.textContent = error;
@@ -130,7 +131,7 @@ class Panel {
     this.#propagate.hidden = progress !== undefined;
     this.#propagate.disabled = !canFollow;
     this.#objects.replaceChildren(...objects.map((object) => this.#row(object)));
-    this.#save.disabled = !objects.some(({ slices }) => slices.size > 0);
+    this.#save.disabled = !objects.some(({ slices }) => slices.length > 0);
     this.#updateReview(selected);
   }
 
@@ -145,7 +146,7 @@ class Panel {
 
   /** Slices of the selected object, the worst first. */
   #updateReview(selected: SegmentedObject | undefined): void {
-    const slices = [...(selected?.slices.values() ?? [])].sort((a, b) => a.expectedDsc - b.expectedDsc);
+    const slices = [...(selected?.slices ?? [])].sort((a, b) => a.expectedDsc - b.expectedDsc);
     this.#review.hidden = slices.length < 2;
     this.#toReview.replaceChildren(
       ...slices.map((known) => {
@@ -161,13 +162,12 @@ class Panel {
     const { last, isPending, slices } = object;
     const swatch = h("span", { className: "colour" });
     swatch.style.background = this.#segmenting.colourOf(object);
-    const known = [...slices.values()];
-    const worst = Math.min(...known.map(({ expectedDsc }) => expectedDsc));
-    const found = isPending && last !== undefined ? `${dsc(last.expectedDsc)}, not accepted` : known.length === 0 ? "no mask yet" : `${dsc(worst)}, ${counted(known.length)}`;
+    const worst = Math.min(...slices.map(({ expectedDsc }) => expectedDsc));
+    const found = isPending && last !== undefined ? `${dsc(last.expectedDsc)}, not accepted` : slices.length === 0 ? "no mask yet" : `${dsc(worst)}, ${counted(slices.length)}`;
     const select = h("button", { type: "button", onclick: () => this.#segmenting.select(object) });
     select.append(swatch, h("span", { className: "what" }, this.#segmenting.labelOf(object)), found);
     select.setAttribute("aria-pressed", String(object === this.#segmenting.selected));
-    if (known.some(({ needsReview }) => needsReview === true)) select.append(h("span", { className: "check", title: "Some slice is to be checked" }, "!"));
+    if (slices.some(({ needsReview }) => needsReview === true)) select.append(h("span", { className: "check", title: "Some slice is to be checked" }, "!"));
     return h("li", {}, select);
   }
 }

@@ -1,21 +1,14 @@
 /** A segmentation of the viewer as a DICOM SEG of `umedsam/export`. */
 
 import { UmedsamError } from "../../errors.js";
-import type { DicomExportOptions, Segment, SourceReference } from "../../export.js";
+import { type DicomExportOptions, type Segment, type SourceReference, toSeg } from "../../export.js";
 import type { OhifLabelmap, OhifSegmentation } from "./host.js";
+import { type LabelCache, labelImages } from "./labels.js";
 
 /** What is used of `@cornerstonejs/core`. */
 export interface SegCore {
-  readonly cache: {
-    getImage(imageId: string): LabelmapImage | undefined;
-    getVolume(volumeId: string): { readonly imageIds?: readonly string[] } | undefined;
-  };
+  readonly cache: LabelCache;
   readonly metaData: { get(kind: string, imageId: string): Instance | undefined };
-}
-
-interface LabelmapImage {
-  readonly referencedImageId?: string;
-  readonly voxelManager: { getScalarData(): ArrayLike<number> };
 }
 
 /** Attributes of an image by keyword, as OHIF reads them. */
@@ -60,16 +53,13 @@ export async function segOf(
   for (const [index, slice] of slices.entries()) {
     for (let pixel = 0; pixel < pixels; pixel++) labels[index * pixels + pixel] = numberOf.get(slice.labels[pixel] as number) ?? 0;
   }
-  const { toSeg } = await import("../../export.js");
   return toSeg(source, labels, segments, options);
 }
 
 /** In the order of the positions. */
-function slicesOf({ cache, metaData }: SegCore, { imageIds, volumeId, labelmaps = {} }: OhifLabelmap = {}): readonly Slice[] {
-  if (Object.keys(labelmaps).length > 1) throw invalid("segments of this segmentation overlap; save it by Export in OHIF's own list of segmentations");
-  const ids = imageIds ?? (volumeId === undefined ? undefined : cache.getVolume(volumeId)?.imageIds) ?? [];
-  const slices = ids.map((id): Slice => {
-    const image = cache.getImage(id);
+function slicesOf({ cache, metaData }: SegCore, labelmap: OhifLabelmap | undefined): readonly Slice[] {
+  if (Object.keys(labelmap?.labelmaps ?? {}).length > 1) throw invalid("segments of this segmentation overlap; save it by Export in OHIF's own list of segmentations");
+  const slices = labelImages(cache, labelmap).map((image): Slice => {
     const instance = image?.referencedImageId === undefined ? undefined : metaData.get("instance", image.referencedImageId);
     if (image === undefined || instance === undefined) throw invalid("OHIF does not have all images of this series; scroll through it once, then save");
     const position = triple(instance.ImagePositionPatient);

@@ -6,8 +6,9 @@ import type { Model } from "../../model.js";
 import type { UmedsamExtensionOptions } from "../../ohif.js";
 import { goTo, numberOf, placeAt } from "./going.js";
 import type { OhifHost, OhifServices, OhifViewport } from "./host.js";
+import { isLabelled } from "./labels.js";
 import { CORNERSTONE, PANEL, TOOL } from "./names.js";
-import { type SegCore, segOf } from "./seg.js";
+import type { SegCore } from "./seg.js";
 
 /** What is known of an object on a slice. */
 export interface KnownSlice {
@@ -27,8 +28,10 @@ export interface SegmentedObject {
   last: ViewerResult<CornerstonePlace> | undefined;
   /** Whether that waits for being accepted. */
   isPending: boolean;
-  /** Slices with an accepted mask. */
-  readonly slices: Map<string, KnownSlice>;
+  /** Slices with a mask that was accepted, undone ones included. */
+  readonly known: Map<string, KnownSlice>;
+  /** Those that have a mask now. */
+  slices: readonly KnownSlice[];
 }
 
 interface Connected {
@@ -43,6 +46,9 @@ const ASK = "Drag a box around an object. Shift and a click says what is inside,
 const MEANS = "Enter accepts the mask, Escape throws it away.";
 
 const keyOf = (place: CornerstonePlace) => ("imageId" in place ? place.imageId : `${place.plane} ${place.slice}`);
+
+/** Labels are looked at when they were not changed for this long. */
+const CALM_MS = 200;
 
 /** One for the whole of OHIF. */
 export class Segmenting {
@@ -61,6 +67,7 @@ export class Segmenting {
   /** Viewports are connected one after the other. */
   #syncing: Promise<void> = Promise.resolve();
   #generation = 0;
+  #looking: ReturnType<typeof setTimeout> | undefined;
   objects: SegmentedObject[] = [];
   selected: SegmentedObject | undefined;
   isBusy = false;
@@ -102,12 +109,14 @@ export class Segmenting {
       ...on(cornerstoneViewportService, "VIEWPORT_DATA_CHANGED", sync),
       ...on(segmentationService, "SEGMENTATION_MODIFIED", () => this.#tidy()),
       ...on(segmentationService, "SEGMENTATION_REMOVED", () => this.#tidy()),
+      ...on(segmentationService, "SEGMENTATION_DATA_MODIFIED", () => this.#look()),
     ];
   }
 
   /** It is left; the model stays. */
   exit(): void {
     this.#generation++;
+    clearTimeout(this.#looking);
     for (const { unsubscribe } of this.#subscriptions) unsubscribe();
     this.#subscriptions = [];
     for (const viewportId of [...this.#connected.keys()]) this.#disconnect(viewportId);
@@ -236,7 +245,12 @@ export class Segmenting {
     if (connected === undefined) return;
     if (connected === this.#talking) this.#settled(connected, false);
     this.#connected.delete(viewportId);
-    connected.connection.dispose();
+    try {
+      connected.connection.dispose();
+    } catch (cause) {
+      // OHIF may have taken its labels away before.
+      console.debug(cause);
+    }
   }
 
   get #cornerstone(): { readonly cornerstone: CornerstoneCore & SegCore; readonly cornerstoneTools: CornerstoneTools } {
@@ -275,7 +289,7 @@ export class Segmenting {
   #begin(segmentationId: string, displaySet: string, viewportId: string): void {
     const { segmentationService } = this.#services;
     const of = this.objects.filter((object) => object.segmentationId === segmentationId);
-    const unused = of.find(({ last, slices }) => last === undefined && slices.size === 0);
+    const unused = of.find(({ last, slices }) => last === undefined && slices.length === 0);
     if (unused !== undefined) return this.select(unused);
     const { segments = {} } = segmentationService.getSegmentation(segmentationId) ?? {};
     // OHIF makes the first segment by itself.
@@ -287,7 +301,7 @@ export class Segmenting {
       algorithmType: "SEMIAUTOMATIC",
       algorithmName: "umedsam",
     });
-    const object: SegmentedObject = { segmentationId, segmentIndex, displaySet, last: undefined, isPending: false, slices: new Map() };
+    const object: SegmentedObject = { segmentationId, segmentIndex, displaySet, last: undefined, isPending: false, known: new Map(), slices: [] };
     this.objects = [...this.objects, object];
     segmentationService.setActiveSegmentation(viewportId, segmentationId);
     this.#tell({ selected: object, error: "" });
@@ -301,7 +315,7 @@ export class Segmenting {
     }
     this.#services.segmentationService.setActiveSegment(object.segmentationId, object.segmentIndex);
     this.#tell({ selected: object, error: "" });
-    const [last] = [...object.slices.values()];
+    const [last] = object.slices;
     if (!object.isPending && last !== undefined) this.goTo(last);
   }
 
@@ -351,7 +365,9 @@ export class Segmenting {
   }
 
   #keep(object: SegmentedObject, { viewport }: Connected, place: CornerstonePlace, expectedDsc: number, needsReview: boolean | null): void {
-    object.slices.set(keyOf(place), { place, slice: numberOf(viewport, place), expectedDsc, needsReview });
+    const slice = numberOf(viewport, place);
+    object.known.set(keyOf(place), { place, slice, expectedDsc, needsReview });
+    object.slices = [...object.known.values()];
   }
 
   /** Says the expected DSC in OHIF's own list: of the worst slice. */
@@ -359,11 +375,26 @@ export class Segmenting {
     const { segmentationService } = this.#services;
     const segmentation = segmentationService.getSegmentation(segmentationId);
     const segment = segmentation?.segments[segmentIndex];
-    if (segmentation === undefined || segment === undefined || slices.size === 0) return;
-    const value = Math.min(...[...slices.values()].map(({ expectedDsc }) => expectedDsc));
+    if (segmentation === undefined || segment === undefined || slices.length === 0) return;
+    const value = Math.min(...slices.map(({ expectedDsc }) => expectedDsc));
     const namedStats = { ...segment.cachedStats?.namedStats, expectedDsc: { name: "expectedDsc", label: "Expected DSC", value, unit: "none", order: -1 } };
     const described = { ...segment, cachedStats: { ...segment.cachedStats, namedStats } };
     segmentationService.addOrUpdateSegmentation({ segmentationId, segments: { ...segmentation.segments, [segmentIndex]: described } });
+  }
+
+  /** Looks which masks are there, after what the viewer undid, redid or erased. */
+  #look(): void {
+    clearTimeout(this.#looking);
+    this.#looking = setTimeout(() => {
+      if (this.isPending || this.progress !== undefined) return;
+      const { cache } = this.#cornerstone.cornerstone;
+      for (const object of this.objects) {
+        const { segmentationId, segmentIndex, known } = object;
+        const { Labelmap } = this.#services.segmentationService.getSegmentation(segmentationId)?.representationData ?? {};
+        object.slices = [...known.values()].filter(({ place }) => isLabelled(cache, Labelmap, segmentIndex, place));
+      }
+      this.#tell();
+    }, CALM_MS);
   }
 
   /** What was removed in OHIF's own list. */
@@ -373,10 +404,13 @@ export class Segmenting {
     const objects = this.objects.filter(isThere);
     if (objects.length === this.objects.length) return this.#tell();
     this.objects = objects;
-    for (const [viewportId, { segmentationId }] of [...this.#connected]) {
-      if (segmentationService.getSegmentation(segmentationId) === undefined) this.#disconnect(viewportId);
-    }
-    this.#tell(this.selected !== undefined && objects.includes(this.selected) ? {} : { selected: undefined });
+    this.#tell(this.selected !== undefined && objects.includes(this.selected) ? {} : { selected: undefined, status: START });
+    // Not while OHIF is at it.
+    queueMicrotask(() => {
+      for (const [viewportId, { segmentationId }] of [...this.#connected]) {
+        if (segmentationService.getSegmentation(segmentationId) === undefined) this.#disconnect(viewportId);
+      }
+    });
   }
 
   get isPending(): boolean {
@@ -446,6 +480,7 @@ export class Segmenting {
       const { info } = await this.#loaded();
       const { baseUrl, onSave = download } = this.#options;
       const algorithm = { name: info.architecture, version: info.precision };
+      const { segOf } = await import("./seg.js");
       const bytes = await segOf(this.#cornerstone.cornerstone, segmentation, (index) => this.#colour(segmentation.segmentationId, index), {
         algorithm,
         seriesDescription: segmentation.label,
