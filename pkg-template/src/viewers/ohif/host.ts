@@ -41,7 +41,8 @@ export interface OhifServices {
   };
   readonly segmentationService: OhifEvents & {
     getSegmentation(segmentationId: string): OhifSegmentation | undefined;
-    getSegmentationRepresentations(viewportId: string, of: { readonly segmentationId: string }): readonly unknown[];
+    getSegmentationRepresentations(viewportId: string, of?: { readonly segmentationId: string }): readonly { readonly segmentationId: string }[];
+    removeRepresentationsFromViewport(viewportId: string, of: { readonly segmentationId: string }): void;
     addSegmentationRepresentation(viewportId: string, of: { readonly segmentationId: string; readonly type: string }): Promise<void>;
     addOrUpdateSegmentation(change: { readonly segmentationId: string; readonly segments: OhifSegmentation["segments"] }): void;
     addSegment(segmentationId: string, segment: Readonly<Record<string, unknown>>): void;

@@ -1,6 +1,6 @@
 /** Where a segmentation's labels are. */
 
-import type { CornerstonePlace } from "../../cornerstone.js";
+import type { Slice } from "./going.js";
 import type { OhifLabelmap } from "./host.js";
 
 /** What is used of `@cornerstonejs/core`'s cache. */
@@ -21,10 +21,10 @@ export function labelImages(cache: LabelCache, { imageIds, volumeId }: OhifLabel
   return ids.map((id) => cache.getImage(id));
 }
 
-/** Whether a segment is on the slice of a place, or, of slices across the images, on any. */
-export function isLabelled(cache: LabelCache, labelmap: OhifLabelmap | undefined, segmentIndex: number, place: CornerstonePlace): boolean {
+/** Whether a segment is on a slice, or, of slices across the images, on any. */
+export function isLabelled(cache: LabelCache, labelmap: OhifLabelmap | undefined, segmentIndex: number, { imageId }: Slice): boolean {
   return labelImages(cache, labelmap).some((image) => {
-    if (image === undefined || ("imageId" in place && image.referencedImageId !== place.imageId)) return false;
+    if (image === undefined || (imageId !== undefined && image.referencedImageId !== imageId)) return false;
     return Array.prototype.includes.call(image.voxelManager.getScalarData(), segmentIndex);
   });
 }

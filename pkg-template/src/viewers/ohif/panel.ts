@@ -18,6 +18,7 @@ button:disabled { opacity: 0.45; cursor: default; }
 ul { list-style: none; margin: 0; padding: 0; }
 li button { display: flex; width: 100%; gap: 6px; align-items: center; text-align: left; border-color: transparent; }
 li .what { flex: 1; }
+li .what::first-letter { text-transform: uppercase; }
 .colour { flex: none; width: 12px; height: 12px; border-radius: 3px; }
 .check { padding: 0 5px; border-radius: 3px; background: #f5c518; color: #000; font-weight: 600; }
 .error { color: #ff8a80; }
@@ -148,10 +149,11 @@ class Panel {
   #updateReview(selected: SegmentedObject | undefined): void {
     const slices = [...(selected?.slices ?? [])].sort((a, b) => a.expectedDsc - b.expectedDsc);
     this.#review.hidden = slices.length < 2;
+    if (selected === undefined || slices.length < 2) return;
     this.#toReview.replaceChildren(
       ...slices.map((known) => {
-        const go = h("button", { type: "button", onclick: () => this.#segmenting.goTo(known) });
-        go.append(h("span", { className: "what" }, `Slice ${known.slice + 1}`), dsc(known.expectedDsc));
+        const go = h("button", { type: "button", onclick: () => this.#segmenting.goTo(selected, known) });
+        go.append(h("span", { className: "what" }, `${known.plane ?? "slice"} ${this.#segmenting.numberOf(selected, known)}`), dsc(known.expectedDsc));
         if (known.needsReview === true) go.append(h("span", { className: "check" }, "Check"));
         return h("li", {}, go);
       }),

@@ -4,17 +4,14 @@ import { type CornerstoneCore, type CornerstonePlace, type CornerstoneTools, typ
 import { UmedsamError, toUmedsamError } from "../../errors.js";
 import type { Model } from "../../model.js";
 import type { UmedsamExtensionOptions } from "../../ohif.js";
-import { goTo, numberOf, placeAt } from "./going.js";
+import { type Slice, beside, goTo, sliceOf } from "./going.js";
 import type { OhifHost, OhifServices, OhifViewport } from "./host.js";
-import { isLabelled } from "./labels.js";
+import { isLabelled, labelImages } from "./labels.js";
 import { CORNERSTONE, PANEL, TOOL } from "./names.js";
 import type { SegCore } from "./seg.js";
 
 /** What is known of an object on a slice. */
-export interface KnownSlice {
-  readonly place: CornerstonePlace;
-  /** From 0. */
-  readonly slice: number;
+export interface KnownSlice extends Slice {
   readonly expectedDsc: number;
   readonly needsReview: boolean | null;
 }
@@ -45,8 +42,10 @@ const START = "Press “Segment by a box”, then drag a box around an object.";
 const ASK = "Drag a box around an object. Shift and a click says what is inside, Alt and a click what is not.";
 const MEANS = "Enter accepts the mask, Escape throws it away.";
 
-const keyOf = (place: CornerstonePlace) => ("imageId" in place ? place.imageId : `${place.plane} ${place.slice}`);
+const keyOf = ({ imageId, axis, number }: Slice) => imageId ?? `${axis} ${number}`;
 
+/** How segmentations of uncertainty begin that `umedsam/cornerstone` makes; the viewport's name follows. */
+const UNCERTAINTY = "umedsam-uncertainty-";
 /** Labels are looked at when they were not changed for this long. */
 const CALM_MS = 200;
 
@@ -62,8 +61,8 @@ export class Segmenting {
   readonly #segmentations = new Map<string, Promise<string>>();
   /** Whose mask waits, or who follows an object. */
   #talking: Connected | undefined;
-  /** Whether the mouse was the box's when it was looked at last. */
-  #wasOn = false;
+  /** Whether a person gave the mouse to the box, in whatever viewports there are. */
+  #isWanted = false;
   /** Viewports are connected one after the other. */
   #syncing: Promise<void> = Promise.resolve();
   #generation = 0;
@@ -110,6 +109,7 @@ export class Segmenting {
       ...on(segmentationService, "SEGMENTATION_MODIFIED", () => this.#tidy()),
       ...on(segmentationService, "SEGMENTATION_REMOVED", () => this.#tidy()),
       ...on(segmentationService, "SEGMENTATION_DATA_MODIFIED", () => this.#look()),
+      ...on(segmentationService, "SEGMENTATION_REPRESENTATION_MODIFIED", () => this.#unshare()),
     ];
   }
 
@@ -122,7 +122,7 @@ export class Segmenting {
     for (const viewportId of [...this.#connected.keys()]) this.#disconnect(viewportId);
     this.#segmentations.clear();
     this.objects = [];
-    this.#wasOn = false;
+    this.#isWanted = false;
     this.#tell({ status: START, error: "", isBusy: false, progress: undefined, selected: undefined });
   }
 
@@ -132,19 +132,15 @@ export class Segmenting {
 
   /** Whether a drag in the active viewport is a box. */
   get isOn(): boolean {
-    return this.#isOnIn(this.#activeViewport);
+    return this.#services.toolGroupService.getToolGroupForViewport(this.#activeViewport)?.getActivePrimaryMouseButtonTool() === TOOL;
   }
 
-  #isOnIn(viewportId: string): boolean {
-    return this.#services.toolGroupService.getToolGroupForViewport(viewportId)?.getActivePrimaryMouseButtonTool() === TOOL;
-  }
-
-  /** Another tool was chosen: Shift and Alt are its now. */
-  noteTool(): void {
-    const { isOn } = this;
-    if (this.#wasOn && !isOn) for (const { connection } of this.#connected.values()) connection.setActive(false);
-    if (this.#wasOn !== isOn) queueMicrotask(() => this.#tell());
-    this.#wasOn = isOn;
+  /** A person chooses another tool: Shift and Alt are its too. */
+  leave(): void {
+    if (!this.#isWanted) return;
+    this.#isWanted = false;
+    for (const { connection } of this.#connected.values()) connection.setActive(false);
+    this.#tell({ status: START });
   }
 
   /** Gives the mouse to the box, or back. */
@@ -158,7 +154,8 @@ export class Segmenting {
       if (isOn && !this.#connected.has(viewportId)) {
         throw new UmedsamError("invalid-option", "the selected viewport shows no slices; select one with images");
       }
-      this.#connected.get(viewportId)?.connection.setActive(isOn);
+      this.#isWanted = isOn;
+      for (const { connection } of this.#connected.values()) connection.setActive(isOn);
       this.#tell({ status: isOn ? ASK : START });
     });
     this.#services.toolbarService.refreshToolbarState({ viewportId });
@@ -217,7 +214,6 @@ export class Segmenting {
 
   #connect(model: Model, viewport: OhifViewport, displaySet: string, segmentationId: string): void {
     const { uncertainty, overlay, keep, preEncode } = this.#options;
-    const isOn = this.#isOnIn(viewport.id);
     const { cornerstone: core, cornerstoneTools: tools } = this.#cornerstone;
     const options = {
       renderingEngineId: viewport.renderingEngineId,
@@ -236,8 +232,7 @@ export class Segmenting {
     connection.on("busy", (isBusy) => this.#tell({ isBusy, ...(isBusy ? { error: "" } : {}) }));
     connection.on("error", ({ message }) => this.#tell({ error: message }));
     connection.on("progress", (progress) => this.#tell({ progress }));
-    // A viewport that is connected later does not take the mouse from the viewer's tool.
-    if (!isOn && this.#connected.size > 1) connection.setActive(false);
+    if (!this.#isWanted) connection.setActive(false);
   }
 
   #disconnect(viewportId: string): void {
@@ -316,11 +311,18 @@ export class Segmenting {
     this.#services.segmentationService.setActiveSegment(object.segmentationId, object.segmentIndex);
     this.#tell({ selected: object, error: "" });
     const [last] = object.slices;
-    if (!object.isPending && last !== undefined) this.goTo(last);
+    if (!object.isPending && last !== undefined) this.goTo(object, last);
   }
 
   labelOf({ segmentationId, segmentIndex }: SegmentedObject): string {
     return this.#services.segmentationService.getSegmentation(segmentationId)?.segments[segmentIndex]?.label ?? `Object ${segmentIndex}`;
+  }
+
+  /** The number of a slice as OHIF counts them, from 1; of slices across the images along their volume. */
+  numberOf({ segmentationId }: SegmentedObject, { imageId, number }: Slice): number {
+    const { Labelmap } = this.#services.segmentationService.getSegmentation(segmentationId)?.representationData ?? {};
+    const index = labelImages(this.#cornerstone.cornerstone.cache, Labelmap).findIndex((image) => image?.referencedImageId === imageId);
+    return (imageId === undefined || index < 0 ? number : index) + 1;
   }
 
   colourOf({ segmentationId, segmentIndex }: SegmentedObject): string {
@@ -355,7 +357,7 @@ export class Segmenting {
     if (object === undefined || object.segmentationId !== connected.segmentationId || !object.isPending) return;
     object.isPending = false;
     const { last } = object;
-    if (isAccepted && last !== undefined) this.#keep(object, connected, last.place, last.expectedDsc, last.needsReview);
+    if (isAccepted && last !== undefined) this.#keep(object, sliceOf(connected.viewport, last.place), last);
     if (!isAccepted) {
       object.last = undefined;
       this.#talking = undefined;
@@ -364,9 +366,8 @@ export class Segmenting {
     this.#tell({ status: ASK });
   }
 
-  #keep(object: SegmentedObject, { viewport }: Connected, place: CornerstonePlace, expectedDsc: number, needsReview: boolean | null): void {
-    const slice = numberOf(viewport, place);
-    object.known.set(keyOf(place), { place, slice, expectedDsc, needsReview });
+  #keep(object: SegmentedObject, slice: Slice, { expectedDsc, needsReview }: Pick<KnownSlice, "expectedDsc" | "needsReview">): void {
+    object.known.set(keyOf(slice), { ...slice, expectedDsc, needsReview });
     object.slices = [...object.known.values()];
   }
 
@@ -391,10 +392,21 @@ export class Segmenting {
       for (const object of this.objects) {
         const { segmentationId, segmentIndex, known } = object;
         const { Labelmap } = this.#services.segmentationService.getSegmentation(segmentationId)?.representationData ?? {};
-        object.slices = [...known.values()].filter(({ place }) => isLabelled(cache, Labelmap, segmentIndex, place));
+        object.slices = [...known.values()].filter((slice) => isLabelled(cache, Labelmap, segmentIndex, slice));
       }
       this.#tell();
     }, CALM_MS);
+  }
+
+  /** OHIF shows every segmentation in all viewports of its space; uncertainty is of one, in whose colours alone it is right. */
+  #unshare(): void {
+    const { segmentationService, viewportGridService } = this.#services;
+    for (const viewportId of viewportGridService.getState().viewports.keys()) {
+      for (const { segmentationId } of segmentationService.getSegmentationRepresentations(viewportId)) {
+        const isOthers = segmentationId.startsWith(UNCERTAINTY) && !segmentationId.startsWith(`${UNCERTAINTY}${viewportId}-`);
+        if (isOthers) segmentationService.removeRepresentationsFromViewport(viewportId, { segmentationId });
+      }
+    }
   }
 
   /** What was removed in OHIF's own list. */
@@ -453,22 +465,22 @@ export class Segmenting {
     this.#tell({ progress: { done: 0, atMost: 0 }, error: "", status: `Following ${this.labelOf(object)} through the slices…` });
     await this.#guarded(async () => {
       const found = await connected.connection.propagate(range);
-      const place = object.last?.place;
-      if (place === undefined) return;
-      for (const { slice, expectedDsc, needsReview } of found.slices(0)) {
-        const at = placeAt(connected.viewport, place, slice);
+      if (object.last === undefined) return;
+      const prompted = sliceOf(connected.viewport, object.last.place);
+      for (const summary of found.slices(0)) {
         // The prompted slice keeps the ensemble's answer.
-        if (keyOf(at) !== keyOf(place)) this.#keep(object, connected, at, expectedDsc, needsReview);
+        if (summary.slice !== prompted.number) this.#keep(object, beside(connected.viewport, prompted, summary.slice), summary);
       }
       this.#describe(object);
     });
     this.#tell({ progress: undefined, status: ASK });
   }
 
-  /** Shows a slice in the viewport that it was found in. */
-  goTo({ place }: KnownSlice): void {
-    const viewport = this.#services.cornerstoneViewportService.getCornerstoneViewport(place.viewportId);
-    if (viewport !== undefined && viewport !== null) void this.#guarded(() => goTo(viewport, place));
+  /** Shows a slice of an object in the viewports that it lies across. */
+  goTo({ segmentationId }: SegmentedObject, slice: Slice): void {
+    for (const connected of this.#connected.values()) {
+      if (connected.segmentationId === segmentationId) void this.#guarded(() => goTo(connected.viewport, slice));
+    }
   }
 
   /** Saves all objects of the selected one's series. */
