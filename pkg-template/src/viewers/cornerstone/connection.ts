@@ -8,10 +8,11 @@ import type { VolumeSegmentation } from "../../volume-segmentation.js";
 import type { ViewerConnection, ViewerEvents } from "../connection.js";
 import { Listeners } from "../listeners.js";
 import { type Answer, PromptSession } from "../session.js";
-import { LabelChange, Preview, type SegmentLabels } from "./labels.js";
+import type { Preview, SegmentLabels } from "./labels.js";
 import type { ToolAnnotation, Viewer } from "./modules.js";
+import type { Overlay } from "./overlay.js";
 import { PromptTools, type Said, toolGroupOf } from "./prompts.js";
-import { Segmentations } from "./segmentations.js";
+import type { Segmentations } from "./segmentations.js";
 import { type CornerstonePlace, type CornerstoneSlice, Slices, worldOf } from "./slices.js";
 
 type CornerstoneAnswer = Answer<CornerstoneSlice>;
@@ -24,14 +25,18 @@ interface Known {
   readonly edited?: Uint8Array | undefined;
 }
 
+/** Viewports that prompt already. */
+const connected = new WeakSet<object>();
+
 export class CornerstoneConnection implements ViewerConnection<CornerstonePlace> {
   readonly #viewer: Viewer;
   readonly #options: CornerstoneOptions;
   readonly #session: PromptSession<CornerstoneSlice>;
   readonly #listeners = new Listeners<ViewerEvents<CornerstonePlace>>();
   readonly #slices: Slices;
-  readonly #segmentations: Segmentations;
   readonly #prompts: PromptTools;
+  #segmentations: Segmentations | undefined;
+  #overlay: Overlay | undefined;
   #preview: Preview | undefined;
   #known: Known | undefined;
   /** Answers are shown one after the other. */
@@ -40,18 +45,23 @@ export class CornerstoneConnection implements ViewerConnection<CornerstonePlace>
   #generation = 0;
   /** The annotation of a slice's prompt, which says where the slice is. */
   readonly #metadata = new WeakMap<CornerstoneSlice, ToolAnnotation["metadata"]>();
-  /** Slices where a person drew on a preview. */
-  readonly #drawn: { readonly labels: SegmentLabels; readonly slice: CornerstoneSlice }[] = [];
+  /** Previews that a person drew on. */
+  readonly #drawn: Preview[] = [];
   #propagating: AbortController | undefined;
   #isDisposed = false;
 
   constructor(viewer: Viewer, model: Model, options: CornerstoneOptions) {
-    const { toolGroupId, toolName = "UmedsamBox", uncertainty, keep } = options;
+    const { toolGroupId, toolName = "UmedsamBox", segmentIndex = 1, uncertainty, keep } = options;
+    if (!Number.isInteger(segmentIndex) || segmentIndex < 1 || segmentIndex > 254) {
+      throw new UmedsamError("invalid-option", `segmentIndex is ${String(segmentIndex)}; use 1 to 254 (255 is Cornerstone's preview)`);
+    }
     this.#viewer = viewer;
     this.#options = options;
+    if (connected.has(viewer.viewport)) {
+      throw new UmedsamError("invalid-option", `the viewport ${viewer.viewport.id} is connected already; dispose() of that connection first`);
+    }
     const group = toolGroupOf(viewer, toolGroupId);
     this.#slices = new Slices(viewer);
-    this.#segmentations = new Segmentations(viewer, this.#slices, options);
     this.#session = new PromptSession(model, { ...(uncertainty === undefined ? {} : { uncertainty }), ...(keep === undefined ? {} : { keep }) });
     this.#session.listeners.on("answer", (answer) => this.#answered(answer));
     this.#session.listeners.on("busy", (isBusy) => this.#listeners.tell("busy", isBusy));
@@ -60,6 +70,7 @@ export class CornerstoneConnection implements ViewerConnection<CornerstonePlace>
     for (const type of ["STACK_NEW_IMAGE", "VOLUME_NEW_IMAGE", "VOI_MODIFIED"]) viewer.viewport.element.addEventListener(`CORNERSTONE_${type}`, this.#expect);
     viewer.core.eventTarget.addEventListener("CORNERSTONE_ELEMENT_DISABLED", this.#disabled);
     for (const type of ["UNDO", "REDO"]) viewer.core.eventTarget.addEventListener(`CORNERSTONE_TOOLS_HISTORY_${type}`, this.#sweep);
+    connected.add(viewer.viewport);
     this.setActive(true);
     this.#expect();
   }
@@ -86,21 +97,29 @@ export class CornerstoneConnection implements ViewerConnection<CornerstonePlace>
     const edited = this.#noteDrawn(preview) ? preview.mask() : undefined;
     this.#preview = undefined;
     if (preview.labels.isGone) {
-      this.reject();
+      preview.revert();
+      this.#known = undefined;
+      this.#settle(false);
       this.#failed(new UmedsamError("invalid-option", `the segmentation ${preview.labels.segmentationId} was removed; draw the box again`));
       return;
     }
     preview.accept(this.#viewer);
-    this.#segmentations.keep(preview.labels.segmentationId);
+    this.#segmentations?.keep(preview.labels.segmentationId);
     this.#known = { ...this.#known, edited };
     this.#settle(true);
   }
 
   reject(): void {
     const preview = this.#preview;
-    if (preview !== undefined) this.#noteDrawn(preview);
     this.#preview = undefined;
-    preview?.revert();
+    if (preview === undefined) {
+      // What was asked is not wanted any more.
+      this.#generation++;
+      this.#session.end();
+      return;
+    }
+    this.#noteDrawn(preview);
+    preview.revert();
     this.#known = undefined;
     this.#settle(false);
   }
@@ -119,14 +138,19 @@ export class CornerstoneConnection implements ViewerConnection<CornerstonePlace>
   }
 
   async propagate(range?: readonly [first: number, last: number]): Promise<VolumeSegmentation> {
-    if (this.#known === undefined) throw new UmedsamError("invalid-option", "there is no object to follow; draw a box on a slice first");
     if (this.#propagating !== undefined) throw new UmedsamError("invalid-option", "an object is being followed already; cancel() ends that");
+    this.accept();
+    if (this.#known === undefined) throw new UmedsamError("invalid-option", "there is no object to follow; draw a box on a slice first");
     const stop = new AbortController();
     this.#propagating = stop;
-    this.accept();
-    const known = this.#known;
+    const { answer: { slice, prompt }, labels, edited } = this.#known;
+    const followed = { slice, prompt: edited === undefined ? prompt : { ...prompt, previous: edited }, labels, range };
     try {
-      return await this.#session.during(() => this.#follow(known, range, stop.signal));
+      return await this.#session.during(async () => {
+        const { follow } = await import("./following.js");
+        const onProgress = (done: number, atMost: number) => this.#listeners.tell("progress", { done, atMost });
+        return follow(this.#viewer, this.#session.model, this.#slices, followed, { signal: stop.signal, onProgress });
+      });
     } catch (cause) {
       const error = stop.signal.aborted ? abortedError("following the object", stop.signal) : toUmedsamError(cause);
       if (error.code !== "aborted") this.#listeners.tell("error", error);
@@ -143,6 +167,7 @@ export class CornerstoneConnection implements ViewerConnection<CornerstonePlace>
   dispose(): void {
     if (this.#isDisposed) return;
     this.#isDisposed = true;
+    connected.delete(this.#viewer.viewport);
     this.#generation++;
     this.cancel();
     const { viewport, core } = this.#viewer;
@@ -154,7 +179,7 @@ export class CornerstoneConnection implements ViewerConnection<CornerstonePlace>
     this.#session.dispose();
     this.#listeners.clear();
     this.#prompts.dispose();
-    this.#segmentations.dispose();
+    this.#segmentations?.dispose();
   }
 
   readonly #expect = (): void => {
@@ -171,12 +196,12 @@ export class CornerstoneConnection implements ViewerConnection<CornerstonePlace>
   };
 
   readonly #sweep = (): void => {
-    for (const { labels, slice } of this.#drawn) Preview.sweep(labels, slice);
+    for (const preview of this.#drawn) preview.sweep();
   };
 
   #noteDrawn(preview: Preview): boolean {
     const isEdited = preview.isEdited;
-    if (isEdited) this.#drawn.push({ labels: preview.labels, slice: preview.slice });
+    if (isEdited) this.#drawn.push(preview);
     return isEdited;
   }
 
@@ -188,7 +213,7 @@ export class CornerstoneConnection implements ViewerConnection<CornerstonePlace>
     this.#generation++;
     this.#session.end();
     this.#prompts.mark();
-    this.#segmentations.clearOverlay();
+    this.#overlay?.clear();
     this.#listeners.tell("settled", isAccepted);
   }
 
@@ -238,35 +263,41 @@ export class CornerstoneConnection implements ViewerConnection<CornerstonePlace>
 
   async #show(answer: CornerstoneAnswer, generation: number): Promise<void> {
     const { slice, segmentation, isFinal } = answer;
-    if (generation !== this.#generation) return;
+    const isWanted = () => generation === this.#generation;
+    if (!isWanted()) return;
     if (this.#preview?.slice !== slice) {
+      const { Preview, Overlay, Segmentations } = await import("./showing.js");
+      if (!isWanted()) return;
+      this.#segmentations ??= new Segmentations(this.#viewer, this.#slices, this.#options);
+      this.#overlay ??= new Overlay(this.#viewer, this.#segmentations);
       const labels = await this.#segmentations.segment(slice);
-      if (generation !== this.#generation) return;
-      this.#preview?.revert();
-      this.#preview = new Preview(labels, slice, this.#options.preview !== false, () => {
-        this.#preview = undefined;
-        this.#known = undefined;
-        this.#settle(false);
-      });
+      if (!isWanted()) return;
+      if (this.#preview !== undefined) this.#drop(this.#preview);
+      this.#preview = new Preview(labels, slice, this.#options.preview !== false, () => this.reject());
     }
     const { labels } = this.#preview;
     const isSame = this.#known?.answer.prompt === answer.prompt;
     // The ensemble has the mask of the single pass, on which a person may have drawn by now.
     if (!(isFinal && isSame && this.#preview.isEdited)) this.#preview.show(segmentation.mask);
     this.#known = { answer, labels };
-    const { expectedDsc, needsReview } = segmentation;
+    const { expectedDsc, needsReview, suggestions: [suggestion] } = segmentation;
     labels.describe({ expectedDsc, needsReview });
-    await this.#showUncertainty(answer, labels);
-    if (generation !== this.#generation) return;
+    this.#prompts.mark(suggestion && worldOf(slice, suggestion.x, suggestion.y), this.#metadata.get(slice));
     this.#listeners.tell("result", { place: slice.place, segmentation, expectedDsc, needsReview, isFinal });
-    if (isFinal && this.#options.preview === false) this.accept();
+    const { overlay = "total", preview } = this.#options;
+    const map = overlay === "none" || !isFinal ? null : segmentation.uncertainty[overlay];
+    if (!isWanted()) return;
+    if (isFinal && preview === false) this.accept();
+    else if (map === null) this.#overlay?.clear();
+    else await this.#overlay?.show(slice, map, labels.segmentationId, isWanted);
   }
 
-  async #showUncertainty({ slice, segmentation, isFinal }: CornerstoneAnswer, labels: SegmentLabels): Promise<void> {
-    const { overlay = "total" } = this.#options;
-    const [suggestion] = segmentation.suggestions;
-    this.#prompts.mark(suggestion && worldOf(slice, suggestion.x, suggestion.y), this.#metadata.get(slice));
-    if (overlay !== "none") await this.#segmentations.overlay(slice, isFinal ? segmentation.uncertainty[overlay] : null, labels.segmentationId);
+  /** Another object takes its place. */
+  #drop(preview: Preview): void {
+    this.#noteDrawn(preview);
+    preview.revert();
+    this.#preview = undefined;
+    this.#listeners.tell("settled", false);
   }
 
   /** After undo or redo. */
@@ -277,46 +308,7 @@ export class CornerstoneConnection implements ViewerConnection<CornerstonePlace>
     this.#preview = undefined;
     this.#known = undefined;
     this.#prompts.mark();
-    this.#segmentations.clearOverlay();
-  }
-
-  async #follow({ answer, labels, edited }: Known, range: readonly [number, number] | undefined, signal: AbortSignal): Promise<VolumeSegmentation> {
-    const { VolumeSegmentation, propagate } = await import("../../propagation.js");
-    const { slices, geometry } = await this.#slices.beside(answer.slice);
-    const { axis, turn } = answer.slice;
-    const prompted = slices.findIndex((slice) => slice.key === answer.slice.key);
-    const [width, height] = turn.size;
-    const found = new VolumeSegmentation(geometry === undefined ? { width, height, slices: slices.length } : { geometry, axis });
-    const change = new LabelChange(labels);
-    const locked = labels.lockedLabels();
-    const prompt = edited === undefined ? answer.prompt : { ...answer.prompt, previous: edited };
-    try {
-      await propagate(
-        this.#session.model,
-        { slices: slices.length, slice: (index) => (slices[index] as CornerstoneSlice).image() },
-        [{ slice: prompted, prompt, ...(range === undefined ? {} : { range }) }],
-        {
-          signal,
-          onProgress: (done, atMost) => this.#listeners.tell("progress", { done, atMost }),
-          onSlice: (told) => {
-            found.put(told);
-            const slice = slices[told.slice] as CornerstoneSlice;
-            // The prompted slice is accepted as it was seen.
-            if (told.end !== null || told.slice === prompted) return;
-            if (!labels.covers(slice)) throw new UmedsamError("invalid-option", `the segmentation ${labels.segmentationId} has no labels for slice ${told.slice}`);
-            const before = labels.read(slice);
-            const inside = slice.turn.turnedBack(told.segmentation.mask, new Uint8Array(told.segmentation.mask.length));
-            const after = before.map((label, pixel) => (inside[pixel] !== 0 && !locked.has(label) ? labels.label : label));
-            labels.write(slice, after);
-            change.add(slice, before, after);
-          },
-        },
-      );
-    } finally {
-      // What was found stays, and is one step to undo.
-      change.push(this.#viewer);
-    }
-    return found;
+    this.#overlay?.clear();
   }
 }
 

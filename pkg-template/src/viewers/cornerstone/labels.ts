@@ -1,6 +1,5 @@
 /** Labels of a segment on slices: what a preview is made of, and what is taken over. */
 
-import { UmedsamError } from "../../errors.js";
 import type { CoreImage, LabelmapData, SegmentationState, Viewer, VoxelManager } from "./modules.js";
 import type { CornerstoneSlice } from "./slices.js";
 
@@ -159,10 +158,10 @@ export class Preview {
   readonly #label: number;
   readonly #onReplaced: () => void;
 
-  /** `isSeparate` shows it in a colour of its own. `onReplaced` is told when another preview takes its place. */
+  /** `isSeparate` shows it in a colour of its own. `onReplaced` is to take it away when another preview takes its place. */
   constructor(labels: SegmentLabels, slice: CornerstoneSlice, isSeparate: boolean, onReplaced: () => void) {
     const other = Preview.#open.get(labels.segmentationId);
-    if (other !== undefined) other.#replaced();
+    if (other !== undefined) other.#onReplaced();
     Preview.#open.set(labels.segmentationId, this);
     this.labels = labels;
     this.slice = slice;
@@ -170,11 +169,6 @@ export class Preview {
     this.#onReplaced = onReplaced;
     this.#before = labels.read(slice);
     this.#shown = this.#before;
-  }
-
-  #replaced(): void {
-    this.revert();
-    this.#onReplaced();
   }
 
   /** Shows a mask, as the picture lies, in place of what was shown. */
@@ -217,8 +211,9 @@ export class Preview {
     this.#close();
   }
 
-  /** A stroke on a preview that is undone after the preview has gone would leave some of it. */
-  static sweep(labels: SegmentLabels, slice: CornerstoneSlice): void {
+  /** A stroke on the preview that is undone after the preview has gone would leave some of it. */
+  sweep(): void {
+    const { labels, slice } = this;
     if (Preview.#open.has(labels.segmentationId)) return;
     const now = labels.read(slice);
     if (now.includes(PREVIEW_LABEL)) labels.write(slice, now.map((label) => (label === PREVIEW_LABEL ? 0 : label)));
@@ -226,12 +221,5 @@ export class Preview {
 
   #close(): void {
     if (Preview.#open.get(this.labels.segmentationId) === this) Preview.#open.delete(this.labels.segmentationId);
-  }
-}
-
-/** @throws {UmedsamError} `invalid-option` for a number that no segment can have. */
-export function checkSegmentIndex(index: number): void {
-  if (!Number.isInteger(index) || index < 1 || index >= PREVIEW_LABEL) {
-    throw new UmedsamError("invalid-option", `segmentIndex is ${String(index)}; use 1 to 254 (255 is Cornerstone's preview)`);
   }
 }

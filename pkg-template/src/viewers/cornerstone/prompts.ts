@@ -43,18 +43,16 @@ export class PromptTools {
     tools.addTool(tools.RectangleROITool as never);
     tools.addTool(tools.ProbeTool as never);
     const { box, inside, outside } = this.#names;
-    this.#add(box, tools.RectangleROITool.toolName, { getTextLines: () => null, calculateStats: false });
-    this.#add(inside, tools.ProbeTool.toolName, { getTextLines: () => ["+"] });
-    this.#add(outside, tools.ProbeTool.toolName, { getTextLines: () => ["\u2212"] });
-    this.#add(this.#marker, tools.ProbeTool.toolName, { getTextLines: () => ["inside?"] });
+    this.#add(box, tools.RectangleROITool.toolName);
+    for (const name of [inside, outside, this.#marker]) this.#add(name, tools.ProbeTool.toolName);
     group.setToolEnabled(this.#marker);
     served.set(group, (served.get(group) ?? 0) + 1);
     for (const [type, listener] of this.#listeners) core.eventTarget.addEventListener(type, listener);
   }
 
-  #add(name: string, parent: string, configuration: object): void {
+  #add(name: string, parent: string): void {
     if (this.#group.hasTool(name)) return;
-    this.#group.addToolInstance(name, parent, configuration);
+    this.#group.addToolInstance(name, parent, { getTextLines: () => null, calculateStats: false });
     const tool = this.#group.getToolInstance(name) as { createMemo?: () => void };
     // A prompt is no annotation that undo would bring back; the mask is what is undone.
     tool.createMemo = () => {};

@@ -1,7 +1,7 @@
 /** Slices of a viewport: which one a place is on, and what the network is to see of it. */
 
 import { UmedsamError } from "../../errors.js";
-import { type Axis, type Geometry, type Plane, Turn, axesOf, placeOf, planeOf, stepOf, turnOf } from "../../geometry.js";
+import { type Axis, type Geometry, type Plane, type Turn, axesOf, placeOf, planeOf, stepOf, turnOf } from "../../geometry.js";
 import type { ImageInput, PixelArray, Window } from "../../types.js";
 import type { ViewedSlice } from "../session.js";
 import { type CoreImage, type Point3, type StackViewport, type ViewedImage, type Viewer, type VolumeViewport, valuesOf } from "./modules.js";
@@ -23,6 +23,7 @@ export interface CornerstoneSlice extends ViewedSlice {
   readonly index: number;
   /** Images of the volume by their place in it; the one image of a stack's slice. */
   readonly images: readonly string[];
+  readonly window: Window;
 }
 
 /** Cosine of the angle by which a slice may be off a stored axis: less than a voxel across an image of 512 pixels. */
@@ -61,11 +62,15 @@ export class Slices {
    */
   at(world: Point3): CornerstoneSlice {
     const viewed = this.#viewed;
-    if (this.#stack !== undefined) return this.#ofStack(this.#stack.getCurrentImageId(), this.#window);
+    if (this.#stack !== undefined) return this.ofStack(this.#stack.getCurrentImageId(), this.#window);
     const geometry = geometryOf(viewed);
     const axis = this.#axis(geometry);
+    const [, , count] = geometry.size;
+    if (this.images.length !== count) {
+      throw new UmedsamError("invalid-image", `the volume has ${this.images.length} images for ${count} slices; only volumes of one time can be read`);
+    }
     const index = Math.round(viewed.imageData.worldToIndex(world as never)[axis] as number);
-    return this.#ofVolume(geometry, axis, Math.min(Math.max(index, 0), geometry.size[axis] - 1), this.#window);
+    return this.ofVolume(geometry, axis, Math.min(Math.max(index, 0), geometry.size[axis] - 1), this.#window);
   }
 
   /** Places of the world as columns and rows of a slice, from the outer corner of its first pixel. */
@@ -86,41 +91,20 @@ export class Slices {
       const ids = this.#stack.getImageIds();
       const current = ids.indexOf(this.#stack.getCurrentImageId());
       const near = NEIGHBOURS.map((step) => ids[current + step]).filter((id) => id !== undefined && core.cache.getImage(id) !== undefined);
-      return near.map((id) => this.#ofStack(id as string, window));
+      return near.map((id) => this.ofStack(id as string, window));
     }
     const middle = this.at(viewport.getCamera().focalPoint as Point3);
     if (middle.images.some((id) => core.cache.getImage(id) === undefined)) return [];
     const near = NEIGHBOURS.map((step) => middle.index + step).filter((index) => index >= 0 && index < middle.geometry.size[middle.axis]);
-    return near.map((index) => this.#ofVolume(middle.geometry, middle.axis, index, window));
-  }
-
-  /**
-   * All slices beside a slice, in their order, through its window.
-   *
-   * @throws {UmedsamError} `invalid-image` if a stack's images do not make a volume.
-   */
-  async beside(slice: CornerstoneSlice): Promise<{ readonly slices: readonly CornerstoneSlice[]; readonly geometry: Geometry | undefined }> {
-    const { axis, geometry } = slice;
-    const window = this.#windows.get(slice) as Window;
-    const isHere = "volumeId" in slice.place ? slice.place.volumeId === this.volumeId : this.images.includes(slice.place.imageId);
-    if (!isHere) throw new UmedsamError("invalid-image", "the object's image is not in the viewport any more; open its series again");
-    if ("volumeId" in slice.place) {
-      return { slices: Array.from({ length: geometry.size[axis] }, (_, index) => this.#ofVolume(geometry, axis, index, window, slice.images)), geometry };
-    }
-    const ids = this.images;
-    await this.loaded(ids);
-    const slices = ids.map((id) => this.#ofStack(id, window));
-    return { slices, geometry: stackGeometry(slices, ids.map((id) => this.#plane(id))) };
+    return near.map((index) => this.ofVolume(middle.geometry, middle.axis, index, window));
   }
 
   /** Loads images whose size is not known yet. */
   async loaded(ids: readonly string[]): Promise<void> {
     for (const id of ids) {
-      if (this.#plane(id)?.rows === undefined) await this.#load(id);
+      if (this.plane(id)?.rows === undefined) await this.#load(id);
     }
   }
-
-  readonly #windows = new WeakMap<CornerstoneSlice, Window>();
 
   get #viewed(): ViewedImage {
     const { viewport } = this.#viewer;
@@ -149,15 +133,17 @@ export class Slices {
     return axis;
   }
 
-  #ofVolume(geometry: Geometry, axis: Axis, index: number, window: Window, images = this.images): CornerstoneSlice {
+  /** A slice of the volume in view. */
+  ofVolume(geometry: Geometry, axis: Axis, index: number, window: Window, images = this.images): CornerstoneSlice {
     const { viewport } = this.#viewer;
     const volumeId = this.volumeId as string;
     const place = { viewportId: viewport.id, volumeId, plane: planeOf(geometry, axis), slice: index };
     return this.#slice(`${volumeId}|${axis}|${index}`, place, geometry, axis, index, images, window);
   }
 
-  #ofStack(imageId: string, window: Window): CornerstoneSlice {
-    const plane = this.#plane(imageId);
+  /** A slice of a stack. */
+  ofStack(imageId: string, window: Window): CornerstoneSlice {
+    const plane = this.plane(imageId);
     const { rows = 0, columns = 0 } = this.#viewer.core.cache.getImage(imageId) ?? plane ?? {};
     const geometry = geometryOf({
       dimensions: [columns, rows, 1],
@@ -177,9 +163,7 @@ export class Slices {
       const [width, height] = turn.size;
       return { data, width, height, channels, ...(channels === 1 ? { window } : {}), ...(this.#isInverted(images[0] as string) ? { invert: true } : {}) };
     };
-    const slice = { key, image, place, turn, geometry, axis, index, images };
-    this.#windows.set(slice, window);
-    return slice;
+    return { key, image, place, turn, geometry, axis, index, images, window };
   }
 
   async #read({ size }: Geometry, axis: Axis, index: number, images: readonly string[]): Promise<{ values: PixelArray; channels: 1 | 3 | 4 }> {
@@ -215,7 +199,8 @@ export class Slices {
     }
   }
 
-  #plane(imageId: string): ImagePlane | undefined {
+  /** Where an image is, as far as it tells. */
+  plane(imageId: string): ImagePlane | undefined {
     return this.#viewer.core.metaData.get("imagePlaneModule", imageId) as ImagePlane | undefined;
   }
 
@@ -226,7 +211,7 @@ export class Slices {
   }
 }
 
-interface ImagePlane {
+export interface ImagePlane {
   readonly rows?: number;
   readonly columns?: number;
   readonly rowCosines?: Point3 | null;
@@ -246,32 +231,6 @@ function geometryOf({ dimensions, spacing, origin, direction }: Omit<ViewedImage
   const at = (values: ArrayLike<number>, index: number) => values[index] as number;
   const line = (row: number) => [0, 1, 2].map((axis) => at(direction, 3 * axis + row) * at(spacing, axis)).concat(at(origin, row));
   return { size: [at(dimensions, 0), at(dimensions, 1), at(dimensions, 2)], affine: [...line(0), ...line(1), ...line(2), 0, 0, 0, 1] };
-}
-
-/** Where a stack's images are together; `undefined` if they do not say. */
-function stackGeometry(slices: readonly CornerstoneSlice[], planes: readonly (ImagePlane | undefined)[]): Geometry | undefined {
-  const first = (slices[0] as CornerstoneSlice).geometry;
-  const differs = slices.findIndex(({ geometry }) => geometry.size.join() !== first.size.join());
-  if (differs >= 0) {
-    const [columns, rows] = (slices[differs] as CornerstoneSlice).geometry.size;
-    const message = `image ${differs + 1} of the stack has ${columns}×${rows} pixels, the first ${first.size[0]}×${first.size[1]}; a volume's images have one size`;
-    throw new UmedsamError("invalid-image", message);
-  }
-  if (slices.length < 2 || planes.some((plane) => !plane?.imagePositionPatient || !plane.rowCosines || !plane.columnCosines)) return undefined;
-  const [u, v, normal] = [stepOf(first, 0), stepOf(first, 1), stepOf(first, 2)];
-  const places = slices.map(({ geometry }) => placeOf(geometry, [0, 0, 0]));
-  const along = places.map((place) => place.reduce((sum, value, index) => sum + value * (normal[index] ?? 0), 0));
-  const isTurned = slices.some(({ geometry }) => stepOf(geometry, 0).some((value, index) => Math.abs(value - (u[index] ?? 0)) > 1e-3)
-    || stepOf(geometry, 1).some((value, index) => Math.abs(value - (v[index] ?? 0)) > 1e-3));
-  const steps = along.slice(1).map((value, index) => value - (along[index] as number));
-  if (isTurned || !(steps.every((step) => step > 0) || steps.every((step) => step < 0))) {
-    const message = "the stack's images lie in several directions, or not in the order of their positions; sort the stack by position";
-    throw new UmedsamError("invalid-image", message);
-  }
-  const [begin, end] = [places[0] as Point3, places.at(-1) as Point3];
-  const affine = [...first.affine];
-  for (const row of [0, 1, 2]) affine[4 * row + 2] = ((end[row] as number) - (begin[row] as number)) / (slices.length - 1);
-  return { size: [first.size[0], first.size[1], slices.length], affine };
 }
 
 /** Where a pixel of the upright picture is, its coordinates from the outer corner of the first one. */
