@@ -21,12 +21,16 @@ pub fn build(package: &Path, into: &Path) -> Result<()> {
     std::fs::remove_dir_all(&copy).ok();
     copy_folder(package, &copy)?;
     say("Installing the viewers from npm, and bundling their pages");
-    run(command("npm").args(["install", "--no-audit", "--no-fund", "--install-links", "--no-package-lock"]).current_dir(&folder))?;
+    run(command("npm")
+        .args(["install", "--no-audit", "--no-fund", "--install-links", "--no-package-lock"])
+        .current_dir(&folder))?;
     let installed = folder.join("node_modules/umedsam");
     std::fs::remove_dir_all(&installed).ok();
     copy_folder(&copy, &installed)?;
     run(command("npx").arg("tsc").current_dir(&folder))?;
-    run(command("npx").args(["vite", "build", "--logLevel", "warn", "--emptyOutDir", "--outDir", "dist"]).current_dir(&folder))?;
+    run(command("npx")
+        .args(["vite", "build", "--logLevel", "warn", "--emptyOutDir", "--outDir", "dist"])
+        .current_dir(&folder))?;
     std::fs::remove_dir_all(into).ok();
     copy_folder(&folder.join("dist"), into)
 }
