@@ -96,8 +96,8 @@ impl Server {
         Self::start_with_some(folder, port, &EMBEDDING, |path| path.ends_with('/') || path.ends_with(".html"))
     }
 
-    /// As [`Server::start_isolated`], an application of one page such as OHIF, with the policy that its inline scripts and styles and its workers need: `further`
-    /// folders and files by their path, and the page at every path where nothing else is.
+    /// As [`Server::start_isolated`], an application of one page such as OHIF, with the policy that its inline scripts and styles, its workers and what it evaluates
+    /// need: `further` folders and files by their path, and the page at every path where nothing else is.
     ///
     /// # Errors
     /// If the port cannot be used.
@@ -107,7 +107,7 @@ impl Server {
             ("cross-origin-embedder-policy", "require-corp"),
             (
                 "content-security-policy",
-                "default-src 'self'; script-src 'self' 'unsafe-inline' 'wasm-unsafe-eval' blob:; worker-src 'self' blob:; \
+                "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; worker-src 'self' blob:; \
                  style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; connect-src 'self' data: blob:; object-src 'none'; base-uri 'none'",
             ),
         ];

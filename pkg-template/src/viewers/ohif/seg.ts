@@ -26,7 +26,8 @@ const invalid = (message: string) => new UmedsamError("invalid-option", message)
 const text = (value: unknown) => (value === undefined || value === null ? "" : String(value));
 
 /**
- * The bytes of a DICOM SEG (BINARY) of all segments that have a mask. It names the patient, as the images do.
+ * The bytes of a DICOM SEG of all segments that have a mask. It names the patient, as the images do. It is BINARY, which most programs read, but LABELMAP of images
+ * whose number of pixels is no multiple of 8: OHIF's own reader (dcmjs 0.52) fails at such BINARY files.
  *
  * @throws {UmedsamError} `invalid-option` of a segmentation without a mask, of overlapping segments, and of images whose attributes OHIF does not have.
  */
@@ -53,7 +54,7 @@ export async function segOf(
   for (const [index, slice] of slices.entries()) {
     for (let pixel = 0; pixel < pixels; pixel++) labels[index * pixels + pixel] = numberOf.get(slice.labels[pixel] as number) ?? 0;
   }
-  return toSeg(source, labels, segments, options);
+  return toSeg(source, labels, segments, { ...options, type: pixels % 8 === 0 ? "BINARY" : "LABELMAP" });
 }
 
 /** In the order of the positions. */
