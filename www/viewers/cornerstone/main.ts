@@ -28,7 +28,7 @@ async function show(view: string): Promise<void> {
     say("result", isAccepted ? "Accepted" : "");
     at("suggestion").hidden = true;
   });
-  Object.assign(globalThis, { core, tools, model, connection, images });
+  Object.assign(globalThis, { core, tools, model, connect, connection, images });
   say("status", "Ready");
 }
 

@@ -22,7 +22,7 @@ interface Actions {
 
 /** What a click, a key or a file does. */
 export function listen({ open, show, propagate, mouse, connection }: Actions): void {
-  const tell = (work: Promise<void>) => work.catch((error: Error) => say("error", error.message));
+  const tell = (work: Promise<void>) => work.catch((error: Error) => error.name !== "AbortError" && say("error", error.message));
   const clicks: Record<string, () => void> = {
     accept: () => connection()?.accept(),
     reject: () => connection()?.reject(),

@@ -103,8 +103,8 @@ export class CornerstoneConnection implements ViewerConnection<CornerstonePlace>
       this.#failed(new UmedsamError("invalid-option", `the segmentation ${preview.labels.segmentationId} was removed; draw the box again`));
       return;
     }
-    preview.accept(this.#viewer);
-    this.#segmentations?.keep(preview.labels.segmentationId);
+    const { slice: { place }, segmentation: { expectedDsc, needsReview } } = this.#known.answer;
+    preview.accept(this.#viewer, { place, expectedDsc, needsReview });
     this.#known = { ...this.#known, edited };
     this.#settle(true);
   }
@@ -219,6 +219,8 @@ export class CornerstoneConnection implements ViewerConnection<CornerstonePlace>
 
   async #say({ kind, points: world, metadata, remove }: Said): Promise<void> {
     const shown = this.#session.listeners.on("answer", remove);
+    // While the network works; what is wrong with it is told when it is needed.
+    import("./showing.js").catch(() => {});
     try {
       const seen = this.#slices.at(world[0] ?? []);
       if (metadata.referencedImageId !== undefined && "imageId" in seen.place && metadata.referencedImageId !== seen.place.imageId) {
@@ -281,7 +283,6 @@ export class CornerstoneConnection implements ViewerConnection<CornerstonePlace>
     if (!(isFinal && isSame && this.#preview.isEdited)) this.#preview.show(segmentation.mask);
     this.#known = { answer, labels };
     const { expectedDsc, needsReview, suggestions: [suggestion] } = segmentation;
-    labels.describe({ expectedDsc, needsReview });
     this.#prompts.mark(suggestion && worldOf(slice, suggestion.x, suggestion.y), this.#metadata.get(slice));
     this.#listeners.tell("result", { place: slice.place, segmentation, expectedDsc, needsReview, isFinal });
     const { overlay = "total", preview } = this.#options;

@@ -54,7 +54,7 @@ export async function follow(
       },
     );
   } finally {
-    change.push(viewer);
+    change.push(viewer, { ...(labels.facts as object), slices: found.slices(0) });
   }
   return found;
 }

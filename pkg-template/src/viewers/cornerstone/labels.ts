@@ -52,9 +52,9 @@ export class SegmentLabels {
   }
 
   /** The labels of a slice as it is stored. */
-  read(slice: CornerstoneSlice): Uint8Array {
+  read(slice: CornerstoneSlice): Uint16Array {
     const [width, height] = slice.turn.stored;
-    const labels = new Uint8Array(width * height);
+    const labels = new Uint16Array(width * height);
     this.#each(slice, (voxels, voxel, stored) => {
       labels[stored] = (voxels.getAtIndex(voxel) ?? 0) as number;
     });
@@ -62,7 +62,7 @@ export class SegmentLabels {
   }
 
   /** Writes labels of a slice as it is stored, where they differ. */
-  write(slice: CornerstoneSlice, labels: Uint8Array): void {
+  write(slice: CornerstoneSlice, labels: Uint16Array): void {
     if (this.isGone) return;
     const changed = new Set<number>();
     this.#each(slice, (voxels, voxel, stored, image) => {
@@ -100,8 +100,12 @@ export class SegmentLabels {
     return new Set(locked.map(([index]) => Number(index)));
   }
 
-  /** Puts what is known of the segment to its statistics. */
-  describe(facts: Readonly<Record<string, unknown>>): void {
+  /** What is known of the segment, among its statistics. */
+  get facts(): unknown {
+    return segmentationOf(this.#viewer, this.segmentationId)?.segments[this.segmentIndex]?.cachedStats?.["umedsam"];
+  }
+
+  set facts(facts: unknown) {
     const segment = segmentationOf(this.#viewer, this.segmentationId)?.segments[this.segmentIndex];
     if (segment === undefined) return;
     segment.cachedStats = { ...segment.cachedStats, umedsam: facts };
@@ -113,23 +117,26 @@ export function segmentationOf({ tools }: Viewer, id: string): SegmentationState
   return tools.segmentation.state.getSegmentation(id) as SegmentationState | undefined;
 }
 
-/** What a change of labels was, to be undone by Cornerstone's history. */
+/** What a change of labels, and of what is known of them, was; to be undone by Cornerstone's history. */
 export class LabelChange {
   readonly #labels: SegmentLabels;
-  readonly #slices: { readonly slice: CornerstoneSlice; readonly before: Uint8Array; readonly after: Uint8Array }[] = [];
+  readonly #knownBefore: unknown;
+  readonly #slices: { readonly slice: CornerstoneSlice; readonly before: Uint16Array; readonly after: Uint16Array }[] = [];
 
   constructor(labels: SegmentLabels) {
     this.#labels = labels;
+    this.#knownBefore = labels.facts;
   }
 
   /** Keeps what a slice was and is; both as it is stored. */
-  add(slice: CornerstoneSlice, before: Uint8Array, after: Uint8Array): void {
+  add(slice: CornerstoneSlice, before: Uint16Array, after: Uint16Array): void {
     if (before.some((label, pixel) => label !== after[pixel])) this.#slices.push({ slice, before, after });
   }
 
-  /** Gives the change to the history. */
-  push({ core }: Viewer): void {
+  /** Gives the change to the history, with what is known of the segment now. */
+  push({ core }: Viewer, facts: unknown): void {
     if (this.#slices.length === 0) return;
+    this.#labels.facts = facts;
     const restore = (isUndo: boolean) => {
       for (const { slice, before, after } of this.#slices) {
         const [from, to] = isUndo ? [after, before] : [before, after];
@@ -137,6 +144,7 @@ export class LabelChange {
         // What was drawn since stays.
         this.#labels.write(slice, now.map((label, pixel) => (from[pixel] === to[pixel] ? label : (to[pixel] as number))));
       }
+      this.#labels.facts = isUndo ? this.#knownBefore : facts;
     };
     core.utilities.HistoryMemo.DefaultHistoryMemo.push({
       id: `${this.#labels.segmentationId}-umedsam`,
@@ -152,9 +160,9 @@ export class Preview {
   readonly slice: CornerstoneSlice;
   readonly labels: SegmentLabels;
   /** What was there before. */
-  readonly #before: Uint8Array;
+  readonly #before: Uint16Array;
   /** What was written last; what differs from it was drawn by a person. */
-  #shown: Uint8Array;
+  #shown: Uint16Array;
   readonly #label: number;
   readonly #onReplaced: () => void;
 
@@ -186,7 +194,8 @@ export class Preview {
 
   /** What is inside now, strokes of the viewer's brush included, as the picture lies. */
   mask(): Uint8Array {
-    const inside = this.labels.read(this.slice).map((label, pixel) => Number(this.#isInside(label, pixel)));
+    const labels = this.labels.read(this.slice);
+    const inside = Uint8Array.from(labels, (label, pixel) => Number(this.#isInside(label, pixel)));
     return this.slice.turn.turned(inside, inside.slice());
   }
 
@@ -195,13 +204,13 @@ export class Preview {
   }
 
   /** Takes it over into the segment, as a step of Cornerstone's history. */
-  accept(viewer: Viewer): void {
+  accept(viewer: Viewer, facts: unknown): void {
     const { labels, slice } = this;
     const accepted = labels.read(slice).map((label) => (label === this.#label ? labels.label : label));
     labels.write(slice, accepted);
     const change = new LabelChange(labels);
     change.add(slice, this.#before, accepted);
-    change.push(viewer);
+    change.push(viewer, facts);
     this.#close();
   }
 

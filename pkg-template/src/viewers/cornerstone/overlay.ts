@@ -31,8 +31,8 @@ export class Overlay {
     const labels = this.#all.find((candidate) => !candidate.isGone && candidate.covers(slice)) ?? (await this.#make(active));
     if (!isWanted()) return;
     if (this.#shown?.slice !== slice) this.clear();
-    const values = Uint8Array.from(map, (bits) => (bits < CLEAR ? 0 : Math.max(1, Math.round(Math.min(1, bits) * FULL))));
-    labels.write(slice, slice.turn.turnedBack(values, new Uint8Array(values.length)));
+    const values = Uint16Array.from(map, (bits) => (bits < CLEAR ? 0 : Math.max(1, Math.round(Math.min(1, bits) * FULL))));
+    labels.write(slice, slice.turn.turnedBack(values, new Uint16Array(values.length)));
     this.#shown = { labels, slice };
   }
 
@@ -42,7 +42,7 @@ export class Overlay {
     const colorLUTOrIndex = Array.from({ length: 256 }, (_, value) => {
       const share = Math.min(1, value / FULL);
       const color = 3 * Math.round(255 * share);
-      return [...colors.slice(color, color + 3), Math.round(255 * Math.sqrt(share))];
+      return [...colors.slice(color, color + 3), Math.round(255 * share)];
     });
     const id = await this.#segmentations.make(`${OVERLAY}${viewport.id}-${++made}`, "Uncertainty", { colorLUTOrIndex });
     const style = { renderOutline: false, renderOutlineInactive: false, renderFill: true, renderFillInactive: true, fillAlpha: 0.9, fillAlphaInactive: 0.9 };
@@ -57,6 +57,6 @@ export class Overlay {
   clear(): void {
     const { labels, slice } = this.#shown ?? {};
     this.#shown = undefined;
-    if (labels !== undefined && slice !== undefined) labels.write(slice, new Uint8Array(slice.turn.stored[0] * slice.turn.stored[1]));
+    if (labels !== undefined && slice !== undefined) labels.write(slice, new Uint16Array(slice.turn.stored[0] * slice.turn.stored[1]));
   }
 }

@@ -13,8 +13,14 @@ export interface Said {
   readonly metadata: ToolAnnotation["metadata"];
 }
 
-/** How many connections a tool group's tools serve; Cornerstone cannot take tools out of a group. */
-const served = new WeakMap<object, number>();
+/** What connections of one tool group share; Cornerstone cannot take tools out of a group. */
+interface Shared {
+  connections: number;
+  /** What the mouse's first button did before it prompted. */
+  before: string | undefined;
+}
+
+const groups = new WeakMap<object, Shared>();
 
 const PRIMARY = 1;
 const SHIFT = 16;
@@ -31,8 +37,7 @@ export class PromptTools {
   /** Annotations that are to be taken out. */
   readonly #placed = new Set<string>();
   #marked: string | undefined;
-  /** What the mouse did before. */
-  #before: string | undefined;
+  readonly #shared: Shared;
 
   constructor(viewer: Viewer, group: ToolGroup, boxName: string, onSaid: (said: Said) => void) {
     const { tools, core } = viewer;
@@ -46,7 +51,9 @@ export class PromptTools {
     this.#add(box, tools.RectangleROITool.toolName);
     for (const name of [inside, outside, this.#marker]) this.#add(name, tools.ProbeTool.toolName);
     group.setToolEnabled(this.#marker);
-    served.set(group, (served.get(group) ?? 0) + 1);
+    this.#shared = groups.get(group) ?? { connections: 0, before: undefined };
+    this.#shared.connections++;
+    groups.set(group, this.#shared);
     for (const [type, listener] of this.#listeners) core.eventTarget.addEventListener(type, listener);
   }
 
@@ -122,7 +129,7 @@ export class PromptTools {
     const primary = this.#group.getActivePrimaryMouseButtonTool();
     if (on) {
       if (primary !== undefined && primary !== box) {
-        this.#before = primary;
+        this.#shared.before = primary;
         this.#group.setToolPassive(primary);
       }
       this.#group.setToolActive(box, { bindings: [{ mouseButton: PRIMARY }] });
@@ -131,9 +138,9 @@ export class PromptTools {
       return;
     }
     for (const name of Object.values(this.#names)) this.#group.setToolPassive(name, { removeAllBindings: true });
-    const isOurs = primary !== undefined && Object.values(this.#names).includes(primary);
-    if (isOurs && this.#before !== undefined) this.#group.setToolActive(this.#before, { bindings: [{ mouseButton: PRIMARY }] });
-    this.#before = undefined;
+    const { before } = this.#shared;
+    if (primary === box && before !== undefined) this.#group.setToolActive(before, { bindings: [{ mouseButton: PRIMARY }] });
+    this.#shared.before = undefined;
   }
 
   dispose(): void {
@@ -141,9 +148,7 @@ export class PromptTools {
     for (const [type, listener] of this.#listeners) core.eventTarget.removeEventListener(type, listener);
     this.mark();
     for (const uid of [...this.#placed, ...this.#begun]) tools.annotation.state.removeAnnotation(uid);
-    const others = (served.get(this.#group) ?? 1) - 1;
-    served.set(this.#group, others);
-    if (others > 0) return;
+    if (--this.#shared.connections > 0) return;
     this.setActive(false);
     for (const name of [...Object.values(this.#names), this.#marker]) this.#group.setToolDisabled(name);
   }

@@ -2,7 +2,7 @@
 
 import { UmedsamError, abortedError } from "../../errors.js";
 import { PREVIEW_LABEL, SegmentLabels, segmentationOf } from "./labels.js";
-import type { Viewer } from "./modules.js";
+import { type Viewer, valuesOf } from "./modules.js";
 import type { CornerstoneSlice, Slices } from "./slices.js";
 
 /** Begins the identifier of a labelmap that is no person's. */
@@ -14,8 +14,8 @@ export class Segmentations {
   readonly #viewer: Viewer;
   readonly #slices: Slices;
   readonly #given: { readonly segmentationId?: string; readonly segmentIndex?: number };
-  /** Segmentations that were made here; `false` until something is accepted into them. */
-  readonly #own = new Map<string, boolean>();
+  /** Segmentations that were made here. */
+  readonly #own = new Set<string>();
   #isDisposed = false;
 
   constructor(viewer: Viewer, slices: Slices, given: { readonly segmentationId?: string; readonly segmentIndex?: number }) {
@@ -33,7 +33,7 @@ export class Segmentations {
     const { tools, viewport } = this.#viewer;
     const { segmentationId } = this.#given;
     const active = tools.segmentation.activeSegmentation.getActiveSegmentation(viewport.id) as { segmentationId: string } | undefined;
-    for (const id of segmentationId === undefined ? [active?.segmentationId, ...this.#own.keys()] : [segmentationId]) {
+    for (const id of segmentationId === undefined ? [active?.segmentationId, ...this.#own] : [segmentationId]) {
       if (id === undefined || id.startsWith(OVERLAY) || segmentationOf(this.#viewer, id) === undefined) continue;
       const labels = this.#labels(id);
       if (labels.covers(slice)) {
@@ -55,9 +55,9 @@ export class Segmentations {
     return new SegmentLabels(this.#viewer, id, index);
   }
 
-  /** Makes labels of the viewport's images, shown in it; they are taken out in the end unless something is kept of them. */
+  /** Makes labels of the viewport's images, shown in it; they are taken out in the end if nothing is in them. */
   async make(id: string, label: string, config: object = {}): Promise<string> {
-    this.#own.set(id, false);
+    this.#own.add(id);
     const { core, tools } = this.#viewer;
     const { volumeId } = this.#slices;
     let data: object;
@@ -87,23 +87,19 @@ export class Segmentations {
     if (own !== null) color.setSegmentIndexColor(viewport.id, id, PREVIEW_LABEL, [...Array.from(own, (value) => (value + 255) / 2).slice(0, 3), 255] as never);
   }
 
-  /** Something of it is a person's now. */
-  keep(id: string): void {
-    if (this.#own.has(id)) this.#own.set(id, true);
-  }
-
-  /** Takes out what was made here, but for what a person accepted. */
+  /** Takes out what was made here and is empty, and what shows uncertainty. */
   dispose(): void {
     this.#isDisposed = true;
-    const { tools, core } = this.#viewer;
-    const unused = [...this.#own].filter(([, isKept]) => !isKept).map(([id]) => id);
-    for (const id of unused) {
+    const { tools, core: { cache } } = this.#viewer;
+    for (const id of this.#own) {
       const { Labelmap } = segmentationOf(this.#viewer, id)?.representationData ?? {};
       if (Labelmap === undefined) continue;
       const { imageIds = [], volumeId } = Labelmap as { imageIds?: readonly string[]; volumeId?: string };
+      const images = imageIds.map((image) => cache.getImage(image)).filter((image) => image !== undefined);
+      if (!id.startsWith(OVERLAY) && images.some((image) => valuesOf(image).some((label) => label !== 0))) continue;
       tools.segmentation.removeSegmentation(id);
-      if (volumeId !== undefined && core.cache.getVolume(volumeId) !== undefined) core.cache.removeVolumeLoadObject(volumeId);
-      for (const image of imageIds) if (core.cache.getImage(image) !== undefined) core.cache.removeImageLoadObject(image);
+      if (volumeId !== undefined && cache.getVolume(volumeId) !== undefined) cache.removeVolumeLoadObject(volumeId);
+      for (const { imageId } of images) if (cache.getImage(imageId) !== undefined) cache.removeImageLoadObject(imageId);
     }
   }
 }

@@ -1,0 +1,306 @@
+//! The page of Cornerstone3D in a real browser: labels inside the viewer are the package's, voxel by voxel.
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use serde_json::{Value, json};
+use thirtyfour::prelude::*;
+
+#[path = "cornerstone/files.rs"]
+mod files;
+#[path = "cornerstone/steps.rs"]
+mod steps;
+
+use steps::{
+    ANSWER_LIMIT, click, counts, drag, final_answer, is_same, open, place, press, segment, view, volumes, with_page,
+    work,
+};
+
+/// The label of what is not accepted yet.
+const PREVIEW: u8 = 255;
+
+const FROM: (f64, f64) = (0.36, 0.3);
+const TO: (f64, f64) = (0.47, 0.6);
+
+#[tokio::test]
+async fn an_object_is_boxed_corrected_accepted_undone_and_followed() -> Result<()> {
+    with_page(1280, "stack", async |page| {
+        page.screenshot("cs1-sample").await?;
+        segment(page, FROM, TO).await?;
+        is_same(page, FROM, TO, PREVIEW).await?;
+        page.screenshot("cs2-preview").await?;
+        let boxed = counts(page).await?;
+        let overlay = page.script("return Object.keys(probe.counts(true)).length").await?;
+        ensure!(overlay.as_u64() > Some(3), "the uncertainty has {overlay} levels");
+        // The box's annotation has gone, the marker is where a click would help.
+        let suggested = page.script("return probe.last('result').segmentation.suggestions.length").await?;
+        let left = page.script("return tools.annotation.state.getAllAnnotations().map(({ metadata }) => metadata.toolName)").await?;
+        let expected = if suggested == 0 { json!([]) } else { json!(["UmedsamSuggestion"]) };
+        ensure!(left == expected, "{suggested} suggestions, annotations {left}");
+        // A point outside is taken back, and done again.
+        let middle = ((FROM.0 + TO.0) / 2.0, (FROM.1 + TO.1) / 2.0);
+        page.script("probe.events.length = 0").await?;
+        click(page, middle, Key::Alt).await?;
+        final_answer(page).await?;
+        let pointed = counts(page).await?;
+        ensure!(pointed != boxed, "a point outside changes nothing");
+        let kind = page.script("return probe.last('result').segmentation.promptKind").await?;
+        ensure!(kind == "corrected", "the point made a prompt of kind {kind}");
+        press(page, Key::Control + "z").await?;
+        page.wait_for("undo", &same_counts(&boxed), 10).await?;
+        press(page, Key::Control + Key::Shift + "z").await?;
+        page.wait_for("redo", &same_counts(&pointed), 10).await?;
+        press(page, Key::Control + "z").await?;
+        page.wait_for("undo", &same_counts(&boxed), 10).await?;
+        is_same(page, FROM, TO, PREVIEW).await?;
+
+        // Rejected it is gone, accepted it is the segment's, and the viewer's own history takes it back.
+        press(page, Key::Escape).await?;
+        ensure!(counts(page).await? == json!({}), "rejected labels stay");
+        ensure!(page.script("return probe.last('settled')").await? == false);
+        segment(page, FROM, TO).await?;
+        press(page, Key::Enter).await?;
+        is_same(page, FROM, TO, 1).await?;
+        ensure!(page.script("return Object.keys(probe.counts(true)).length").await? == 0, "the uncertainty stays");
+        let told = "return tools.segmentation.state.getSegmentations()[0].segments[1].cachedStats.umedsam?.expectedDsc === probe.last('result').expectedDsc";
+        ensure!(page.script(told).await? == true, "the segment does not tell its DSC");
+        let accepted = counts(page).await?;
+        for (step, expected) in [("undo", json!({})), ("redo", accepted.clone())] {
+            page.script(&format!("core.utilities.HistoryMemo.DefaultHistoryMemo.{step}()")).await?;
+            ensure!(counts(page).await? == expected, "{step}: {}", counts(page).await?);
+            ensure!(page.script(told).await? == (step == "redo"), "{step}: the segment's DSC");
+        }
+
+        // Followed between two slices: labels are those of what propagate() gives, and one step to undo.
+        let own = page.script("return images.indexOf(probe.last('result').place.imageId)").await?.as_u64().unwrap_or_default();
+        let range = format!("[{}, {}]", own - 2, own + 2);
+        let follow = format!(
+            "{{ const found = await connection.propagate({range}); const labels = probe.labels();
+             return found.slices(0).map(({{ slice, area }}) => [slice, area, labels[slice].filter((label) => label === 1).length]) }}"
+        );
+        let found = work(page, &follow).await?;
+        let slices = found.as_array().map_or(0, Vec::len);
+        ensure!(slices >= 3, "followed through {found}");
+        ensure!(found.as_array().into_iter().flatten().all(|slice| slice[1] == slice[2]), "[slice, found, in the viewer]: {found}");
+        let independent = format!("probe.followed({range})");
+        ensure!(work(page, &independent).await? == 0, "the package follows it elsewhere");
+        page.screenshot("cs3-followed").await?;
+        page.script("core.utilities.HistoryMemo.DefaultHistoryMemo.undo()").await?;
+        ensure!(counts(page).await? == accepted, "following is not one step to undo");
+
+        // Cancelled, it keeps what was found.
+        page.script("probe.events.length = 0").await?;
+        page.click("propagate").await?;
+        page.wait_for("a slice", "return probe.last('progress')?.done >= 3", ANSWER_LIMIT).await?;
+        page.click("cancel").await?;
+        page.wait_for("the end", "return probe.last('busy') === false", ANSWER_LIMIT).await?;
+        let several = page.script("return probe.labels().filter((slice) => slice?.includes(1)).length").await?;
+        ensure!(several.as_u64() > Some(1), "{several} slices after cancelling");
+        Ok(())
+    })
+    .await
+}
+
+fn same_counts(expected: &Value) -> String {
+    format!("return JSON.stringify(probe.counts()) === {:?} && probe.last('busy') === false", expected.to_string())
+}
+
+#[tokio::test]
+async fn every_plane_has_the_packages_mask() -> Result<()> {
+    with_page(1280, "planes", async |page| {
+        for (name, axis) in [("axial", 2), ("coronal", 1), ("sagittal", 0)] {
+            view(page, name).await?;
+            segment(page, FROM, TO).await?;
+            let same = is_same(page, FROM, TO, PREVIEW).await?;
+            ensure!(same["axis"] == axis, "{name} is axis {}", same["axis"]);
+            page.screenshot(&format!("cs4-{name}")).await?;
+            press(page, Key::Escape).await?;
+            ensure!(counts(page).await? == json!({}), "{name}: rejected labels stay");
+        }
+        // Another window is another encoding, with its own mask.
+        page.script("const { viewport } = core.getEnabledElementByViewportId('viewport'); viewport.setProperties({ voiRange: { lower: -1000, upper: 200 } }); viewport.render()").await?;
+        segment(page, FROM, TO).await?;
+        is_same(page, FROM, TO, PREVIEW).await?;
+        press(page, Key::Enter).await?;
+        is_same(page, FROM, TO, 1).await?;
+
+        // A reslice is refused in words.
+        page.script("const { viewport } = core.getEnabledElementByViewportId('viewport'); viewport.setCamera({ viewPlaneNormal: [0.8, 0.6, 0], viewUp: [0, 0, 1] }); viewport.render()").await?;
+        drag(page, FROM, TO).await?;
+        page.wait_for("the refusal", "return document.getElementById('error').textContent.includes('askew')", 20).await?;
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn grids_that_are_turned_and_not_square_have_the_packages_mask() -> Result<()> {
+    with_page(1280, "grids", async |page| {
+        open(page, &[files::written("turned.nii", &files::turned())?]).await?;
+        for name in ["stack", "axial", "coronal"] {
+            view(page, name).await?;
+            if name == "axial" {
+                // Turned by the person who looks at it, which the network does not see.
+                page.script("const { viewport } = core.getEnabledElementByViewportId('viewport'); viewport.setViewPresentation({ rotation: 90 }); viewport.render()").await?;
+            }
+            segment(page, (0.4, 0.3), (0.6, 0.7)).await?;
+            is_same(page, (0.4, 0.3), (0.6, 0.7), PREVIEW).await.map_err(|error| error.context(name))?;
+            page.screenshot(&format!("cs5-turned-{name}")).await?;
+            press(page, Key::Escape).await?;
+        }
+        let paths: Vec<_> = files::upside_down()
+            .iter()
+            .enumerate()
+            .map(|(slice, bytes)| files::written(&format!("slice-{slice}.dcm"), bytes))
+            .collect::<Result<_>>()?;
+        view(page, "stack").await?;
+        open(page, &paths).await?;
+        segment(page, (0.4, 0.3), (0.6, 0.7)).await?;
+        is_same(page, (0.4, 0.3), (0.6, 0.7), PREVIEW).await?;
+        page.screenshot("cs6-dicom").await?;
+        press(page, Key::Enter).await?;
+        view(page, "coronal").await?;
+        ensure!(counts(page).await?["1"].as_u64() > Some(10), "what was accepted is not in the volume's planes");
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn strokes_of_the_viewers_brush_are_kept_and_corrected() -> Result<()> {
+    with_page(390, "brush", async |page| {
+        segment(page, FROM, TO).await?;
+        let boxed = counts(page).await?;
+        page.screenshot("cs7-phone").await?;
+        let overflow = page.script("return document.documentElement.scrollWidth - window.innerWidth").await?;
+        ensure!(overflow.as_i64().unwrap_or(1) <= 0, "the page is {overflow} pixels too wide for a phone");
+        page.choose("tool", "Brush").await?;
+        drag(page, (0.6, 0.4), (0.65, 0.45)).await?;
+        let painted = counts(page).await?;
+        ensure!(painted["1"].as_u64() > Some(0) && painted["255"] == boxed["255"], "{boxed} was painted to {painted}");
+        // The stroke is a step of the viewer's history, and undone by the page's undo.
+        page.click("undo").await?;
+        ensure!(counts(page).await? == boxed, "undo leaves the stroke");
+        page.click("redo").await?;
+        ensure!(counts(page).await? == painted, "redo does not bring the stroke back");
+        // A point goes by what was drawn, which is the package's answer to it.
+        page.choose("tool", "prompt").await?;
+        page.script("probe.events.length = 0; probe.drawn = probe.labels().map((slice) => slice && slice.slice())")
+            .await?;
+        click(page, (0.62, 0.42), Key::Shift).await?;
+        final_answer(page).await?;
+        let kind = page.script("return probe.last('result').segmentation.promptKind").await?;
+        ensure!(kind == "corrected", "{kind}");
+        press(page, Key::Enter).await?;
+        let accepted = counts(page).await?;
+        ensure!(accepted["255"].is_null() && accepted["1"].as_u64() > Some(10), "{accepted}");
+        // Undone to the beginning nothing is left, whatever was undone in between.
+        for _ in 0..4 {
+            page.script("core.utilities.HistoryMemo.DefaultHistoryMemo.undo()").await?;
+        }
+        ensure!(counts(page).await? == json!({}), "{} is left", counts(page).await?);
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn nothing_breaks_it() -> Result<()> {
+    with_page(1280, "breaking", async |page| {
+        // Out of the image it is clipped; without a size it is refused, or nothing.
+        segment(page, (0.45, 0.4), (0.99, 0.98)).await?;
+        is_same(page, (0.45, 0.4), (0.99, 0.98), PREVIEW).await?;
+        drag(page, (0.01, 0.01), (0.05, 0.05)).await?;
+        page.wait_for("words", "return probe.last('error') !== undefined", 30).await?;
+        let before = counts(page).await?;
+        ensure!(before["255"].as_u64() > Some(10), "a box outside of the image takes the preview away: {before}");
+        drag(page, (0.5, 0.5), (0.5, 0.5)).await?;
+        drag(page, (0.5, 0.5), (0.5, 0.5)).await?;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        page.script("for (const { annotationUID, metadata } of tools.annotation.state.getAllAnnotations()) if (metadata.toolName === 'UmedsamBox') throw new Error(`${annotationUID} stays`)").await?;
+        press(page, Key::Escape).await?;
+
+        // Two drags at once: the second one is answered, and stands alone.
+        page.script("document.getElementById('error').hidden = true; document.getElementById('error').textContent = ''; probe.events.length = 0").await?;
+        drag(page, (0.5, 0.2), (0.7, 0.5)).await?;
+        drag(page, FROM, TO).await?;
+        final_answer(page).await?;
+        is_same(page, FROM, TO, PREVIEW).await?;
+        press(page, Key::Escape).await?;
+
+        // Fast on to other slices while the network works: the mask is on the slice that was drawn on.
+        page.script("probe.events.length = 0; const { viewport } = core.getEnabledElementByViewportId('viewport'); viewport.setImageIdIndex(12).then(() => viewport.render())").await?;
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        drag(page, FROM, TO).await?;
+        page.script("const { viewport } = core.getEnabledElementByViewportId('viewport'); for (const index of [13, 15, 18]) viewport.setImageIdIndex(index)").await?;
+        final_answer(page).await?;
+        let slices = page.script("return probe.labels().flatMap((slice, index) => (slice?.includes(255) ? [index] : []))").await?;
+        ensure!(slices == json!([12]), "drawn on slice 12, labels on {slices}");
+        press(page, Key::Escape).await?;
+
+        // Another viewport's annotation is none of ours.
+        page.script("core.eventTarget.dispatchEvent(new CustomEvent('CORNERSTONE_TOOLS_ANNOTATION_COMPLETED', { detail: { annotation: { annotationUID: 'other', metadata: { toolName: 'UmedsamBox' }, data: { handles: { points: [[0, 0, 0], [1, 1, 1]] } } } } }))").await?;
+
+        // Cancelled drags prompt nothing.
+        page.script("probe.events.length = 0").await?;
+        let (from, to) = (place(page, FROM).await?, place(page, TO).await?);
+        page.driver.action_chain().move_to(from.0, from.1).click_and_hold().move_to(to.0, to.1).perform().await?;
+        page.script("tools.cancelActiveManipulations(document.getElementById('viewport'))").await?;
+        page.driver.action_chain().release().perform().await?;
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        ensure!(page.script("return probe.events.length").await? == 0, "a cancelled drag prompts");
+
+        // Disposed of during an encode, nothing is left; connected again, it works.
+        page.script("connection.dispose(); globalThis.clean = probe.remains()").await?;
+        page.script(&connect("{}")).await?;
+        drag(page, FROM, TO).await?;
+        page.script("connection.dispose()").await?;
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        let remains = page.script("return [globalThis.clean, probe.remains()]").await?;
+        ensure!(remains[0] == remains[1], "{remains}");
+        page.script(&connect("{ preview: false, overlay: 'none', segmentIndex: 7, preEncode: false }")).await?;
+        segment(page, FROM, TO).await?;
+        is_same(page, FROM, TO, 7).await?;
+        ensure!(page.script("return probe.last('settled')").await? == true, "without a preview nothing is accepted");
+        ensure!(page.script("return probe.counts(true)").await? == json!({}), "an overlay that is off is shown");
+        page.script("connection.dispose()").await?;
+        ensure!(counts(page).await?["7"].as_u64() > Some(10), "what was accepted has gone with the connection");
+
+        // Wrong options, and a model that has gone, in words.
+        for (options, words) in [
+            ("'none', {}", "no viewport none"),
+            ("'viewport', { toolGroupId: 'none' }", "no tool group none"),
+            ("'viewport', { segmentIndex: 255 }", "segmentIndex is 255"),
+        ] {
+            let script = format!("try {{ connect({{ core, tools, model }}, {options}); return '' }} catch (error) {{ return error.message }}");
+            let message = page.script(&script).await?;
+            ensure!(message.as_str().unwrap_or_default().contains(words), "{options}: {message}");
+        }
+        page.script(&connect("{}")).await?;
+        page.script("model.dispose()").await?;
+        drag(page, FROM, TO).await?;
+        page.wait_for("words", "return probe.last('error')?.code === 'disposed'", 30).await
+    })
+    .await
+}
+
+/// Connects the viewport again.
+fn connect(options: &str) -> String {
+    format!("globalThis.connection = connect({{ core, tools, model }}, 'viewport', {options}); probe.watch()")
+}
+
+#[tokio::test]
+async fn a_real_series_is_segmented_in_stack_and_volume() -> Result<()> {
+    let Some(volumes) = volumes() else { return Ok(()) };
+    with_page(1280, "series", async |page| {
+        open(page, &steps::files(&volumes.join("dicom/STS_002/CT/image"))?).await?;
+        segment(page, (0.35, 0.4), (0.55, 0.6)).await?;
+        is_same(page, (0.35, 0.4), (0.55, 0.6), PREVIEW).await?;
+        page.screenshot("cs8-series").await?;
+        press(page, Key::Enter).await?;
+        view(page, "sagittal").await?;
+        page.screenshot("cs9-series-sagittal").await?;
+        Ok(())
+    })
+    .await
+}
