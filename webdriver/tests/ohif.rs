@@ -13,7 +13,8 @@ mod series;
 mod steps;
 
 use steps::{
-    drag, drag_between, is_on, key, open, place, press, said, says, site, toolbar, volumes, wait, with_ohif, work,
+    drag, drag_between, enter, is_on, key, open, place, press, said, says, site, toolbar, volumes, wait, with_ohif,
+    work,
 };
 
 /// Cornerstone's label of what is not accepted yet.
@@ -208,8 +209,86 @@ async fn planes_layouts_and_lists_of_ohif_are_followed() -> Result<()> {
         says(page, FINAL).await?;
         key(page, Key::Enter).await?;
         wait(page, "the accepted mask", "return probe.slices(1) === 1", 10).await?;
+
+        let names = files.iter().filter_map(|path| path.file_name()?.to_str()).collect::<Vec<_>>();
+        across(page, &names).await?;
+        gone_and_back(page).await?;
         // 115 × 90 pixels are no whole bytes of bits.
         saving(page, files, "1.2.840.10008.5.1.4.1.1.66.7", &["STS_002"]).await
     })
     .await
+}
+
+/// Three planes at once: the button stays pressed, a box in another plane is found there; a layout that changes meanwhile ends it.
+async fn across(page: &Page, names: &[&str]) -> Result<()> {
+    let layout = |id: &str| format!("commandsManager.run('setHangingProtocol', {{ protocolId: {id:?} }})");
+    page.script(&layout("mpr")).await?;
+    let shown = "const viewport = services.cornerstoneViewportService.getCornerstoneViewport('mpr-sagittal');
+        return viewport?.getImageData() !== undefined && services.viewportGridService.getActiveViewportId().startsWith('mpr')
+            && document.querySelector(\"[data-cy='UmedsamBox']\").dataset.active === 'true'
+            && services.segmentationService.getSegmentationRepresentations('mpr-sagittal').length > 0";
+    wait(page, "three planes with the button pressed", shown, 60).await?;
+    let at = async |x: f64, y: f64| -> Result<steps::Place> {
+        let place = page.script(&format!("return probe.share('mpr-sagittal', {x}, {y})")).await?;
+        let coordinate = |index: usize| place[index].as_f64().context("a place").map(|value| value.round() as i64);
+        Ok((coordinate(0)?, coordinate(1)?))
+    };
+    // OHIF's first click on another viewport selects it.
+    let (from, to) = (at(0.25, 0.43).await?, at(0.7, 0.56).await?);
+    drag_between(page, from, from).await?;
+    wait(
+        page,
+        "the selected viewport",
+        "return services.viewportGridService.getActiveViewportId() === 'mpr-sagittal'",
+        10,
+    )
+    .await?;
+    let before = page.script("return probe.counts()").await?;
+    drag_between(page, from, to).await?;
+    says(page, FINAL).await?;
+    let places = format!("[[{}, {}], [{}, {}]]", from.0, from.1, to.0, to.1);
+    let compared = work(page, &format!("probe.compareAcross(0, {places}, {PREVIEW}, {})", json!(names))).await?;
+    ensure!(compared["different"] == 0 && compared["area"].as_u64() > Some(50), "{compared}");
+    page.screenshot("ohif6-planes").await?;
+    key(page, Key::Enter).await?;
+    says(page, "Sagittal ").await?;
+    // Uncertainty is shown where it was found alone.
+    let shared = "return ['mpr-axial', 'mpr-coronal'].some((viewport) => services.segmentationService.getSegmentationRepresentations(viewport)
+        .some(({ segmentationId }) => segmentationId.startsWith('umedsam-uncertainty')))";
+    ensure!(page.script(shared).await? == false, "other planes show the uncertainty of this one");
+    page.script("commandsManager.run('undo')").await?;
+    wait(page, "undo", &format!("return JSON.stringify(probe.counts()) === JSON.stringify({before})"), 10).await?;
+
+    drag_between(page, from, to).await?;
+    page.script(&layout("default")).await?;
+    let shown = "return services.viewportGridService.getActiveViewportId() === 'default' && probe.viewport()?.getImageData() !== undefined
+        && document.querySelector(\"[data-cy='UmedsamBox']\").dataset.active === 'true'";
+    wait(page, "one plane", shown, 60).await?;
+    tokio::time::sleep(std::time::Duration::from_secs(3)).await;
+    ensure!(page.script("return probe.counts()").await? == before, "a box of another layout left something");
+    Ok(())
+}
+
+/// What is removed in OHIF's own list is not in the panel; back in the study list nothing is left; the mode begins anew with the same network.
+async fn gone_and_back(page: &Page) -> Result<()> {
+    page.script("services.segmentationService.remove(probe.segmentations('umedsam')[0].segmentationId)").await?;
+    wait(page, "an empty list", "return probe.panel().querySelectorAll('#objects li').length === 0", 10).await?;
+    page.script("history.back()").await?;
+    wait(page, "the study list", "return document.querySelector('umedsam-panel') === null && cornerstoneTools.ToolGroupManager.getAllToolGroups().length === 0", 30).await?;
+    let left = "return JSON.stringify([
+        cornerstoneTools.annotation.state.getAllAnnotations().map(({ metadata }) => metadata.toolName).filter((name) => name.startsWith('Umedsam')),
+        services.segmentationService.getSegmentations().map(({ label }) => label),
+    ])";
+    let left = page.script(left).await?;
+    ensure!(left == "[[],[]]", "the mode left annotations or segmentations: {left}");
+    let weights = || page.server.requests().iter().filter(|path| path.ends_with(".safetensors")).count();
+    let before = weights();
+    enter(page).await?;
+    toolbar(page, "UmedsamBox").await?;
+    says(page, "Drag a box around an object.").await?;
+    drag(page, (22.0, 22.0), (82.0, 62.0)).await?;
+    says(page, FINAL).await?;
+    ensure!(weights() == before, "the network was loaded again");
+    press(page, "accept").await?;
+    wait(page, "the accepted mask", "return probe.slices(1) === 1", 10).await
 }

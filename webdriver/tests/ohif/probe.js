@@ -69,27 +69,72 @@ window.probe = {
   slices(value) {
     return probe.counts().filter((count) => count.split(", ")[1] === String(value)).length;
   },
-  /** What the package itself gives for a box on the slice in view, from the files: how many voxels of the viewer's labels differ, and the expected DSC. */
-  async compare(box, value, files) {
-    const { load } = await import("/umedsam/dist/index.js");
+  /** The files of the series as the package reads them. */
+  async series(files) {
     const { readDicom } = await import("/umedsam/dist/dicom.js");
-    const viewport = probe.viewport();
     const blobs = await Promise.all(files.map(async (name) => (await fetch(`/series/${name}`)).blob()));
-    const {
-      series: [series],
-    } = await readDicom(blobs);
-    const sop = cornerstone.metaData.get("instance", viewport.getCurrentImageId()).SOPInstanceUID;
+    const { series } = await readDicom(blobs);
+    return series[0];
+  },
+  /** What the package itself gives for a picture, through the viewer's window. */
+  async segmented(picture, box) {
+    const { load } = await import("/umedsam/dist/index.js");
+    const { lower, upper } = probe.viewport().getProperties().voiRange;
+    const model = (probe.model ??= await load());
+    const image = await model.encode({ ...picture, window: { center: (lower + upper) / 2, width: upper - lower } });
+    const [result] = await image.segment([{ box }]);
+    image.dispose();
+    return result;
+  },
+  /** How many voxels of the viewer's labels on the slice in view are not what the package gives for a box of stored pixels, and its figures. */
+  async compare(box, value, files) {
+    const series = await probe.series(files);
+    const sop = cornerstone.metaData.get("instance", probe.viewport().getCurrentImageId()).SOPInstanceUID;
     let frame;
     for (let index = 0; index < series.frames && frame?.sopInstance !== sop; index++) frame = await series.frame(index);
-    const { lower, upper } = viewport.getProperties().voiRange;
-    const model = (probe.model ??= await load());
-    const image = await model.encode({ ...frame.image, window: { center: (lower + upper) / 2, width: upper - lower } });
-    const [result] = await image.segment([{ box: frame.turn.upright(box) }]);
-    image.dispose();
+    const result = await probe.segmented(frame.image, frame.turn.upright(box));
     const expected = frame.turn.turnedBack(result.mask, new Uint8Array(result.mask.length));
     const [segmentation] = probe.segmentations("umedsam");
-    const labels = probe.images(segmentation).find((candidate) => probe.sop(candidate) === sop).voxelManager.getScalarData();
+    const labels = probe.images(segmentation).find((image) => probe.sop(image) === sop).voxelManager.getScalarData();
     const different = expected.reduce((sum, inside, voxel) => sum + Number((inside === 1) !== (labels[voxel] === value)), 0);
     return { different, area: result.area, expectedDsc: result.expectedDsc.toFixed(2) };
+  },
+  /** The same of a sagittal (`axis` 0) or coronal slice of a volume, for a box between two places of the window. */
+  async compareAcross(axis, places, value, files) {
+    const series = await probe.series(files);
+    const volume = await series.volume();
+    const viewport = probe.viewport();
+    const { left, top } = viewport.element.getBoundingClientRect();
+    const { affine, size } = volume.geometry;
+    const corners = places.map(([x, y]) => {
+      const world = viewport.canvasToWorld([x - left, y - top]);
+      return [0, 1, 2].map((column) => {
+        const step = [0, 1, 2].map((row) => affine[4 * row + column]);
+        const along = step.reduce((sum, part, row) => sum + part * (world[row] - affine[4 * row + 3]), 0);
+        return along / step.reduce((sum, part) => sum + part * part, 0);
+      });
+    });
+    const [a, b] = axis === 0 ? [1, 2] : [0, 2];
+    const ends = (of) => corners.map((corner) => corner[of] + 0.5);
+    const index = Math.round(corners[0][axis]);
+    const slice = volume.slice(index, axis);
+    const box = [Math.min(...ends(a)), Math.min(...ends(b)), Math.max(...ends(a)), Math.max(...ends(b))];
+    const result = await probe.segmented(slice.image, slice.turn.upright(box));
+    const expected = slice.turn.turnedBack(result.mask, new Uint8Array(result.mask.length));
+    const images = new Map(probe.images(probe.segmentations("umedsam")[0]).map((image) => [probe.sop(image), image.voxelManager.getScalarData()]));
+    let different = 0;
+    for (let k = 0; k < size[2]; k++) {
+      const labels = images.get((await series.frame(k)).sopInstance);
+      for (let along = 0; along < size[a]; along++) {
+        const voxel = axis === 0 ? along * size[0] + index : index * size[0] + along;
+        different += Number((expected[k * size[a] + along] === 1) !== (labels[voxel] === value));
+      }
+    }
+    return { different, area: result.area, expectedDsc: result.expectedDsc.toFixed(2) };
+  },
+  /** Where a share of a viewport is in the window. */
+  share(viewportId, x, y) {
+    const { left, top, width, height } = services.cornerstoneViewportService.getCornerstoneViewport(viewportId).element.getBoundingClientRect();
+    return [left + x * width, top + y * height];
   },
 };

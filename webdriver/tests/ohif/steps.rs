@@ -91,6 +91,11 @@ pub async fn open(page: &Page, files: &[PathBuf]) -> Result<()> {
     wait(page, "the file button", "return document.querySelector('input[type=file]') !== null", 60).await?;
     let names = files.iter().map(|path| path.to_string_lossy()).collect::<Vec<_>>().join("\n");
     page.driver.find(By::Css("input[type=file]")).await?.send_keys(names).await?;
+    enter(page).await
+}
+
+/// Starts the mode on the study of the list.
+pub async fn enter(page: &Page) -> Result<()> {
     let study =
         "[...document.querySelectorAll('tbody td')].find((cell) => /^\\d\\d-\\w{3}-\\d{4}/.test(cell.textContent))";
     wait(page, "the study list", &format!("return {study} !== undefined"), 60).await?;

@@ -9,7 +9,7 @@ import { Segmenting } from "./segmenting.js";
 /** OHIF's commands by which a person chooses another tool. */
 const LEAVING = ["setToolActive", "setToolActiveToolbar"];
 /** OHIF's commands of keys and buttons that go to a mask that waits for being accepted. */
-const TAKEN = { acceptPreview: "accept", cancelActiveOperation: "reject", undo: "undo", redo: "redo" } as const;
+const TAKEN = { acceptPreview: "accept", undo: "undo", redo: "redo" } as const;
 
 export function extensionOf(options: UmedsamExtensionOptions): OhifExtension {
   let host: OhifHost;
@@ -19,6 +19,11 @@ export function extensionOf(options: UmedsamExtensionOptions): OhifExtension {
     commandsManager.getCommand(name, commandsManager.contextOrder.filter((context) => context !== COMMANDS))?.commandFn(given);
   const definitions: Record<string, (given?: object) => unknown> = { [TOGGLE]: () => segmenting.toggle() };
   for (const [name, step] of Object.entries(TAKEN)) definitions[name] = (given) => (segmenting.isPending ? segmenting[step]() : own(host, name, given));
+  definitions.cancelActiveOperation = (given) => {
+    segmenting.escape();
+    // A drag may be under way too.
+    return own(host, "cancelActiveOperation", given);
+  };
   for (const name of LEAVING) {
     definitions[name] = (given) => {
       segmenting.leave();
@@ -35,9 +40,7 @@ export function extensionOf(options: UmedsamExtensionOptions): OhifExtension {
     onModeEnter: () => segmenting.enter(),
     onModeExit: () => segmenting.exit(),
     getPanelModule: () => [{ name: "objects", iconName: "tool-rectangle", iconLabel: "umedsam", label: "umedsam", component: PANEL_ELEMENT }],
-    getToolbarModule: () => [
-      { name: EVALUATE, evaluate: () => ({ isActive: segmenting.isOn }) },
-    ],
+    getToolbarModule: () => [{ name: EVALUATE, evaluate: () => ({ isActive: segmenting.isOn }) }],
     getCommandsModule: () => ({ defaultContext: COMMANDS, definitions }),
   };
 }

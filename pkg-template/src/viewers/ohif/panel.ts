@@ -1,7 +1,7 @@
 /** The panel in OHIF: an element of its own, so that no React is needed, in the colours of OHIF's theme. */
 
 import { PANEL_ELEMENT } from "./names.js";
-import type { SegmentedObject, Segmenting } from "./segmenting.js";
+import { type SegmentedObject, type Segmenting, counted } from "./segmenting.js";
 
 const STYLE = `
 :host { display: block; overflow-y: auto; padding: 8px; font-size: 13px; line-height: 1.4; color: hsl(var(--foreground, 0 0% 98%)); }
@@ -34,7 +34,6 @@ function h<Name extends keyof HTMLElementTagNameMap>(name: Name, properties: Par
 }
 
 const dsc = (value: number) => value.toFixed(2);
-const counted = (slices: number) => (slices === 1 ? "1 slice" : `${slices} slices`);
 
 /** Makes the element known to the browser; `segmenting` is what it shows and asks. */
 export function definePanel(segmenting: Segmenting): void {

@@ -40,9 +40,12 @@ interface Connected {
 
 const START = "Press “Segment by a box”, then drag a box around an object.";
 const ASK = "Drag a box around an object. Shift and a click says what is inside, Alt and a click what is not.";
+const FINDING = "Finding the object…";
 const MEANS = "Enter accepts the mask, Escape throws it away.";
 
 const keyOf = ({ imageId, axis, number }: Slice) => imageId ?? `${axis} ${number}`;
+
+export const counted = (slices: number) => (slices === 1 ? "1 slice" : `${slices} slices`);
 
 /** How segmentations of uncertainty begin that `umedsam/cornerstone` makes; the viewport's name follows. */
 const UNCERTAINTY = "umedsam-uncertainty-";
@@ -229,7 +232,7 @@ export class Segmenting {
     this.#connected.set(viewport.id, connected);
     connection.on("result", (result) => this.#found(connected, result));
     connection.on("settled", (isAccepted) => this.#settled(connected, isAccepted));
-    connection.on("busy", (isBusy) => this.#tell({ isBusy, ...(isBusy ? { error: "" } : {}) }));
+    connection.on("busy", (isBusy) => this.#busy(isBusy));
     connection.on("error", ({ message }) => this.#tell({ error: message }));
     connection.on("progress", (progress) => this.#tell({ progress }));
     if (!this.#isWanted) connection.setActive(false);
@@ -305,7 +308,7 @@ export class Segmenting {
   /** Corrections and boxes are of this object from now on. */
   select(object: SegmentedObject): void {
     if (object !== this.selected) {
-      this.reject();
+      if (this.isPending) this.reject();
       this.#talking = undefined;
     }
     this.#services.segmentationService.setActiveSegment(object.segmentationId, object.segmentIndex);
@@ -340,6 +343,12 @@ export class Segmenting {
     const { segments = {} } = this.#services.segmentationService.getSegmentation(segmentationId) ?? {};
     const active = Object.values(segments).find((segment) => segment.active === true)?.segmentIndex;
     return this.objects.find((object) => object.segmentationId === segmentationId && object.segmentIndex === active);
+  }
+
+  #busy(isBusy: boolean): void {
+    const isFirst = isBusy && !this.isPending && this.progress === undefined;
+    const status = isFirst ? FINDING : !isBusy && this.status === FINDING ? ASK : this.status;
+    this.#tell({ isBusy, status, ...(isBusy ? { error: "" } : {}) });
   }
 
   #found(connected: Connected, result: ViewerResult<CornerstonePlace>): void {
@@ -433,8 +442,16 @@ export class Segmenting {
     this.#talking?.connection.accept();
   }
 
+  /** What is under way without an answer yet is not wanted either. */
   reject(): void {
-    this.#talking?.connection.reject();
+    const connected = this.isPending ? this.#talking : this.#connected.get(this.#activeViewport);
+    connected?.connection.reject();
+  }
+
+  /** Ends what goes on. */
+  escape(): void {
+    if (this.progress !== undefined) this.cancel();
+    else if (this.isPending || this.isBusy) this.reject();
   }
 
   undo(): void {
@@ -473,7 +490,9 @@ export class Segmenting {
       }
       this.#describe(object);
     });
-    this.#tell({ progress: undefined, status: ASK });
+    const toCheck = object.slices.filter(({ needsReview }) => needsReview === true).length;
+    const check = toCheck === 0 ? "" : ` Check ${toCheck} of them: their expected DSC is low.`;
+    this.#tell({ progress: undefined, status: `${this.labelOf(object)} has a mask on ${counted(object.slices.length)}.${check}` });
   }
 
   /** Shows a slice of an object in the viewports that it lies across. */
