@@ -97,7 +97,7 @@ class Panel {
     );
     this.#propagate = button("propagate", "Through the slices", "Follows the object to the slices on both sides", () => segmenting.propagate());
     this.#cancel = button("cancel", "Cancel", "What was found stays", () => segmenting.cancel());
-    this.#save = button("save", "Save as DICOM SEG", "All objects; the file names the patient, as the images do", () => segmenting.save());
+    this.#save = button("save", "Save as DICOM SEG", "All objects of its series; the file names the patient, as the images do", () => segmenting.save());
     this.#object = h(
       "section",
       { id: "object" },

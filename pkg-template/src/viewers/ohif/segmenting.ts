@@ -36,6 +36,8 @@ interface Connected {
   readonly displaySet: string;
   readonly segmentationId: string;
   readonly connection: ViewerConnection<CornerstonePlace>;
+  /** What it found last, accepted or not. */
+  object: SegmentedObject | undefined;
 }
 
 const START = "Press “Segment by a box”, then drag a box around an object.";
@@ -62,13 +64,13 @@ export class Segmenting {
   #model: Promise<Model> | undefined;
   /** Made when it is first needed, once. */
   readonly #segmentations = new Map<string, Promise<string>>();
-  /** Whose mask waits, or who follows an object. */
-  #talking: Connected | undefined;
   /** Whether a person gave the mouse to the box, in whatever viewports there are. */
   #isWanted = false;
   /** Viewports are connected one after the other. */
   #syncing: Promise<void> = Promise.resolve();
   #generation = 0;
+  /** Counts objects. */
+  #begun = 0;
   #looking: ReturnType<typeof setTimeout> | undefined;
   objects: SegmentedObject[] = [];
   selected: SegmentedObject | undefined;
@@ -125,6 +127,7 @@ export class Segmenting {
     for (const viewportId of [...this.#connected.keys()]) this.#disconnect(viewportId);
     this.#segmentations.clear();
     this.objects = [];
+    this.#begun = 0;
     this.#isWanted = false;
     this.#tell({ status: START, error: "", isBusy: false, progress: undefined, selected: undefined });
   }
@@ -228,7 +231,7 @@ export class Segmenting {
       ...(keep === undefined ? {} : { keep }),
     };
     const connection = connect({ core, tools, model }, viewport.id, options);
-    const connected: Connected = { viewport, displaySet, segmentationId, connection };
+    const connected: Connected = { viewport, displaySet, segmentationId, connection, object: undefined };
     this.#connected.set(viewport.id, connected);
     connection.on("result", (result) => this.#found(connected, result));
     connection.on("settled", (isAccepted) => this.#settled(connected, isAccepted));
@@ -241,7 +244,7 @@ export class Segmenting {
   #disconnect(viewportId: string): void {
     const connected = this.#connected.get(viewportId);
     if (connected === undefined) return;
-    if (connected === this.#talking) this.#settled(connected, false);
+    this.#settled(connected, false);
     this.#connected.delete(viewportId);
     try {
       connected.connection.dispose();
@@ -294,7 +297,7 @@ export class Segmenting {
     const segmentIndex = of.length === 0 ? 1 : Math.max(0, ...Object.keys(segments).map(Number)) + 1;
     segmentationService.addSegment(segmentationId, {
       segmentIndex,
-      label: `Object ${segmentIndex}`,
+      label: `Object ${++this.#begun}`,
       // What OHIF's own export says of it.
       algorithmType: "SEMIAUTOMATIC",
       algorithmName: "umedsam",
@@ -307,10 +310,6 @@ export class Segmenting {
 
   /** Corrections and boxes are of this object from now on. */
   select(object: SegmentedObject): void {
-    if (object !== this.selected) {
-      if (this.isPending) this.reject();
-      this.#talking = undefined;
-    }
     this.#services.segmentationService.setActiveSegment(object.segmentationId, object.segmentIndex);
     this.#tell({ selected: object, error: "" });
     const [last] = object.slices;
@@ -352,26 +351,30 @@ export class Segmenting {
   }
 
   #found(connected: Connected, result: ViewerResult<CornerstonePlace>): void {
-    const isSame = this.#talking === connected && this.selected?.isPending === true;
-    const object = isSame ? this.selected : this.#active(connected.segmentationId);
+    const { object: before } = connected;
+    const { promptKind } = result.segmentation;
+    const isFurther = before?.isPending === true && (promptKind === "corrected" || (result.isFinal && before.last?.isFinal === false));
+    const object = isFurther ? before : this.#active(connected.segmentationId);
     if (object === undefined) return;
+    if (before !== object) this.#settled(connected, false);
+    connected.object = object;
     object.last = result;
     object.isPending = true;
-    this.#talking = connected;
     this.#tell({ selected: object, error: "", status: result.isFinal ? MEANS : `${MEANS} Finding where it is unsure…` });
   }
 
   #settled(connected: Connected, isAccepted: boolean): void {
-    const object = this.selected;
-    if (object === undefined || object.segmentationId !== connected.segmentationId || !object.isPending) return;
+    const { object } = connected;
+    if (object?.isPending !== true) return;
     object.isPending = false;
     const { last } = object;
-    if (isAccepted && last !== undefined) this.#keep(object, sliceOf(connected.viewport, last.place), last);
-    if (!isAccepted) {
+    if (isAccepted && last !== undefined) {
+      this.#keep(object, sliceOf(connected.viewport, last.place), last);
+      this.#describe(object);
+    } else {
       object.last = undefined;
-      this.#talking = undefined;
+      connected.object = undefined;
     }
-    this.#describe(object);
     this.#tell({ status: ASK });
   }
 
@@ -432,6 +435,11 @@ export class Segmenting {
         if (segmentationService.getSegmentation(segmentationId) === undefined) this.#disconnect(viewportId);
       }
     });
+  }
+
+  /** Who found the selected object. */
+  get #talking(): Connected | undefined {
+    return this.selected === undefined ? undefined : [...this.#connected.values()].find(({ object }) => object === this.selected);
   }
 
   get isPending(): boolean {
@@ -528,7 +536,7 @@ export class Segmenting {
       await work();
     } catch (cause) {
       const { code, message } = toUmedsamError(cause);
-      if (generation === this.#generation) this.#tell({ isBusy: false, ...(code === "aborted" ? {} : { error: message }) });
+      if (generation === this.#generation) this.#tell({ isBusy: false, ...(code === "aborted" ? {} : { error: message, status: START }) });
     }
   }
 }
