@@ -1,7 +1,8 @@
 /** The panel in OHIF: an element of its own, so that no React is needed, in the colours of OHIF's theme. */
 
 import { PANEL_ELEMENT } from "./names.js";
-import { type SegmentedObject, type Segmenting, counted } from "./segmenting.js";
+import type { SegmentedObject } from "./objects.js";
+import { type Segmenting, counted } from "./segmenting.js";
 
 const STYLE = `
 :host { display: block; overflow-y: auto; padding: 8px; font-size: 13px; line-height: 1.4; color: hsl(var(--foreground, 0 0% 98%)); }

@@ -133,3 +133,13 @@ function personName(value: unknown): string {
   const { Alphabetic, Ideographic, Phonetic } = name as Readonly<Record<string, unknown>>;
   return [Alphabetic, Ideographic, Phonetic].map(text).join("=").replace(/=+$/, "");
 }
+
+/** Gives a file to the browser's downloads. */
+export function download(bytes: Uint8Array, name: string): void {
+  const url = URL.createObjectURL(new Blob([bytes as Uint8Array<ArrayBuffer>], { type: "application/dicom" }));
+  const link = document.createElement("a");
+  link.href = url;
+  link.download = name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(url), 60_000);
+}
