@@ -55,8 +55,12 @@ export function umedsamMode({ base = "@ohif/mode-segmentation", id = "umedsam", 
   return {
     id,
     async modeFactory(options: FactoryOptions) {
-      const [mode] = await options.loadModules([base]);
-      if (mode === undefined) throw new Error(`OHIF has no mode ${String(base)}; name one of its modes as base`);
+      const [mode] = await options.loadModules([base]).catch(() => []);
+      if (mode === undefined) {
+        // OHIF leaves a mode out that is none; an error would leave its page empty.
+        console.error(`umedsam: OHIF has no mode ${String(base)}; name one of its modes as base of umedsamMode`);
+        return undefined;
+      }
       const instance = (await mode.modeFactory(options as never)) as ModeInstance;
       const [route, ...routes] = instance.routes;
       return {

@@ -1,6 +1,6 @@
 /** Viewports of OHIF that segment: connected when they are needed, let go when they show something else. */
 
-import { type CornerstoneCore, type CornerstonePlace, type CornerstoneTools, type ViewerConnection, type ViewerEvents, connect } from "../../cornerstone.js";
+import type { CornerstoneCore, CornerstonePlace, CornerstoneTools, ViewerConnection, ViewerEvents, connect } from "../../cornerstone.js";
 import { UmedsamError } from "../../errors.js";
 import type { Model } from "../../model.js";
 import type { UmedsamExtensionOptions } from "../../ohif.js";
@@ -106,6 +106,7 @@ export class Viewports {
 
   async #sync(model: Model): Promise<void> {
     const generation = this.#generation;
+    const adapter = await import("../../cornerstone.js");
     const { viewportGridService, cornerstoneViewportService } = this.#services;
     const { viewports } = viewportGridService.getState();
     for (const connected of this.all) {
@@ -121,11 +122,11 @@ export class Viewports {
       // Labels may have made a stack a volume.
       const now = cornerstoneViewportService.getCornerstoneViewport(viewportId);
       if (generation !== this.#generation || now === undefined || now === null) return;
-      this.#connect(model, now, displaySet, segmentationId);
+      this.#connect(adapter.connect, model, now, displaySet, segmentationId);
     }
   }
 
-  #connect(model: Model, viewport: OhifViewport, displaySet: string, segmentationId: string): void {
+  #connect(connectTo: typeof connect, model: Model, viewport: OhifViewport, displaySet: string, segmentationId: string): void {
     const { uncertainty, overlay, keep, preEncode } = this.#options;
     const { cornerstone: core, cornerstoneTools: tools } = this.cornerstone;
     const options = {
@@ -137,7 +138,7 @@ export class Viewports {
       ...(overlay === undefined ? {} : { overlay }),
       ...(keep === undefined ? {} : { keep }),
     };
-    const connection = connect({ core, tools, model }, viewport.id, options);
+    const connection = connectTo({ core, tools, model }, viewport.id, options);
     const connected: Connected = { viewport, displaySet, segmentationId, connection, object: undefined };
     this.#connected.set(viewport.id, connected);
     for (const name of EVENTS) connection.on(name, (event) => this.#listener.event(connected, name, event));
