@@ -197,9 +197,14 @@ impl Page {
 
     /// Clicks a save button and returns the file it gives.
     pub async fn download(&self, button: &str, name: &str) -> Result<PathBuf> {
-        let path = self.downloads.join(name);
-        std::fs::remove_file(&path).ok();
+        std::fs::remove_file(self.downloads.join(name)).ok();
         self.click(button).await?;
+        self.downloaded(name).await
+    }
+
+    /// Waits for a file that the page gives.
+    pub async fn downloaded(&self, name: &str) -> Result<PathBuf> {
+        let path = self.downloads.join(name);
         let start = Instant::now();
         while !path.exists() {
             ensure!(start.elapsed().as_secs() < 20, "{name} was not downloaded");

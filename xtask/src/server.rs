@@ -10,7 +10,7 @@ use axum::extract::Request;
 use axum::http::HeaderValue;
 use axum::middleware::{Next, from_fn};
 use tokio::runtime::Runtime;
-use tower_http::services::ServeDir;
+use tower_http::services::{ServeDir, ServeFile};
 
 /// Workers take their policy from their own response, so a `<meta>` in the page is not enough.
 const CONTENT_SECURITY_POLICY: &str =
@@ -96,6 +96,32 @@ impl Server {
         Self::start_with_some(folder, port, &EMBEDDING, |path| path.ends_with('/') || path.ends_with(".html"))
     }
 
+    /// As [`Server::start_isolated`], an application of one page such as OHIF, with the policy that its inline scripts and styles, its workers and what it evaluates
+    /// need: `further` folders and files by their path, and the page at every path where nothing else is.
+    ///
+    /// # Errors
+    /// If the port cannot be used.
+    pub fn start_application(folder: &Path, further: &[(&str, &Path)], port: u16) -> Result<Self> {
+        const APPLICATION: [(&str, &str); 3] = [
+            ("cross-origin-opener-policy", "same-origin"),
+            ("cross-origin-embedder-policy", "require-corp"),
+            (
+                "content-security-policy",
+                "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; worker-src 'self' blob:; \
+                 style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; connect-src 'self' data: blob:; object-src 'none'; base-uri 'none'",
+            ),
+        ];
+        let page = ServeDir::new(folder).fallback(ServeFile::new(folder.join("index.html")));
+        let app = further.iter().fold(Router::new().fallback_service(page), |app, (path, place)| {
+            if place.is_dir() {
+                app.nest_service(path, ServeDir::new(place))
+            } else {
+                app.route_service(path, ServeFile::new(place))
+            }
+        });
+        Self::start_app(app, port, &APPLICATION, |_| true)
+    }
+
     fn start_with(folder: &Path, port: u16, further: &'static [(&str, &str)]) -> Result<Self> {
         Self::start_with_some(folder, port, further, |_| true)
     }
@@ -107,21 +133,23 @@ impl Server {
         further: &'static [(&str, &str)],
         is_meant: fn(&str) -> bool,
     ) -> Result<Self> {
+        Self::start_app(Router::new().fallback_service(ServeDir::new(folder)), port, further, is_meant)
+    }
+
+    fn start_app(app: Router, port: u16, further: &'static [(&str, &str)], is_meant: fn(&str) -> bool) -> Result<Self> {
         let requests = Arc::<Mutex<Vec<String>>>::default();
         let log = requests.clone();
-        let app = Router::new().fallback_service(ServeDir::new(folder)).layer(from_fn(
-            move |request: Request, next: Next| {
-                log.lock().expect("no handler panics").push(request.uri().to_string());
-                let further = if is_meant(request.uri().path()) { further } else { &[] };
-                async move {
-                    let mut response = next.run(request).await;
-                    for (name, value) in HEADERS.iter().chain(further) {
-                        response.headers_mut().insert(*name, HeaderValue::from_static(value));
-                    }
-                    response
+        let app = app.layer(from_fn(move |request: Request, next: Next| {
+            log.lock().expect("no handler panics").push(request.uri().to_string());
+            let further = if is_meant(request.uri().path()) { further } else { &[] };
+            async move {
+                let mut response = next.run(request).await;
+                for (name, value) in HEADERS.iter().chain(further) {
+                    response.headers_mut().insert(*name, HeaderValue::from_static(value));
                 }
-            },
-        ));
+                response
+            }
+        }));
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
         let listener = std::net::TcpListener::bind(("127.0.0.1", port))
             .with_context(|| format!("port {port} cannot be used; choose another with --port"))?;
