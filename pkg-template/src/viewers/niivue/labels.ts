@@ -1,7 +1,6 @@
 /** Where NiiVue keeps labels: in its drawing, or in an overlay. */
 
-import { axesOf } from "../../geometry.js";
-import { type NiivueSlice, geometryOf, storedAxis } from "./slices.js";
+import { type NiivueSlice, eachPixel, geometryOf, storedAxis } from "./slices.js";
 import type { Colors, NiivueViewer, NiivueVolume, NiivueVolumes } from "./viewer.js";
 
 /** Labels of a volume's voxels, 0 where there are none. */
@@ -24,16 +23,6 @@ export interface Labels {
   settle(): void;
   /** Nothing is shown any more but labels that were settled. */
   dispose(): void;
-}
-
-/** Visits the pixels of a stored slice in an array that counts voxels by these strides along the stored axes, from `first`. */
-function eachPixel({ geometry, place }: NiivueSlice, strides: readonly number[], first: number, visit: (pixel: number, at: number) => void): void {
-  const [a, b] = axesOf(place.axis);
-  const begin = first + place.slice * (strides[place.axis] as number);
-  const [columns, rows] = [geometry.size[a], geometry.size[b]];
-  for (let pixel = 0; pixel < columns * rows; pixel++) {
-    visit(pixel, begin + (pixel % columns) * (strides[a] as number) + Math.floor(pixel / columns) * (strides[b] as number));
-  }
 }
 
 function voxelsOf(volume: NiivueVolume): number {
@@ -70,7 +59,7 @@ export class DrawingLabels implements Labels {
 
   each(slice: NiivueSlice, visit: (pixel: number, at: number) => void): void {
     const { size } = slice.geometry;
-    const strides = [0, 0, 0];
+    const strides: [number, number, number] = [0, 0, 0];
     let [first, stride] = [0, 1];
     for (const ras of [0, 1, 2]) {
       const { axis, isFlipped } = storedAxis(slice.volume, ras);

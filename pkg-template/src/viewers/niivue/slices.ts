@@ -2,7 +2,6 @@
 
 import { type Axis, type Geometry, type Turn, axesOf, turnOf } from "../../geometry.js";
 import type { Box, ImageInput, PixelArray, Window } from "../../types.js";
-import { Volume } from "../../volume.js";
 import type { ViewedSlice } from "../session.js";
 import { type NiivueViewer, type NiivueVolume, PLANES } from "./viewer.js";
 
@@ -19,7 +18,7 @@ export interface NiivuePlace {
 }
 
 /** NIfTI's codes of colours. */
-const CHANNELS: Readonly<Record<number, number>> = { 128: 3, 2304: 4 };
+const CHANNELS: Readonly<Record<number, 3 | 4>> = { 128: 3, 2304: 4 };
 
 /** The grid of a volume as it is stored. */
 export function geometryOf(volume: NiivueVolume): Geometry {
@@ -66,21 +65,39 @@ export class NiivueSlice implements ViewedSlice {
   }
 
   image(): ImageInput {
-    const { volume, geometry } = this;
-    const { axis, slice, frame } = this.place;
-    const channels = CHANNELS[volume.hdr?.datatypeCode ?? 0] ?? 1;
-    const { image } = new Volume(geometry, channels, (across, index) => read(volume, geometry, channels, frame, across, index)).slice(slice, axis);
+    const channels = CHANNELS[this.volume.hdr?.datatypeCode ?? 0] ?? 1;
+    const stored = this.#stored(channels);
+    const [width, height] = this.turn.size;
+    const image = { data: this.turn.turned(stored, stored.slice(), channels), width, height, channels } as const;
     return channels > 1 ? image : { ...image, window: this.#window, invert: this.#invert };
+  }
+
+  /** Values of the slice as it is stored, rescaled as the header says. */
+  #stored(channels: number): PixelArray {
+    const { img = new Uint8Array(0), hdr } = this.volume;
+    const { scl_slope: slope = 1, scl_inter: intercept = 0 } = hdr ?? {};
+    const { size } = this.geometry;
+    const { frame } = this.place;
+    const isScaled = channels === 1 && (slope !== 1 || intercept !== 0);
+    const length = this.turn.stored[0] * this.turn.stored[1] * channels;
+    const values = isScaled ? new Float32Array(length) : new (img.constructor as new (length: number) => PixelArray)(length);
+    eachPixel(this, [1, size[0], size[0] * size[1]], frame * size[0] * size[1] * size[2], (pixel, at) => {
+      for (let channel = 0; channel < channels; channel++) {
+        const value = img[at * channels + channel] as number;
+        values[pixel * channels + channel] = isScaled ? value * slope + intercept : value;
+      }
+    });
+    return values;
   }
 
   /** Two places in shares of the RAS axes, as a box of the upright picture. */
   box(from: ArrayLike<number>, to: ArrayLike<number>): Box {
-    const corners = [from, to].map((place) => axesOf(this.place.axis).map((axis) => this.#stored(place, axis)));
+    const corners = [from, to].map((place) => axesOf(this.place.axis).map((axis) => this.#along(place, axis)));
     const [[x0 = 0, y0 = 0] = [], [x1 = 0, y1 = 0] = []] = corners;
     return this.turn.upright([Math.min(x0, x1), Math.min(y0, y1), Math.max(x0, x1), Math.max(y0, y1)]);
   }
 
-  #stored(place: ArrayLike<number>, axis: Axis): number {
+  #along(place: ArrayLike<number>, axis: Axis): number {
     const ras = [0, 1, 2].findIndex((index) => storedAxis(this.volume, index).axis === axis);
     const share = Math.min(1, Math.max(0, place[ras] ?? 0));
     return (storedAxis(this.volume, ras).isFlipped ? 1 - share : share) * this.geometry.size[axis];
@@ -122,26 +139,17 @@ function windowOf({ cal_min: black = Number.NaN, cal_max: white = Number.NaN }: 
   return white > black ? { center: (black + white) / 2, width: white - black } : "min-max";
 }
 
-/** Values of a stored slice, rescaled as the header says. */
-function read(volume: NiivueVolume, { size }: Geometry, channels: number, frame: number, across: Axis, index: number): PixelArray {
-  const { img, hdr } = volume;
-  const { scl_slope: slope = 1, scl_inter: intercept = 0 } = hdr ?? {};
-  const strides = [1, size[0], size[0] * size[1]] as const;
-  const [a, b] = axesOf(across);
-  const stored = img ?? new Uint8Array(0);
-  const isScaled = channels === 1 && (slope !== 1 || intercept !== 0);
-  const length = size[a] * size[b] * channels;
-  const values = isScaled ? new Float32Array(length) : new (stored.constructor as new (length: number) => PixelArray)(length);
-  const begin = frame * size[0] * size[1] * size[2] + index * strides[across];
-  let next = 0;
-  for (let row = 0; row < size[b]; row++) {
-    for (let column = 0; column < size[a]; column++) {
-      const at = (begin + row * strides[b] + column * strides[a]) * channels;
-      for (let channel = 0; channel < channels; channel++) {
-        const value = stored[at + channel] as number;
-        values[next++] = isScaled ? value * slope + intercept : value;
-      }
-    }
+/** Visits the pixels of a stored slice in an array that counts voxels by these strides along the stored axes, from `first`. */
+export function eachPixel(
+  { turn, place }: NiivueSlice,
+  strides: readonly [number, number, number],
+  first: number,
+  visit: (pixel: number, at: number) => void,
+): void {
+  const [a, b] = axesOf(place.axis);
+  const begin = first + place.slice * strides[place.axis];
+  const [columns, rows] = turn.stored;
+  for (let pixel = 0; pixel < columns * rows; pixel++) {
+    visit(pixel, begin + (pixel % columns) * strides[a] + Math.floor(pixel / columns) * strides[b]);
   }
-  return values;
 }
