@@ -35,8 +35,8 @@ function placed() {
 }
 
 /**
- * What the package says of a picture for the same box: how many pixels of the mask differ, and how many are inside. The uncertainty, which takes most of the time,
- * is compared once in a page.
+ * What the package says of a picture for the same box: how many pixels of the mask differ, and how many are inside. The uncertainty, which takes most of
+ * the time, is compared once in a page.
  */
 async function compare(address) {
   const picture = await createImageBitmap(await (await fetch(address)).blob());
