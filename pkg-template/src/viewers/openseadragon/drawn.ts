@@ -22,6 +22,8 @@ export interface Drawn {
   readonly box: Box | undefined;
   readonly overlay: ObjectOverlay;
   segmentation?: Segmentation | undefined;
+  /** Whether there ever was a mask, which may be undone since. */
+  isAnswered?: boolean;
   /** What stays of an accepted object: masks and maps take 5 MB and more. */
   kept?: Outcome;
 }

@@ -29,12 +29,17 @@ export class Geometry {
     return viewport.getFlip() ? new this.#osd.Point(viewport.getContainerSize().x - pixel.x, pixel.y) : pixel;
   }
 
-  /** The box around a rectangle of the viewer's element, in pixels of an image, within it. */
-  boxOf(image: OsdTiledImage, [x0, y0, x1, y1]: Box): Box {
+  /** The box around a rectangle of the viewer's element, in pixels of an image. */
+  around(image: OsdTiledImage, [x0, y0, x1, y1]: Box): Box {
     const corners = [this.toImage(image, x0, y0), this.toImage(image, x1, y0), this.toImage(image, x1, y1), this.toImage(image, x0, y1)];
     const [xs, ys] = [corners.map(({ x }) => x), corners.map(({ y }) => y)];
+    return [Math.min(...xs), Math.min(...ys), Math.max(...xs), Math.max(...ys)];
+  }
+
+  /** The same, within the image. */
+  boxOf(image: OsdTiledImage, rectangle: Box): Box {
     const size = image.getContentSize();
-    return clipped([Math.min(...xs), Math.min(...ys), Math.max(...xs), Math.max(...ys)], size.x, size.y);
+    return clipped(this.around(image, rectangle), size.x, size.y);
   }
 
   /** The part of an image that is in view. */

@@ -92,16 +92,19 @@ export class OpenSeadragonConnection implements ViewerConnection<Place> {
     this.#pointLabel = label;
   }
 
-  /** The image under a rectangle of the viewer, and the rectangle in its pixels. */
+  /** The image that has most of a rectangle of the viewer, the topmost of several, and the rectangle in its pixels. */
   #find(rectangle: Box): { readonly image: OsdTiledImage; readonly box: Box } | undefined {
     const isPoint = rectangle[0] === rectangle[2] && rectangle[1] === rectangle[3];
+    let most = 0;
+    let found: { readonly image: OsdTiledImage; readonly box: Box } | undefined;
     for (const image of this.#geometry.images()) {
+      const whole = this.#geometry.around(image, rectangle);
       const box = this.#geometry.boxOf(image, rectangle);
-      const { x, y } = this.#geometry.toImage(image, rectangle[0], rectangle[1]);
-      if (isPoint ? x === box[0] && y === box[1] : area(box) > 0) return { image, box };
+      const share = isPoint ? Number(whole[0] === box[0] && whole[1] === box[1]) : area(box) / area(whole);
+      if (share > most) [most, found] = [share, { image, box }];
     }
-    this.#fail("invalid-box", `${isPoint ? "a point" : "a box"} outside of the image says nothing; draw it over the image`);
-    return undefined;
+    if (found === undefined) this.#fail("invalid-box", `${isPoint ? "a point" : "a box"} outside of the image says nothing; draw it over the image`);
+    return found;
   }
 
   #fail(code: "invalid-box" | "invalid-prompt", message: string): void {
@@ -157,13 +160,15 @@ export class OpenSeadragonConnection implements ViewerConnection<Place> {
       }
       this.#current = object;
       await this.#session.say(object.slice, correction);
-      if (object.segmentation === undefined && object.kept === undefined) this.#remove(object);
+      if (object.isAnswered !== true) this.#remove(object);
     });
+    this.#last = this.#last.catch((cause: unknown) => this.#listeners.tell("error", toUmedsamError(cause)));
   }
 
   #answered({ slice, segmentation, isFinal }: Answer<Slice>): void {
     const object = this.#current;
     if (object?.slice !== slice) return;
+    object.isAnswered = true;
     this.#show(object, segmentation);
     const { expectedDsc, needsReview } = segmentation;
     this.#listeners.tell("result", { place: slice.place, segmentation, expectedDsc, needsReview, isFinal });
@@ -280,6 +285,7 @@ export class OpenSeadragonConnection implements ViewerConnection<Place> {
     this.#disposed = true;
     this.#listen("removeHandler");
     this.#session.dispose();
+    this.#current = undefined;
     for (const { overlay } of this.#objects) overlay.remove();
     this.#listeners.clear();
   }
