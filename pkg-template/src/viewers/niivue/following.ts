@@ -1,11 +1,11 @@
-/** An object is followed through the volume in the plane of its prompt. */
+/** An object is followed through the volume in the plane of its prompt; loaded when it is first asked for. */
 
 import { abortedError } from "../../errors.js";
 import type { Model } from "../../model.js";
 import type { PropagateOptions, VolumePrompt } from "../../propagation.js";
-import type { Box, Prompt, Segmentation } from "../../types.js";
-import type { SliceResult, VolumeSegmentation } from "../../volume-segmentation.js";
-import type { LabeledObject } from "./object.js";
+import type { Box, Prompt } from "../../types.js";
+import type { VolumeSegmentation } from "../../volume-segmentation.js";
+import { type LabeledObject, asLabeled } from "./object.js";
 import type { NiivueSlice } from "./slices.js";
 
 /** What is segmented or corrected on a slice. */
@@ -35,15 +35,6 @@ export interface Course {
   /** Told of what is there from the beginning. */
   readonly onBegin: (followed: Followed) => void;
   readonly onPainted: () => void;
-}
-
-/** An answer with the mask that is among the labels, changed by hand or not. */
-export function asLabeled(slice: NiivueSlice, object: LabeledObject, segmentation: Segmentation): SliceResult {
-  const stored = object.mask(slice.place.slice);
-  if (stored === undefined) return segmentation;
-  const mask = segmentation.mask.slice();
-  slice.turn.turned<Uint8Array>(stored, mask);
-  return { ...segmentation, mask, area: mask.reduce((sum, inside) => sum + inside, 0) };
 }
 
 /** Paints an object on slice after slice. @throws {UmedsamError} As `propagate`. */

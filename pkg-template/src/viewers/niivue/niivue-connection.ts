@@ -9,14 +9,14 @@ import type { VolumeSegmentation } from "../../volume-segmentation.js";
 import type { ViewerEvents } from "../connection.js";
 import { Listeners } from "../listeners.js";
 import { type Answer, PromptSession } from "../session.js";
-import { type Course, type Current, type Followed, asLabeled, follow } from "./following.js";
+import type { Course, Current, Followed } from "./following.js";
 import { DrawingLabels, type Labels, OverlayLabels } from "./labels.js";
 import { SuggestionMarker } from "./marker.js";
 import { type Drawn, PromptMouse } from "./mouse.js";
-import { LabeledObject } from "./object.js";
+import { LabeledObject, asLabeled } from "./object.js";
 import type { NiivueConnection, NiivueOptions } from "./options.js";
 import { type NiivuePlace, type NiivueSlice, sliceAt, slicesInView } from "./slices.js";
-import { UncertaintyOverlay } from "./uncertainty.js";
+import type { UncertaintyOverlay } from "./uncertainty.js";
 import type { NiivueViewer, NiivueVolume, NiivueVolumes } from "./viewer.js";
 
 const BUSY = "an object is being followed; wait for its end, or cancel() it";
@@ -30,7 +30,11 @@ export class Connected implements NiivueConnection {
   readonly #labels: Labels;
   readonly #mouse: PromptMouse;
   readonly #marker: SuggestionMarker;
-  readonly #uncertainty: UncertaintyOverlay;
+  readonly #volumes: NiivueVolumes;
+  /** Loaded when there is some to be shown. */
+  #uncertainty: UncertaintyOverlay | undefined;
+  /** The map that is to be seen. */
+  #wantedMap: Float32Array | null | undefined;
   #label = 1;
   #pointLabel: PointLabel = "foreground";
   #current: Current | undefined;
@@ -49,7 +53,7 @@ export class Connected implements NiivueConnection {
     this.#session = new PromptSession<NiivueSlice>(model, options);
     this.#labels = options.target === "overlay" ? new OverlayLabels(nv, volumes) : new DrawingLabels(nv);
     this.#marker = new SuggestionMarker(nv);
-    this.#uncertainty = new UncertaintyOverlay(nv, volumes);
+    this.#volumes = volumes;
     this.setLabel(options.label ?? 1);
     const { listeners } = this.#session;
     listeners.on("answer", (answer) => this.#answered(answer));
@@ -137,7 +141,7 @@ export class Connected implements NiivueConnection {
       onPainted: () => this.#labels.show(),
     };
     try {
-      return await this.#session.during(() => follow(this.#session.model, current, course));
+      return await this.#session.during(async () => (await import("./following.js")).follow(this.#session.model, current, course));
     } catch (cause) {
       throw toUmedsamError(cause);
     } finally {
@@ -270,12 +274,25 @@ export class Connected implements NiivueConnection {
     if (object.paint(slice, mask)) this.#labels.commit();
     const { overlay = "total" } = this.#options;
     this.#marker.show(slice, isFinal ? segmentation.suggestions[0] : undefined);
-    this.#uncertainty.show(slice, isFinal && overlay !== "none" ? segmentation.uncertainty[overlay] : null).catch(reportError);
+    this.#showUncertainty(slice, isFinal && overlay !== "none" ? segmentation.uncertainty[overlay] : null).catch(reportError);
+  }
+
+  async #showUncertainty(slice: NiivueSlice, map: Float32Array | null | undefined): Promise<void> {
+    this.#wantedMap = map;
+    if (map == null) {
+      this.#uncertainty?.hide();
+      return;
+    }
+    const { UncertaintyOverlay } = await import("./uncertainty.js");
+    if (this.#wantedMap !== map) return;
+    this.#uncertainty ??= new UncertaintyOverlay(this.#nv, this.#volumes);
+    await this.#uncertainty.show(slice, map);
   }
 
   #hideDoubts(): void {
     this.#marker.hide();
-    this.#uncertainty.hide();
+    this.#wantedMap = undefined;
+    this.#uncertainty?.hide();
   }
 
   #throwAway(): void {

@@ -1,5 +1,7 @@
 /** An object among the labels, slice by slice. */
 
+import type { Segmentation } from "../../types.js";
+import type { SliceResult } from "../../volume-segmentation.js";
 import type { Labels } from "./labels.js";
 import type { NiivueSlice } from "./slices.js";
 
@@ -119,4 +121,13 @@ export class LabeledObject {
       values[at] = pixels[pixel] as number;
     });
   }
+}
+
+/** An answer with the mask that is among the labels, changed by hand or not. */
+export function asLabeled(slice: NiivueSlice, object: LabeledObject, segmentation: Segmentation): SliceResult {
+  const stored = object.mask(slice.place.slice);
+  if (stored === undefined) return segmentation;
+  const mask = segmentation.mask.slice();
+  slice.turn.turned<Uint8Array>(stored, mask);
+  return { ...segmentation, mask, area: mask.reduce((sum, inside) => sum + inside, 0) };
 }
