@@ -54,6 +54,7 @@ async fn an_object_is_boxed_accepted_undone_followed_and_saved() -> Result<()> {
         wait(page, "nothing", "return probe.counts().length === 0", 10).await?;
         says(page, "no mask yet").await?;
         ensure!(boxed(page, &names).await? == expected, "the same box gives another answer");
+        corrected(page).await?;
         key(page, Key::Enter).await?;
         wait(page, "the accepted mask", "return probe.counts().length === 1 && probe.slices(1) === 1", 10).await?;
         let row = format!("Object 1 | {}, 1 slice", expected["expectedDsc"].as_str().context("a DSC")?);
@@ -94,6 +95,23 @@ async fn boxed(page: &Page, names: &[&str]) -> Result<Value> {
     let overlay = page.script("return probe.counts('Uncertainty').length").await?;
     ensure!(overlay.as_u64() > Some(3), "the uncertainty has {overlay} levels");
     Ok(compared)
+}
+
+/// The suggested click is answered in the panel, and the answer taken back.
+async fn corrected(page: &Page) -> Result<()> {
+    let before = page.script("return probe.counts()").await?;
+    press(page, "inside").await?;
+    wait(
+        page,
+        "another mask",
+        &format!("return JSON.stringify(probe.counts()) !== JSON.stringify({before})"),
+        steps::ANSWER_LIMIT,
+    )
+    .await?;
+    says(page, FINAL).await?;
+    press(page, "undo").await?;
+    wait(page, "the mask before", &format!("return JSON.stringify(probe.counts()) === JSON.stringify({before})"), 30)
+        .await
 }
 
 /// Through the slices: cancelled, what was found stays; then all of them, of which the panel's list shows the worst.
