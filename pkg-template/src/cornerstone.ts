@@ -62,8 +62,8 @@ export interface CornerstoneParts {
 }
 
 /**
- * Turns a running stack or orthographic viewport into one that segments: a drag is a box, Shift and a click a point inside, Alt and a click a point outside. Masks are
- * segments of a labelmap: shown as a preview until `accept()` or `reject()`, then undone and redone by Cornerstone's history.
+ * Turns a running stack or orthographic viewport into one that segments: a drag is a box, Shift and a click a point inside, Alt and a click a point
+ * outside. Masks are segments of a labelmap: shown as a preview until `accept()` or `reject()`, then undone and redone by Cornerstone's history.
  *
  * @throws {UmedsamError} `invalid-option` for a viewport, tool group or option that cannot be used.
  */

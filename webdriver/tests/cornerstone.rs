@@ -19,6 +19,11 @@ use steps::{
 /// The label of what is not accepted yet.
 const PREVIEW: u8 = 255;
 
+/// Counts from now on.
+const COUNT_ENCODES: &str = "globalThis.encodes = 0;
+    const encode = Object.getPrototypeOf(model).encode;
+    model.encode = (...all) => { globalThis.encodes++; return encode.apply(model, all) }";
+
 const FROM: (f64, f64) = (0.36, 0.3);
 const TO: (f64, f64) = (0.47, 0.6);
 
@@ -37,6 +42,16 @@ async fn an_object_is_boxed_corrected_accepted_undone_and_followed() -> Result<(
         let left = page.script("return tools.annotation.state.getAllAnnotations().map(({ metadata }) => metadata.toolName)").await?;
         let expected = if suggested == 0 { json!([]) } else { json!(["UmedsamSuggestion"]) };
         ensure!(left == expected, "{suggested} suggestions, annotations {left}");
+        // The answer to the suggestion is a point there.
+        if suggested != 0 {
+            page.script("probe.events.length = 0").await?;
+            page.click("no").await?;
+            final_answer(page).await?;
+            ensure!(counts(page).await? != boxed, "the answer to the suggestion changes nothing");
+            page.click("undo").await?;
+            page.wait_for("undo", &same_counts(&boxed), 10).await?;
+        }
+
         // A point outside is taken back, and done again.
         let middle = ((FROM.0 + TO.0) / 2.0, (FROM.1 + TO.1) / 2.0);
         page.script("probe.events.length = 0").await?;
@@ -158,9 +173,12 @@ async fn grids_that_are_turned_and_not_square_have_the_packages_mask() -> Result
         segment(page, (0.4, 0.3), (0.6, 0.7)).await?;
         is_same(page, (0.4, 0.3), (0.6, 0.7), PREVIEW).await?;
         page.screenshot("cs6-dicom").await?;
-        press(page, Key::Enter).await?;
         view(page, "coronal").await?;
-        ensure!(counts(page).await?["1"].as_u64() > Some(10), "what was accepted is not in the volume's planes");
+        segment(page, (0.4, 0.4), (0.6, 0.6)).await?;
+        is_same(page, (0.4, 0.4), (0.6, 0.6), PREVIEW).await?;
+        press(page, Key::Enter).await?;
+        view(page, "stack").await?;
+        ensure!(counts(page).await?["1"].as_u64() > Some(10), "what was accepted in a plane is not in the stack");
         Ok(())
     })
     .await
@@ -169,6 +187,13 @@ async fn grids_that_are_turned_and_not_square_have_the_packages_mask() -> Result
 #[tokio::test]
 async fn strokes_of_the_viewers_brush_are_kept_and_corrected() -> Result<()> {
     with_page(390, "brush", async |page| {
+        // The slice in view and its neighbours are encoded before anything is asked.
+        page.script(COUNT_ENCODES).await?;
+        page.script(
+            "const { viewport } = core.getEnabledElementByViewportId('viewport'); viewport.setImageIdIndex(19)",
+        )
+        .await?;
+        page.wait_for("slices that are encoded beforehand", "return globalThis.encodes >= 3", ANSWER_LIMIT).await?;
         segment(page, FROM, TO).await?;
         let boxed = counts(page).await?;
         page.screenshot("cs7-phone").await?;
@@ -251,7 +276,9 @@ async fn nothing_breaks_it() -> Result<()> {
         ensure!(page.script("return probe.events.length").await? == 0, "a cancelled drag prompts");
 
         // Disposed of during an encode, nothing is left; connected again, it works.
-        page.script("connection.dispose(); globalThis.clean = probe.remains()").await?;
+        page.script("connection.dispose()").await?;
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        page.script("globalThis.clean = probe.remains()").await?;
         page.script(&connect("{}")).await?;
         drag(page, FROM, TO).await?;
         page.script("connection.dispose()").await?;
@@ -259,13 +286,25 @@ async fn nothing_breaks_it() -> Result<()> {
         let remains = page.script("return [globalThis.clean, probe.remains()]").await?;
         ensure!(remains[0] == remains[1], "{remains}");
         page.script(&connect("{ preview: false, overlay: 'none', segmentIndex: 7, preEncode: false }")).await?;
+        page.script(COUNT_ENCODES).await?;
+        tokio::time::sleep(Duration::from_millis(600)).await;
+        ensure!(page.script("return globalThis.encodes").await? == 0, "slices are encoded beforehand that are not to be");
         segment(page, FROM, TO).await?;
+        ensure!(page.script("return globalThis.encodes").await? == 1, "a box is not one encoding");
         is_same(page, FROM, TO, 7).await?;
         ensure!(page.script("return probe.last('settled')").await? == true, "without a preview nothing is accepted");
         ensure!(page.script("return probe.counts(true)").await? == json!({}), "an overlay that is off is shown");
-        page.script("connection.dispose()").await?;
+        // Followed while somebody looks elsewhere, until the viewport is closed.
+        page.script("probe.start(() => connection.propagate())").await?;
+        page.wait_for("a slice", "return probe.last('progress')?.done >= 2", ANSWER_LIMIT).await?;
+        page.script("const { viewport } = core.getEnabledElementByViewportId('viewport'); viewport.setImageIdIndex(2)").await?;
+        page.script("core.getRenderingEngine('engine').disableElement('viewport')").await?;
+        page.wait_for("the end", "return probe.failure.includes('aborted')", 30).await?;
         ensure!(counts(page).await?["7"].as_u64() > Some(10), "what was accepted has gone with the connection");
 
+        page.choose("view", "axial").await?;
+        page.wait_for("the viewport", "return core.getEnabledElementByViewportId('viewport')?.viewport.getImageData() !== undefined", 30).await?;
+        page.script("connection.dispose()").await?;
         // Wrong options, and a model that has gone, in words.
         for (options, words) in [
             ("'none', {}", "no viewport none"),
@@ -297,8 +336,10 @@ async fn a_real_series_is_segmented_in_stack_and_volume() -> Result<()> {
         segment(page, (0.35, 0.4), (0.55, 0.6)).await?;
         is_same(page, (0.35, 0.4), (0.55, 0.6), PREVIEW).await?;
         page.screenshot("cs8-series").await?;
-        press(page, Key::Enter).await?;
+        press(page, Key::Escape).await?;
         view(page, "sagittal").await?;
+        segment(page, (0.4, 0.4), (0.6, 0.6)).await?;
+        is_same(page, (0.4, 0.4), (0.6, 0.6), PREVIEW).await?;
         page.screenshot("cs9-series-sagittal").await?;
         Ok(())
     })

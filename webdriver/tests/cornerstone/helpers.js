@@ -82,16 +82,16 @@ const probe = {
       probe.file = { geometry: volume.geometry, slice: async (index, axis) => volume.slice(index, axis) };
       return;
     }
-    const [{ readDicom }, { turnOf }] = await Promise.all([import("/umedsam/dicom.js"), import("/umedsam/geometry.js")]);
-    const { series } = await readDicom(files);
-    const [only] = series;
+    const { readDicom } = await import("/umedsam/dicom.js");
+    const { series: [only] } = await readDicom(files);
+    const volume = await only.volume();
     // The viewer may have sorted the other way.
     const first = cache.getImage(images[0]) && core.metaData.get("imagePlaneModule", images[0]).imagePositionPatient;
     const isReversed = Math.abs(indexOf(only.geometry.affine, first)[2]) > 0.5;
     probe.file = {
       geometry: only.geometry,
       isReversed,
-      slice: async (index) => ({ image: (await only.frame(index)).image, turn: turnOf(only.geometry, 2) }),
+      slice: async (index, axis) => volume.slice(index, axis),
     };
   },
 

@@ -14,6 +14,8 @@ export async function imagesOf(files: readonly Blob[]): Promise<string[]> {
   return sortedImageIds;
 }
 
+type Grid = Pick<Parameters<typeof imageLoader.createAndCacheLocalImage>[1], "dimensions" | "spacing" | "origin" | "direction">;
+
 let opened = 0;
 
 /** Slices as they are stored, where the file says that they are. */
@@ -30,21 +32,28 @@ async function niftiImages(file: Blob): Promise<string[]> {
     turn.turnedBack(image.data, stored as typeof image.data);
     return stored;
   });
-  const values = slices.reduce(({ low, high }, slice) => ({ low: Math.min(low, ...bounds(slice)), high: Math.max(high, ...bounds(slice)) }), { low: 0, high: 1 });
   // NIfTI tells no window: air is far below zero in CT alone.
-  const window = values.low < -500 ? { windowCenter: 40, windowWidth: 400 } : { windowCenter: (values.low + values.high) / 2, windowWidth: values.high - values.low };
+  const all = slices.map(bounds);
+  const [low, high] = [Math.min(...all.map(([low]) => low)), Math.max(1, ...all.map(([, high]) => high))];
+  const isCt = low < -500;
+  const window = isCt ? { windowCenter: 40, windowWidth: 400 } : { windowCenter: (low + high) / 2, windowWidth: high - low };
   return slices.map((scalarData, index) => {
     const id = `${name}/${index}`;
     const origin = [3, 7, 11].map((at) => (affine[at] as number) + (affine[at - 1] as number) * index) as [number, number, number];
     const { genericMetadataProvider } = utilities;
-    genericMetadataProvider.add(id, { type: "generalSeriesModule", metadata: { modality: values.low < -500 ? "CT" : "MR", seriesInstanceUID: name } });
+    genericMetadataProvider.add(id, { type: "generalSeriesModule", metadata: { modality: isCt ? "CT" : "MR", seriesInstanceUID: name } });
     genericMetadataProvider.add(id, { type: "voiLutModule", metadata: window });
-    const dimensions = [size[0], size[1]] as [number, number];
-    const image = imageLoader.createAndCacheLocalImage(id, { scalarData, dimensions, spacing: [spacing[0], spacing[1]], origin, direction, frameOfReferenceUID: name });
+    const grid = { dimensions: [size[0], size[1]], spacing: [spacing[0], spacing[1]], origin, direction } as Grid;
+    const image = imageLoader.createAndCacheLocalImage(id, { scalarData, frameOfReferenceUID: name, ...grid });
     return Object.assign(image, window).imageId;
   });
 }
 
-function bounds(values: Float32Array): [number, number] {
-  return values.reduce<[number, number]>(([low, high], value) => [Math.min(low, value), Math.max(high, value)], [Infinity, -Infinity]);
+function bounds(values: Float32Array): [low: number, high: number] {
+  let [low, high] = [Infinity, -Infinity];
+  for (const value of values) {
+    if (value < low) low = value;
+    if (value > high) high = value;
+  }
+  return [low, high];
 }

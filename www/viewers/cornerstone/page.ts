@@ -23,6 +23,9 @@ interface Actions {
 /** What a click, a key or a file does. */
 export function listen({ open, show, propagate, mouse, connection }: Actions): void {
   const tell = (work: Promise<void>) => work.catch((error: Error) => error.name !== "AbortError" && say("error", error.message));
+  // One after the other, however fast somebody chooses.
+  let shown = Promise.resolve<unknown>(undefined);
+  const next = (work: () => Promise<void>) => (shown = shown.then(() => tell(work())));
   const clicks: Record<string, () => void> = {
     accept: () => connection()?.accept(),
     reject: () => connection()?.reject(),
@@ -35,13 +38,14 @@ export function listen({ open, show, propagate, mouse, connection }: Actions): v
   };
   for (const [id, action] of Object.entries(clicks)) at(id).addEventListener("click", action);
   const [file, view, tool] = ["file", "view", "tool"].map(at) as [HTMLInputElement, HTMLSelectElement, HTMLSelectElement];
-  file.addEventListener("change", () => void tell(open([...(file.files ?? [])])));
-  view.addEventListener("change", () => void tell(show(view.value)));
+  file.addEventListener("change", () => next(() => open([...(file.files ?? [])])));
+  view.addEventListener("change", () => next(() => show(view.value)));
   tool.addEventListener("change", () => mouse(tool.value));
   document.addEventListener("dragover", (event) => event.preventDefault());
   document.addEventListener("drop", (event) => {
     event.preventDefault();
-    void tell(open([...(event.dataTransfer?.files ?? [])]));
+    const files = [...(event.dataTransfer?.files ?? [])];
+    next(() => open(files));
   });
   document.addEventListener("keydown", (event) => {
     const isUndo = event.key.toLowerCase() === "z" && (event.ctrlKey || event.metaKey);

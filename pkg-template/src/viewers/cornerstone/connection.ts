@@ -25,6 +25,9 @@ interface Known {
   readonly edited?: Uint8Array | undefined;
 }
 
+/** Events of a viewport's element after which another picture may be prompted. */
+const OTHER_PICTURE = ["CORNERSTONE_STACK_NEW_IMAGE", "CORNERSTONE_VOLUME_NEW_IMAGE", "CORNERSTONE_VOI_MODIFIED"];
+
 /** Viewports that prompt already. */
 const connected = new WeakSet<object>();
 
@@ -46,7 +49,7 @@ export class CornerstoneConnection implements ViewerConnection<CornerstonePlace>
   /** The annotation of a slice's prompt, which says where the slice is. */
   readonly #metadata = new WeakMap<CornerstoneSlice, ToolAnnotation["metadata"]>();
   /** Previews that a person drew on. */
-  readonly #drawn: Preview[] = [];
+  readonly #drawn = new Set<Preview>();
   #propagating: AbortController | undefined;
   #isDisposed = false;
 
@@ -67,9 +70,8 @@ export class CornerstoneConnection implements ViewerConnection<CornerstonePlace>
     this.#session.listeners.on("busy", (isBusy) => this.#listeners.tell("busy", isBusy));
     this.#session.listeners.on("error", (error) => this.#failed(error));
     this.#prompts = new PromptTools(viewer, group, toolName, (said) => this.#say(said));
-    for (const type of ["STACK_NEW_IMAGE", "VOLUME_NEW_IMAGE", "VOI_MODIFIED"]) viewer.viewport.element.addEventListener(`CORNERSTONE_${type}`, this.#expect);
-    viewer.core.eventTarget.addEventListener("CORNERSTONE_ELEMENT_DISABLED", this.#disabled);
-    for (const type of ["UNDO", "REDO"]) viewer.core.eventTarget.addEventListener(`CORNERSTONE_TOOLS_HISTORY_${type}`, this.#sweep);
+    for (const type of OTHER_PICTURE) viewer.viewport.element.addEventListener(type, this.#expect);
+    for (const [type, listener] of this.#watched) viewer.core.eventTarget.addEventListener(type, listener);
     connected.add(viewer.viewport);
     this.setActive(true);
     this.#expect();
@@ -138,6 +140,7 @@ export class CornerstoneConnection implements ViewerConnection<CornerstonePlace>
   }
 
   async propagate(range?: readonly [first: number, last: number]): Promise<VolumeSegmentation> {
+    if (this.#isDisposed) throw new UmedsamError("disposed", "the connection was disposed of; connect again");
     if (this.#propagating !== undefined) throw new UmedsamError("invalid-option", "an object is being followed already; cancel() ends that");
     this.accept();
     if (this.#known === undefined) throw new UmedsamError("invalid-option", "there is no object to follow; draw a box on a slice first");
@@ -171,9 +174,8 @@ export class CornerstoneConnection implements ViewerConnection<CornerstonePlace>
     this.#generation++;
     this.cancel();
     const { viewport, core } = this.#viewer;
-    for (const type of ["STACK_NEW_IMAGE", "VOLUME_NEW_IMAGE", "VOI_MODIFIED"]) viewport.element.removeEventListener(`CORNERSTONE_${type}`, this.#expect);
-    core.eventTarget.removeEventListener("CORNERSTONE_ELEMENT_DISABLED", this.#disabled);
-    for (const type of ["UNDO", "REDO"]) core.eventTarget.removeEventListener(`CORNERSTONE_TOOLS_HISTORY_${type}`, this.#sweep);
+    for (const type of OTHER_PICTURE) viewport.element.removeEventListener(type, this.#expect);
+    for (const [type, listener] of this.#watched) core.eventTarget.removeEventListener(type, listener);
     this.#preview?.revert();
     this.#preview = undefined;
     this.#session.dispose();
@@ -199,9 +201,15 @@ export class CornerstoneConnection implements ViewerConnection<CornerstonePlace>
     for (const preview of this.#drawn) preview.sweep();
   };
 
+  readonly #watched = [
+    ["CORNERSTONE_ELEMENT_DISABLED", this.#disabled],
+    ["CORNERSTONE_TOOLS_HISTORY_UNDO", this.#sweep],
+    ["CORNERSTONE_TOOLS_HISTORY_REDO", this.#sweep],
+  ] as const;
+
   #noteDrawn(preview: Preview): boolean {
     const isEdited = preview.isEdited;
-    if (isEdited) this.#drawn.push(preview);
+    if (isEdited) this.#drawn.add(preview);
     return isEdited;
   }
 

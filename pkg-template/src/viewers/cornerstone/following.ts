@@ -1,7 +1,7 @@
 /** An object is followed through the series; loaded when it is first asked for. */
 
 import { UmedsamError } from "../../errors.js";
-import { type Geometry, placeOf, stepOf } from "../../geometry.js";
+import { type Axis, type Geometry, placeOf, stepOf } from "../../geometry.js";
 import type { Model } from "../../model.js";
 import { VolumeSegmentation, propagate } from "../../propagation.js";
 import type { Prompt } from "../../types.js";
@@ -44,7 +44,9 @@ export async function follow(
           const slice = slices[told.slice] as CornerstoneSlice;
           // The prompted slice is accepted as it was seen.
           if (told.end !== null || told.slice === prompted) return;
-          if (!labels.covers(slice)) throw new UmedsamError("invalid-option", `the segmentation ${labels.segmentationId} has no labels for slice ${told.slice}`);
+          if (labels.isGone || !labels.covers(slice)) {
+            throw new UmedsamError("invalid-option", `the segmentation ${labels.segmentationId} has no labels for slice ${told.slice}`);
+          }
           const before = labels.read(slice);
           const inside = slice.turn.turnedBack(told.segmentation.mask, new Uint8Array(before.length));
           const after = before.map((label, pixel) => (inside[pixel] !== 0 && !locked.has(label) ? labels.label : label));
@@ -74,7 +76,8 @@ async function slicesBeside(beside: Slices, { place, axis, geometry, images, win
   const isHere = "volumeId" in place ? place.volumeId === beside.volumeId : beside.images.includes(place.imageId);
   if (!isHere) throw new UmedsamError("invalid-image", "the object's image is not in the viewport any more; open its series again");
   if ("volumeId" in place) {
-    return { slices: Array.from({ length: geometry.size[axis] }, (_, index) => beside.ofVolume(geometry, axis, index, window, images)), geometry };
+    const slices = Array.from({ length: geometry.size[axis] }, (_, index) => beside.ofVolume(geometry, axis, index, window, images));
+    return { slices, geometry };
   }
   const ids = beside.images;
   await beside.loaded(ids);
@@ -88,10 +91,12 @@ function stackGeometry(slices: readonly CornerstoneSlice[], planes: readonly (Im
   const other = all.findIndex(({ size }) => size.join() !== first.size.join());
   if (other >= 0) {
     const text = (of: Geometry) => of.size.slice(0, 2).join("\u00d7");
-    throw new UmedsamError("invalid-image", `image ${other + 1} of the stack has ${text(all[other] as Geometry)} pixels, the first ${text(first)}; show images of one size`);
+    const message = `image ${other + 1} of the stack has ${text(all[other] as Geometry)} pixels, the first ${text(first)}; show images of one size`;
+    throw new UmedsamError("invalid-image", message);
   }
   if (slices.length < 2 || planes.some((plane) => !plane?.imagePositionPatient || !plane.rowCosines || !plane.columnCosines)) return undefined;
-  const isTurned = all.some((geometry) => ([0, 1] as const).some((axis) => stepOf(geometry, axis).some((value, index) => Math.abs(value - (stepOf(first, axis)[index] ?? 0)) > 1e-3)));
+  const isOther = (geometry: Geometry, axis: Axis) => stepOf(geometry, axis).some((value, index) => Math.abs(value - (stepOf(first, axis)[index] ?? 0)) > 1e-3);
+  const isTurned = all.some((geometry) => isOther(geometry, 0) || isOther(geometry, 1));
   const normal = stepOf(first, 2);
   const places: Point3[] = all.map((geometry) => placeOf(geometry, [0, 0, 0]));
   const along = places.map((place) => place.reduce((sum, value, index) => sum + value * (normal[index] ?? 0), 0));

@@ -40,6 +40,8 @@ export class Overlay {
     const { tools: { segmentation }, viewport } = this.#viewer;
     const colors = inferno();
     const colorLUTOrIndex = Array.from({ length: 256 }, (_, value) => {
+      // Cornerstone complains of any other background.
+      if (value === 0) return [0, 0, 0, 0];
       const share = Math.min(1, value / FULL);
       const color = 3 * Math.round(255 * share);
       return [...colors.slice(color, color + 3), Math.round(255 * share)];

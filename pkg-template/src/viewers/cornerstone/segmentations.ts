@@ -41,7 +41,8 @@ export class Segmentations {
         return labels;
       }
       if (segmentationId !== undefined && !this.#own.has(id)) {
-        throw new UmedsamError("invalid-option", `the segmentation ${id} has no labelmap on the grid of this image; leave segmentationId out, or make one for it`);
+        const message = `the segmentation ${id} has no labelmap on the grid of this image; leave segmentationId out, or make one for it`;
+        throw new UmedsamError("invalid-option", message);
       }
     }
     const isFree = segmentationId !== undefined && segmentationOf(this.#viewer, segmentationId) === undefined;
