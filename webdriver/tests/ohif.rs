@@ -231,7 +231,7 @@ async fn planes_layouts_and_lists_of_ohif_are_followed() -> Result<()> {
         let names = files.iter().filter_map(|path| path.file_name()?.to_str()).collect::<Vec<_>>();
         across(page, &names).await?;
         gone_and_back(page).await?;
-        // 115 × 90 pixels are no whole bytes of bits.
+        // 115 by 90 pixels are no whole bytes of bits.
         saving(page, files, "1.2.840.10008.5.1.4.1.1.66.7", &["STS_002"]).await
     })
     .await
@@ -292,7 +292,9 @@ async fn gone_and_back(page: &Page) -> Result<()> {
     page.script("services.segmentationService.remove(probe.segmentations('umedsam')[0].segmentationId)").await?;
     wait(page, "an empty list", "return probe.panel().querySelectorAll('#objects li').length === 0", 10).await?;
     page.script("history.back()").await?;
-    wait(page, "the study list", "return document.querySelector('umedsam-panel') === null && cornerstoneTools.ToolGroupManager.getAllToolGroups().length === 0", 30).await?;
+    let list = "return document.querySelector('umedsam-panel') === null
+        && cornerstoneTools.ToolGroupManager.getAllToolGroups().length === 0";
+    wait(page, "the study list", list, 30).await?;
     let left = "return JSON.stringify([
         cornerstoneTools.annotation.state.getAllAnnotations().map(({ metadata }) => metadata.toolName).filter((name) => name.startsWith('Umedsam')),
         services.segmentationService.getSegmentations().map(({ label }) => label),
