@@ -86,6 +86,18 @@ async fn an_object_is_boxed_corrected_accepted_undone_and_followed() -> Result<(
             ensure!(page.script(told).await? == (step == "redo"), "{step}: the segment's DSC");
         }
 
+        // A step that is undone below a preview neither takes the preview along nor comes back with it.
+        segment(page, (FROM.0, 0.45), (TO.0 + 0.05, TO.1)).await?;
+        page.script("core.utilities.HistoryMemo.DefaultHistoryMemo.undo()").await?;
+        is_same(page, (FROM.0, 0.45), (TO.0 + 0.05, TO.1), PREVIEW).await?;
+        ensure!(counts(page).await?["1"].is_null(), "{}", counts(page).await?);
+        press(page, Key::Escape).await?;
+        ensure!(counts(page).await? == json!({}), "{} came back", counts(page).await?);
+        page.script("core.utilities.HistoryMemo.DefaultHistoryMemo.redo()").await?;
+        segment(page, FROM, TO).await?;
+        press(page, Key::Enter).await?;
+        ensure!(counts(page).await? == accepted, "{} instead of {accepted}", counts(page).await?);
+
         // Followed between two slices: labels are those of what propagate() gives, and one step to undo.
         let own = page.script("return images.indexOf(probe.last('result').place.imageId)").await?.as_u64().unwrap_or_default();
         let range = format!("[{}, {}]", own - 2, own + 2);
@@ -305,7 +317,7 @@ async fn nothing_breaks_it() -> Result<()> {
         page.choose("view", "axial").await?;
         page.wait_for("the viewport", "return core.getEnabledElementByViewportId('viewport')?.viewport.getImageData() !== undefined", 30).await?;
         page.script("connection.dispose()").await?;
-        // Wrong options, and a model that has gone, in words.
+        // Locked segments, wrong options, and a model that has gone, in words.
         for (options, words) in [
             ("'none', {}", "no viewport none"),
             ("'viewport', { toolGroupId: 'none' }", "no tool group none"),

@@ -101,6 +101,8 @@ function stackGeometry(slices: readonly CornerstoneSlice[], planes: readonly (Im
   const places: Point3[] = all.map((geometry) => placeOf(geometry, [0, 0, 0]));
   const along = places.map((place) => place.reduce((sum, value, index) => sum + value * (normal[index] ?? 0), 0));
   const steps = along.slice(1).map((value, index) => value - (along[index] ?? 0));
+  // A film of one place.
+  if (!isTurned && steps.every((step) => step === 0)) return undefined;
   if (isTurned || !(steps.every((step) => step > 0) || steps.every((step) => step < 0))) {
     throw new UmedsamError("invalid-image", "the stack's images lie in several directions, or not in the order of their positions; sort the stack by position");
   }

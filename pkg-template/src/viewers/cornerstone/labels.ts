@@ -146,10 +146,11 @@ export class LabelChange {
       }
       this.#labels.facts = isUndo ? this.#knownBefore : facts;
     };
+    const { segmentationId } = this.#labels;
     core.utilities.HistoryMemo.DefaultHistoryMemo.push({
-      id: `${this.#labels.segmentationId}-umedsam`,
+      id: `${segmentationId}-umedsam`,
       operationType: "labelmap",
-      restoreMemo: (isUndo) => restore(isUndo !== false),
+      restoreMemo: (isUndo) => Preview.below(segmentationId, () => restore(isUndo !== false)),
     });
   }
 }
@@ -159,8 +160,8 @@ export class Preview {
   static readonly #open = new Map<string, Preview>();
   readonly slice: CornerstoneSlice;
   readonly labels: SegmentLabels;
-  /** What was there before. */
-  readonly #before: Uint16Array;
+  /** What is below. */
+  #before: Uint16Array;
   /** What was written last; what differs from it was drawn by a person. */
   #shown: Uint16Array;
   readonly #label: number;
@@ -206,18 +207,35 @@ export class Preview {
   /** Takes it over into the segment, as a step of Cornerstone's history. */
   accept(viewer: Viewer, facts: unknown): void {
     const { labels, slice } = this;
-    const accepted = labels.read(slice).map((label) => (label === this.#label ? labels.label : label));
+    const now = labels.read(slice);
+    const accepted = now.map((label) => (label === this.#label ? labels.label : label));
     labels.write(slice, accepted);
     const change = new LabelChange(labels);
-    change.add(slice, this.#before, accepted);
+    change.add(slice, this.#without(now), accepted);
     change.push(viewer, facts);
     this.#close();
   }
 
-  /** Takes it away. */
+  /** Takes it away, with what was drawn on it. */
   revert(): void {
-    this.labels.write(this.slice, this.#before);
+    this.labels.write(this.slice, this.#without(this.labels.read(this.slice)));
     this.#close();
+  }
+
+  /** What is below, but for what the viewer's history took back meanwhile. */
+  #without(now: Uint16Array): Uint16Array {
+    return now.map((label, pixel) => (label === this.#shown[pixel] || this.#isInside(label, pixel) ? (this.#before[pixel] as number) : label));
+  }
+
+  /** Changes labels as if no preview were over them. */
+  static below(segmentationId: string, change: () => void): void {
+    const open = Preview.#open.get(segmentationId);
+    const mask = open?.mask();
+    if (open !== undefined) open.labels.write(open.slice, open.#without(open.labels.read(open.slice)));
+    change();
+    if (open === undefined || mask === undefined) return;
+    open.#before = open.labels.read(open.slice);
+    open.show(mask);
   }
 
   /** A stroke on the preview that is undone after the preview has gone would leave some of it. */

@@ -27,7 +27,7 @@ export class Segmentations {
   /**
    * The segment that a slice's mask belongs to: the given one, the viewport's active one, or one that is made.
    *
-   * @throws {UmedsamError} `invalid-option` if the given segmentation has no labels for the slice.
+   * @throws {UmedsamError} `invalid-option` if the given segmentation has no labels for the slice, or the segment is locked.
    */
   async segment(slice: CornerstoneSlice): Promise<SegmentLabels> {
     const { tools, viewport } = this.#viewer;
@@ -52,7 +52,9 @@ export class Segmentations {
   #labels(id: string): SegmentLabels {
     const { segmentIndex } = this.#viewer.tools.segmentation;
     const index = this.#given.segmentIndex ?? segmentIndex.getActiveSegmentIndex(id) ?? 1;
-    if (segmentationOf(this.#viewer, id)?.segments[index] === undefined) segmentIndex.setActiveSegmentIndex(id, index);
+    const segment = segmentationOf(this.#viewer, id)?.segments[index];
+    if (segment === undefined) segmentIndex.setActiveSegmentIndex(id, index);
+    if (segment?.locked === true) throw new UmedsamError("invalid-option", `segment ${index} of ${id} is locked; unlock it, or choose another one`);
     return new SegmentLabels(this.#viewer, id, index);
   }
 
