@@ -1,5 +1,6 @@
 /**
- * An extension and a mode for OHIF 3.13. An entry of its own (`umedsam/ohif`). Works in a viewer that is built already, by its `app-config.js`, and in a site's own.
+ * An extension and a mode for OHIF 3.13. An entry of its own (`umedsam/ohif`). They work in a viewer that is built already, by its `app-config.js`, and in a
+ * site's own.
  *
  * @example
  * // app-config.js, with a copy of the package at /umedsam/
@@ -9,7 +10,7 @@
  *   return {
  *     extensions: [umedsamExtension({ model: (onProgress) => load({ onProgress }) })],
  *     modes: [umedsamMode()],
- *     // …
+ *     // ...
  *   };
  * };
  *
@@ -26,7 +27,7 @@ export { type ErrorCode, UmedsamError } from "./errors.js";
 export { type OhifMode, type UmedsamModeOptions, umedsamMode } from "./viewers/ohif/mode.js";
 
 export interface UmedsamExtensionOptions extends Pick<CornerstoneOptions, "overlay" | "uncertainty" | "keep" | "preEncode"> {
-  /** The model, or what loads it when “Segment by a box” is first pressed; after a failure the next press calls it again. */
+  /** The model, or what loads it when "Segment by a box" is first pressed; after a failure the next press calls it again. */
   readonly model: Model | ((onProgress: (progress: Progress) => void) => Promise<Model>);
   /** Where the package's files are, as in `load`, for writers of files that a bundler does not find. */
   readonly baseUrl?: string | URL;
@@ -46,8 +47,11 @@ export interface OhifExtension {
 }
 
 /**
- * A panel with the objects, their expected DSC and the slices to check, and the commands behind “Segment by a box”. Masks are segments of a segmentation of OHIF's own
- * list, one for each series. Enter, Escape, undo and redo are OHIF's own, which go to a mask that waits for being accepted first.
+ * A panel with the objects, their expected DSC and the slices to check, and the commands behind "Segment by a box". Masks are segments of a segmentation
+ * of OHIF's own list, one for each series. Enter, Escape, undo and redo are OHIF's own, which go to a mask that waits for being accepted first.
+ *
+ * @example
+ * const extension = umedsamExtension({ model: (onProgress) => load({ onProgress }) });
  */
 export function umedsamExtension(options: UmedsamExtensionOptions): OhifExtension {
   return extensionOf(options);

@@ -54,6 +54,7 @@ async fn an_object_is_boxed_accepted_undone_followed_and_saved() -> Result<()> {
         wait(page, "nothing", "return probe.counts().length === 0", 10).await?;
         says(page, "no mask yet").await?;
         ensure!(boxed(page, &names).await? == expected, "the same box gives another answer");
+        corrected(page).await?;
         key(page, Key::Enter).await?;
         wait(page, "the accepted mask", "return probe.counts().length === 1 && probe.slices(1) === 1", 10).await?;
         let row = format!("Object 1 | {}, 1 slice", expected["expectedDsc"].as_str().context("a DSC")?);
@@ -94,6 +95,23 @@ async fn boxed(page: &Page, names: &[&str]) -> Result<Value> {
     let overlay = page.script("return probe.counts('Uncertainty').length").await?;
     ensure!(overlay.as_u64() > Some(3), "the uncertainty has {overlay} levels");
     Ok(compared)
+}
+
+/// The suggested click is answered in the panel, and the answer taken back.
+async fn corrected(page: &Page) -> Result<()> {
+    let before = page.script("return probe.counts()").await?;
+    press(page, "inside").await?;
+    wait(
+        page,
+        "another mask",
+        &format!("return JSON.stringify(probe.counts()) !== JSON.stringify({before})"),
+        steps::ANSWER_LIMIT,
+    )
+    .await?;
+    says(page, FINAL).await?;
+    press(page, "undo").await?;
+    wait(page, "the mask before", &format!("return JSON.stringify(probe.counts()) === JSON.stringify({before})"), 30)
+        .await
 }
 
 /// Through the slices: cancelled, what was found stays; then all of them, of which the panel's list shows the worst.
@@ -213,7 +231,7 @@ async fn planes_layouts_and_lists_of_ohif_are_followed() -> Result<()> {
         let names = files.iter().filter_map(|path| path.file_name()?.to_str()).collect::<Vec<_>>();
         across(page, &names).await?;
         gone_and_back(page).await?;
-        // 115 × 90 pixels are no whole bytes of bits.
+        // 115 by 90 pixels are no whole bytes of bits.
         saving(page, files, "1.2.840.10008.5.1.4.1.1.66.7", &["STS_002"]).await
     })
     .await
@@ -274,7 +292,9 @@ async fn gone_and_back(page: &Page) -> Result<()> {
     page.script("services.segmentationService.remove(probe.segmentations('umedsam')[0].segmentationId)").await?;
     wait(page, "an empty list", "return probe.panel().querySelectorAll('#objects li').length === 0", 10).await?;
     page.script("history.back()").await?;
-    wait(page, "the study list", "return document.querySelector('umedsam-panel') === null && cornerstoneTools.ToolGroupManager.getAllToolGroups().length === 0", 30).await?;
+    let list = "return document.querySelector('umedsam-panel') === null
+        && cornerstoneTools.ToolGroupManager.getAllToolGroups().length === 0";
+    wait(page, "the study list", list, 30).await?;
     let left = "return JSON.stringify([
         cornerstoneTools.annotation.state.getAllAnnotations().map(({ metadata }) => metadata.toolName).filter((name) => name.startsWith('Umedsam')),
         services.segmentationService.getSegmentations().map(({ label }) => label),

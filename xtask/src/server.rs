@@ -96,8 +96,8 @@ impl Server {
         Self::start_with_some(folder, port, &EMBEDDING, |path| path.ends_with('/') || path.ends_with(".html"))
     }
 
-    /// As [`Server::start_isolated`], an application of one page such as OHIF, with the policy that its inline scripts and styles, its workers and what it evaluates
-    /// need: `further` folders and files by their path, and the page at every path where nothing else is.
+    /// As [`Server::start_isolated`], an application of one page such as OHIF, with the policy that its inline scripts and styles, its workers and what it
+    /// evaluates need: `further` folders and files by their path, and the page at every path where nothing else is.
     ///
     /// # Errors
     /// If the port cannot be used.

@@ -1,4 +1,5 @@
-// OHIF's own configuration; lines with "umedsam" are all that a site adds. A copy of the package lies beside the viewer: cp -r node_modules/umedsam VIEWER/umedsam
+// OHIF's own configuration; lines with "umedsam" are all that a site adds.
+// A copy of the package lies beside the viewer: cp -r node_modules/umedsam VIEWER/umedsam
 window.config = async () => {
   const { load } = await import("/umedsam/dist/index.js");
   const { umedsamExtension, umedsamMode } = await import("/umedsam/dist/ohif.js");

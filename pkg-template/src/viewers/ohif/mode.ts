@@ -46,22 +46,24 @@ interface FactoryOptions {
 }
 
 /**
- * A mode with everything that another one has, "Segment by a box" in front of its toolbar and the panel of `umedsamExtension` in front of its right-hand panels.
+ * A mode with everything that another one has, "Segment by a box" in front of its toolbar and the panel of `umedsamExtension` in front of its right-hand
+ * panels.
  *
  * @example
- * window.config = { modes: [umedsamMode()], … };
+ * window.config = { modes: [umedsamMode()], ... };
  */
-export function umedsamMode({ base = "@ohif/mode-segmentation", id = "umedsam", routeName = id, displayName = "Segmentation by boxes" }: UmedsamModeOptions = {}): OhifMode {
+export function umedsamMode(options: UmedsamModeOptions = {}): OhifMode {
+  const { base = "@ohif/mode-segmentation", id = "umedsam", routeName = id, displayName = "Segmentation by boxes" } = options;
   return {
     id,
-    async modeFactory(options: FactoryOptions) {
-      const [mode] = await options.loadModules([base]).catch(() => []);
+    async modeFactory(given: FactoryOptions) {
+      const [mode] = await given.loadModules([base]).catch(() => []);
       if (mode === undefined) {
         // OHIF leaves a mode out that is none; an error would leave its page empty.
         console.error(`umedsam: OHIF has no mode ${String(base)}; name one of its modes as base of umedsamMode`);
         return undefined;
       }
-      const instance = (await mode.modeFactory(options as never)) as ModeInstance;
+      const instance = (await mode.modeFactory(given as never)) as ModeInstance;
       const [route, ...routes] = instance.routes;
       return {
         ...instance,

@@ -94,7 +94,7 @@ export class Objects {
   tidy(): boolean {
     const { segmentationService } = this.#services;
     const before = this.list.length;
-    this.list = this.list.filter(({ segmentationId, segmentIndex }) => segmentationService.getSegmentation(segmentationId)?.segments[segmentIndex] !== undefined);
+    this.list = this.list.filter((object) => segmentationService.getSegmentation(object.segmentationId)?.segments[object.segmentIndex] !== undefined);
     return this.list.length < before;
   }
 

@@ -12,7 +12,8 @@ h3 { margin: 0 0 6px; font-size: 12px; font-weight: 600; color: hsl(var(--muted-
 p { margin: 0 0 6px; }
 .row { display: flex; flex-wrap: wrap; gap: 4px; align-items: center; margin: 0 0 6px; }
 .row:last-child { margin: 6px 0 0; }
-button { font: inherit; color: inherit; cursor: pointer; padding: 3px 8px; border: 1px solid hsl(var(--input, 236 52% 30%)); border-radius: 4px; background: none; }
+button { font: inherit; color: inherit; cursor: pointer; padding: 3px 8px; background: none; }
+button { border: 1px solid hsl(var(--input, 236 52% 30%)); border-radius: 4px; }
 button:hover:enabled, button[aria-pressed="true"] { background: hsl(var(--primary, 214 98% 60%)); color: hsl(var(--primary-foreground, 0 0% 98%)); }
 button:focus-visible { outline: 2px solid hsl(var(--ring, 214 98% 60%)); outline-offset: 1px; }
 button:disabled { opacity: 0.45; cursor: default; }
@@ -28,7 +29,11 @@ progress { flex: 1; min-width: 60px; accent-color: hsl(var(--primary, 214 98% 60
 
 type Child = Node | string;
 
-function h<Name extends keyof HTMLElementTagNameMap>(name: Name, properties: Partial<HTMLElementTagNameMap[Name]>, ...children: readonly Child[]): HTMLElementTagNameMap[Name] {
+function h<Name extends keyof HTMLElementTagNameMap>(
+  name: Name,
+  properties: Partial<HTMLElementTagNameMap[Name]>,
+  ...children: readonly Child[]
+): HTMLElementTagNameMap[Name] {
   const element = Object.assign(document.createElement(name), properties);
   element.append(...children);
   return element;
@@ -110,7 +115,8 @@ class Panel {
     );
     const objects = h("section", { id: "objects" }, h("h3", {}, "Objects"), this.#objects, h("div", { className: "row" }, this.#save));
     this.#review = h("section", { id: "review" }, h("h3", {}, "Its slices, worst first"), this.#toReview);
-    this.#sections = [h("section", {}, h("div", { className: "row" }, this.#toggle, this.#fresh), this.#status, this.#error), this.#object, objects, this.#review];
+    const tool = h("section", {}, h("div", { className: "row" }, this.#toggle, this.#fresh), this.#status, this.#error);
+    this.#sections = [tool, this.#object, objects, this.#review];
     const sheet = new CSSStyleSheet();
     sheet.replaceSync(STYLE);
     root.adoptedStyleSheets = [sheet];
@@ -165,7 +171,8 @@ class Panel {
     const swatch = h("span", { className: "colour" });
     swatch.style.background = this.#segmenting.colourOf(object);
     const worst = Math.min(...slices.map(({ expectedDsc }) => expectedDsc));
-    const found = isPending && last !== undefined ? `${dsc(last.expectedDsc)}, not accepted` : slices.length === 0 ? "no mask yet" : `${dsc(worst)}, ${counted(slices.length)}`;
+    const accepted = slices.length === 0 ? "no mask yet" : `${dsc(worst)}, ${counted(slices.length)}`;
+    const found = isPending && last !== undefined ? `${dsc(last.expectedDsc)}, not accepted` : accepted;
     const select = h("button", { type: "button", onclick: () => this.#segmenting.select(object) });
     select.append(swatch, h("span", { className: "what" }, this.#segmenting.labelOf(object)), found);
     select.setAttribute("aria-pressed", String(object === this.#segmenting.selected));

@@ -26,8 +26,8 @@ const invalid = (message: string) => new UmedsamError("invalid-option", message)
 const text = (value: unknown) => (value === undefined || value === null ? "" : String(value));
 
 /**
- * The bytes of a DICOM SEG of all segments that have a mask. It names the patient, as the images do. It is BINARY, which most programs read, but LABELMAP of images
- * whose number of pixels is no multiple of 8: OHIF's own reader (dcmjs 0.52) fails at such BINARY files.
+ * The bytes of a DICOM SEG of all segments that have a mask. It names the patient, as the images do. It is BINARY, which most programs read, but LABELMAP
+ * of images whose number of pixels is no multiple of 8: OHIF's own reader (dcmjs 0.52) fails at such BINARY files.
  *
  * @throws {UmedsamError} `invalid-option` of a segmentation without a mask, of overlapping segments, and of images whose attributes OHIF does not have.
  */
@@ -59,7 +59,8 @@ export async function segOf(
 
 /** In the order of the positions. */
 function slicesOf({ cache, metaData }: SegCore, labelmap: OhifLabelmap | undefined): readonly Slice[] {
-  if (Object.keys(labelmap?.labelmaps ?? {}).length > 1) throw invalid("segments of this segmentation overlap; save it by Export in OHIF's own list of segmentations");
+  const isOverlapping = Object.keys(labelmap?.labelmaps ?? {}).length > 1;
+  if (isOverlapping) throw invalid("segments of this segmentation overlap; save it by Export in OHIF's own list of segmentations");
   const slices = labelImages(cache, labelmap).map((image): Slice => {
     const instance = image?.referencedImageId === undefined ? undefined : metaData.get("instance", image.referencedImageId);
     if (image === undefined || instance === undefined) throw invalid("OHIF does not have all images of this series; scroll through it once, then save");

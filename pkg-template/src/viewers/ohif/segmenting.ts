@@ -11,9 +11,9 @@ import { PANEL } from "./names.js";
 import { Objects, type SegmentedObject } from "./objects.js";
 import { type Connected, type ViewportListener, Viewports } from "./viewports.js";
 
-const START = "Press “Segment by a box”, then drag a box around an object.";
+const START = 'Press "Segment by a box", then drag a box around an object.';
 const ASK = "Drag a box around an object. Shift and a click says what is inside, Alt and a click what is not.";
-const FINDING = "Finding the object…";
+const FINDING = "Finding the object...";
 const MEANS = "Enter accepts the mask, Escape throws it away.";
 
 /** Labels are looked at when they were not changed for this long. */
@@ -142,7 +142,7 @@ export class Segmenting implements ViewportListener {
     panelService.activatePanel(PANEL, true);
     await this.#guarded(async () => {
       if (isOn) {
-        if (this.#model === undefined) this.#tell({ status: "Loading the network…", isBusy: true, error: "" });
+        if (this.#model === undefined) this.#tell({ status: "Loading the network...", isBusy: true, error: "" });
         const model = await this.#loaded();
         this.#tell({ isBusy: false });
         await this.#viewports.sync(model);
@@ -216,7 +216,7 @@ export class Segmenting implements ViewportListener {
     if (before !== object) this.#settled(connected, false);
     connected.object = object;
     Object.assign(object, { last: result, isPending: true });
-    this.#tell({ selected: object, error: "", status: result.isFinal ? MEANS : `${MEANS} Finding where it is unsure…` });
+    this.#tell({ selected: object, error: "", status: result.isFinal ? MEANS : `${MEANS} Finding where it is unsure...` });
   }
 
   #settled(connected: Connected, isAccepted: boolean): void {
@@ -294,7 +294,7 @@ export class Segmenting implements ViewportListener {
     if (object === undefined || connected === undefined || !this.canFollow) return;
     const generation = this.#generation;
     this.#following = connected;
-    this.#tell({ progress: { done: 0, atMost: 0 }, error: "", status: `Following ${this.labelOf(object)} through the slices…` });
+    this.#tell({ progress: { done: 0, atMost: 0 }, error: "", status: `Following ${this.labelOf(object)} through the slices...` });
     let status = "Cancelled; what was found stays.";
     await this.#guarded(async () => {
       const found = await connected.connection.propagate();

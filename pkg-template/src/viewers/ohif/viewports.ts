@@ -89,7 +89,9 @@ export class Viewports {
     const { getCornerstoneLibraries } = (this.#host.extensionManager.getModuleEntry(CORNERSTONE)?.exports ?? {}) as {
       getCornerstoneLibraries?: () => { cornerstone: CornerstoneCore & SegCore; cornerstoneTools: CornerstoneTools };
     };
-    if (getCornerstoneLibraries === undefined) throw new UmedsamError("invalid-option", `OHIF has no ${CORNERSTONE}; its cornerstone extension has to come before umedsam's`);
+    if (getCornerstoneLibraries === undefined) {
+      throw new UmedsamError("invalid-option", `OHIF has no ${CORNERSTONE}; its cornerstone extension has to come before umedsam's`);
+    }
     return getCornerstoneLibraries();
   }
 
@@ -167,7 +169,9 @@ export class Viewports {
       this.#segmentations.set(displaySet, Promise.resolve(making as Promise<string>));
     }
     const id = (await this.#segmentations.get(displaySet)) as string;
-    if (segmentationService.getSegmentation(id) === undefined) throw new UmedsamError("invalid-option", "OHIF could not make a segmentation for this series; open it again");
+    if (segmentationService.getSegmentation(id) === undefined) {
+      throw new UmedsamError("invalid-option", "OHIF could not make a segmentation for this series; open it again");
+    }
     if (segmentationService.getSegmentationRepresentations(viewportId, { segmentationId: id }).length === 0) {
       await segmentationService.addSegmentationRepresentation(viewportId, { segmentationId: id, type: "Labelmap" });
     }
