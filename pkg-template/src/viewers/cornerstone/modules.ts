@@ -65,7 +65,7 @@ export interface CornerstoneCore {
   readonly cache: {
     getImage(imageId: string): CoreImage | undefined;
     getVolume(volumeId: string): CoreVolume | undefined;
-    removeImageLoadObject(imageId: string): void;
+    removeImageLoadObject(imageId: string, options?: { readonly force?: boolean }): void;
     removeVolumeLoadObject(volumeId: string): void;
   };
   readonly eventTarget: {

@@ -102,7 +102,7 @@ export class Segmentations {
       if (!id.startsWith(OVERLAY) && images.some((image) => valuesOf(image).some((label) => label !== 0))) continue;
       tools.segmentation.removeSegmentation(id);
       if (volumeId !== undefined && cache.getVolume(volumeId) !== undefined) cache.removeVolumeLoadObject(volumeId);
-      for (const { imageId } of images) if (cache.getImage(imageId) !== undefined) cache.removeImageLoadObject(imageId);
+      for (const { imageId } of images) if (cache.getImage(imageId) !== undefined) cache.removeImageLoadObject(imageId, { force: true });
     }
   }
 }
