@@ -149,6 +149,7 @@ fn check(folder: &Path) -> Result<()> {
     std::fs::remove_file(core)?;
     ensure!(size["gzip"].as_u64() <= Some(CORE_LIMIT), "the core entry takes {size}, more than {CORE_LIMIT} with gzip");
     println!("the core entry: {size}");
+    viewers::weigh(folder)?;
     say("Using the package in Node.js and in Jest");
     run(command("node").args(["--test", "node.test.mjs"]).current_dir(folder))?;
     run(command("node").args(["--experimental-vm-modules", "node_modules/jest/bin/jest.js"]).current_dir(folder))

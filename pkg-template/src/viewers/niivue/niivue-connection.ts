@@ -9,14 +9,13 @@ import type { VolumeSegmentation } from "../../volume-segmentation.js";
 import type { ViewerEvents } from "../connection.js";
 import { Listeners } from "../listeners.js";
 import { type Answer, PromptSession } from "../session.js";
+import type { Doubt, Doubts } from "./doubts.js";
 import type { Course, Current, Followed } from "./following.js";
 import { DrawingLabels, type Labels, OverlayLabels } from "./labels.js";
-import { SuggestionMarker } from "./marker.js";
 import { type Drawn, PromptMouse } from "./mouse.js";
 import { LabeledObject, asLabeled } from "./object.js";
 import type { NiivueConnection, NiivueOptions } from "./options.js";
 import { type NiivuePlace, type NiivueSlice, sliceAt, slicesInView } from "./slices.js";
-import type { UncertaintyOverlay } from "./uncertainty.js";
 import type { NiivueViewer, NiivueVolume, NiivueVolumes } from "./viewer.js";
 
 const BUSY = "an object is being followed; wait for its end, or cancel() it";
@@ -29,12 +28,10 @@ export class Connected implements NiivueConnection {
   readonly #stop = new AbortController();
   readonly #labels: Labels;
   readonly #mouse: PromptMouse;
-  readonly #marker: SuggestionMarker;
   readonly #volumes: NiivueVolumes;
-  /** Loaded when there is some to be shown. */
-  #uncertainty: UncertaintyOverlay | undefined;
-  /** The map that is to be seen. */
-  #wantedMap: Float32Array | null | undefined;
+  #doubts: Doubts | undefined;
+  /** What is to be seen. */
+  #doubt: Doubt | undefined;
   #label = 1;
   #pointLabel: PointLabel = "foreground";
   #current: Current | undefined;
@@ -52,7 +49,6 @@ export class Connected implements NiivueConnection {
     this.#options = options;
     this.#session = new PromptSession<NiivueSlice>(model, options);
     this.#labels = options.target === "overlay" ? new OverlayLabels(nv, volumes) : new DrawingLabels(nv);
-    this.#marker = new SuggestionMarker(nv);
     this.#volumes = volumes;
     this.setLabel(options.label ?? 1);
     const { listeners } = this.#session;
@@ -240,7 +236,8 @@ export class Connected implements NiivueConnection {
   #prompt(current: Current, correction: Correction): void {
     this.#current = current;
     this.#isHidden = false;
-    this.#marker.hide();
+    this.#doubt = undefined;
+    this.#doubts?.hideSuggestion();
     this.#labels.prepare(current.slice.volume).then(
       () => (this.#current === current ? this.#session.say(current.slice, correction) : undefined),
       (cause: unknown) => {
@@ -273,26 +270,19 @@ export class Connected implements NiivueConnection {
     const mask = slice.turn.turnedBack(segmentation.mask, new Uint8Array(segmentation.mask.length));
     if (object.paint(slice, mask)) this.#labels.commit();
     const { overlay = "total" } = this.#options;
-    this.#marker.show(slice, isFinal ? segmentation.suggestions[0] : undefined);
-    this.#showUncertainty(slice, isFinal && overlay !== "none" ? segmentation.uncertainty[overlay] : null).catch(reportError);
+    if (!isFinal) this.#hideDoubts();
+    else this.#showDoubt({ slice, suggestion: segmentation.suggestions[0], map: overlay === "none" ? null : segmentation.uncertainty[overlay] }).catch(reportError);
   }
 
-  async #showUncertainty(slice: NiivueSlice, map: Float32Array | null | undefined): Promise<void> {
-    this.#wantedMap = map;
-    if (map == null) {
-      this.#uncertainty?.hide();
-      return;
-    }
-    const { UncertaintyOverlay } = await import("./uncertainty.js");
-    if (this.#wantedMap !== map) return;
-    this.#uncertainty ??= new UncertaintyOverlay(this.#nv, this.#volumes);
-    await this.#uncertainty.show(slice, map);
+  async #showDoubt(doubt: Doubt): Promise<void> {
+    this.#doubt = doubt;
+    const { Doubts } = await import("./doubts.js");
+    if (this.#doubt === doubt) (this.#doubts ??= new Doubts(this.#nv, this.#volumes)).show(doubt);
   }
 
   #hideDoubts(): void {
-    this.#marker.hide();
-    this.#wantedMap = undefined;
-    this.#uncertainty?.hide();
+    this.#doubt = undefined;
+    this.#doubts?.hide();
   }
 
   #throwAway(): void {

@@ -1,0 +1,41 @@
+/** Where the model is unsure, and where a click would help most; loaded when there is some of it to be shown. */
+
+import type { Suggestion } from "../../types.js";
+import { SuggestionMarker } from "./marker.js";
+import type { NiivueSlice } from "./slices.js";
+import { UncertaintyOverlay } from "./uncertainty.js";
+import type { NiivueViewer, NiivueVolumes } from "./viewer.js";
+
+/** What is shown of an answer. */
+export interface Doubt {
+  readonly slice: NiivueSlice;
+  readonly suggestion: Suggestion | undefined;
+  /** Bits per pixel, as the slice lies upright. */
+  readonly map: Float32Array | null | undefined;
+}
+
+export class Doubts {
+  readonly #marker: SuggestionMarker;
+  readonly #uncertainty: UncertaintyOverlay;
+
+  constructor(nv: NiivueViewer, volumes: NiivueVolumes) {
+    this.#marker = new SuggestionMarker(nv);
+    this.#uncertainty = new UncertaintyOverlay(nv, volumes);
+  }
+
+  /** Shows those of an answer in the place of what was shown. */
+  show({ slice, suggestion, map }: Doubt): void {
+    this.#marker.show(slice, suggestion);
+    this.#uncertainty.show(slice, map).catch(reportError);
+  }
+
+  hide(): void {
+    this.#marker.hide();
+    this.#uncertainty.hide();
+  }
+
+  /** The mark alone. */
+  hideSuggestion(): void {
+    this.#marker.hide();
+  }
+}
