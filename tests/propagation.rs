@@ -2,15 +2,18 @@
 
 mod support;
 
+use std::sync::Arc;
+
 use burn::tensor::Device;
 use support::{root, shared};
 use umedsam::Result;
 use umedsam::image::{ImageView, Pixels, Window};
 use umedsam::metrics::dsc;
+use umedsam::model::prompt_encoder::PointLabel;
 use umedsam::propagation::{
     EncodedSlices, End, Labelmap, PropagatedSlice, Propagation, PropagationOptions, Stop, in_eight_bits, propagate,
 };
-use umedsam::segment::{EncodedImage, SegmentOptions, Segmenter, Unpaced};
+use umedsam::segment::{EncodedImage, Point, Previous, Prompt, SegmentOptions, Segmenter, Unpaced};
 use umedsam::uncertainty::{CalibrationUse, UncertaintyOptions};
 use umedsam::volume::{Axis, Choice, SliceValues, Turned, open};
 
@@ -164,6 +167,25 @@ fn nothing_is_expected_where_nothing_can_be_seen() {
         pollster::block_on(segmenter.segment(&mut image, &[[5.0, 5.0, 18.0, 25.0], BOX], &single_pass())).unwrap();
     assert!(found[0].area == 0 || (found[0].expected_dsc == 0.0 && found[0].needs_review == Some(true)));
     assert!(found[1].expected_dsc > 0.8 && found[1].needs_review == Some(false));
+}
+
+#[test]
+fn a_predicted_iou_alone_is_that_of_the_mask() {
+    let segmenter = own();
+    let image = encode(&segmenter, &slice(MIDDLE), WIDTH, HEIGHT).unwrap();
+    let inside = (0..WIDTH * HEIGHT).map(|pixel| u8::from(is_inside(pixel, MIDDLE + 2))).collect();
+    let previous = Some(Previous::Mask(Arc::new(inside)));
+    let points = vec![Point { x: 50.0, y: 38.0, label: PointLabel::Foreground }];
+    for prompt in [
+        Prompt::from(BOX),
+        Prompt { points: points.clone(), ..Prompt::default() },
+        Prompt { points, previous, ..Prompt::default() },
+    ] {
+        let placed = segmenter.place(&prompt, &image).unwrap();
+        let alone = pollster::block_on(segmenter.predicted_iou(&image, &placed)).unwrap();
+        let found = pollster::block_on(segmenter.segment_placed(&image, &[placed], &single_pass())).unwrap();
+        assert_eq!(alone, found[0].predicted_iou);
+    }
 }
 
 #[test]
