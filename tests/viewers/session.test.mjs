@@ -19,6 +19,10 @@ class Network {
   asked = [];
   /** What the next calls fail with. */
   failures = [];
+  /** Answers wait for `release()`, or their end. */
+  isQuickHeld = false;
+  isEnsembleHeld = false;
+  release = () => {};
   #gate = Promise.resolve();
   open = () => {};
 
@@ -40,6 +44,13 @@ class Network {
       ...SIZE,
       segment: async ([prompt], { uncertainty, signal: stop }) => {
         await rest();
+        const isEnsemble = uncertainty?.samples !== 0;
+        if (isEnsemble ? this.isEnsembleHeld : this.isQuickHeld) {
+          await new Promise((resolve) => {
+            stop?.addEventListener("abort", resolve);
+            this.release = resolve;
+          });
+        }
         if (isDisposed) throw new UmedsamError("disposed", "the image was disposed of");
         if (stop?.aborted) throw new UmedsamError("aborted", "segmenting was aborted");
         const failure = this.failures.shift();
@@ -188,6 +199,88 @@ test("a lost GPU is asked again once, other errors are told and change nothing",
   assert.equal(session.answer.prompt.points.length, 0, "what failed is not said");
   await session.say({ key: "x", image: () => Promise.reject(new Error("no such file")) }, box);
   assert.equal(told.at(-1), "worker-failed");
+});
+
+test("what waits when the GPU is lost is answered too", async () => {
+  const { network, session, told } = connected();
+  await session.say(slice("a"), box);
+  network.failures = [new UmedsamError("device-lost", "the GPU was lost")];
+  await Promise.all([session.say(slice("a"), point), session.say(slice("a"), point)]);
+  assert.deepEqual(told.slice(4), ["busy", "a quick", "a quick", "a final", "idle"]);
+  assert.equal(session.answer.prompt.points.length, 2);
+});
+
+test("a correction does not wait for the ensemble before it", async () => {
+  const { network, session, told } = connected();
+  network.isEnsembleHeld = true;
+  const first = session.say(slice("a"), box);
+  await rest(20);
+  network.isEnsembleHeld = false;
+  await Promise.all([first, session.say(slice("a"), point)]);
+  assert.deepEqual(told, ["busy", "a quick", "a quick", "a final", "idle"]);
+});
+
+test("undo takes back what has no answer yet, and leaves the answer before it", async () => {
+  const { network, session, told } = connected();
+  await session.say(slice("a"), box);
+  network.isQuickHeld = true;
+  const asked = session.say(slice("a"), point);
+  await rest(20);
+  network.isQuickHeld = false;
+  assert.equal(session.undo().prompt.points.length, 0);
+  network.release();
+  await asked;
+  assert.equal(session.answer.prompt.points.length, 0);
+  assert.deepEqual(told.slice(4), ["busy", "idle"]);
+  // Before the first answer there is nothing.
+  network.close();
+  const first = session.say(slice("b"), box);
+  await rest();
+  assert.equal(session.undo(), undefined);
+  network.open();
+  await first;
+  assert.equal(session.answer, undefined);
+});
+
+test("what was undone and redone has its uncertainty in the end", async () => {
+  const { network, session, told } = connected();
+  network.isEnsembleHeld = true;
+  const asked = session.say(slice("a"), box);
+  await rest(20);
+  session.undo();
+  network.release();
+  await asked;
+  network.isEnsembleHeld = false;
+  assert.equal(session.redo().isFinal, false);
+  await rest(50);
+  assert.equal(session.answer.isFinal, true);
+  assert.equal(told.at(-2), "a final");
+});
+
+test("a box that fails leaves the object before it", async () => {
+  const { network, session, told } = connected();
+  await session.say(slice("a"), box);
+  network.failures = [new UmedsamError("invalid-box", "the box has no area")];
+  await session.say(slice("a"), box);
+  assert.equal(told.at(-1), "invalid-box");
+  assert.equal(session.answer.segmentation.name, "a");
+  await session.say(slice("a"), point);
+  assert.equal(session.answer.prompt.box.length, 4);
+  assert.deepEqual(network.encoded, ["a"]);
+});
+
+test("an encoding that a person waits for is neither ended nor repeated", async () => {
+  const { network, session } = connected();
+  network.close();
+  session.expect([slice("a"), slice("b")]);
+  await rest(200);
+  const asked = session.say(slice("a"), box);
+  session.expect([slice("c")]);
+  const again = session.say(slice("a"), box);
+  await rest();
+  network.open();
+  await Promise.all([asked, again]);
+  assert.deepEqual(network.encoded, ["a"]);
 });
 
 test("nothing is told after it is disposed of, and nothing is left", async () => {

@@ -47,10 +47,18 @@ const IDLE_MS = 150;
 interface Talk<Slice> {
   readonly slice: Slice;
   readonly stop: AbortController;
-  image?: EncodedImage;
+  /** Ends the encoding; another object of the same slice goes on with it. */
+  readonly encoding: AbortController;
+  image?: EncodedImage | undefined;
   annotation?: Annotation;
-  /** Counts corrections, so that the ensemble answers the last one alone. */
+  /** Ends the ensemble, which further corrections need not wait for. */
+  refining?: AbortController;
+  /** Counts what asks for an answer, so that the ensemble answers the last one alone. */
   said: number;
+  /** Corrections that have no answer yet. */
+  waiting: number;
+  /** Counts how often waiting corrections were taken back. */
+  takenBack: number;
 }
 
 /**
@@ -97,44 +105,86 @@ export class PromptSession<Slice extends ViewedSlice> {
     return this.#talk?.annotation?.canRedo === true;
   }
 
-  /** Says something of an object. Ends when the last answer to it was told, something else was begun, or it failed. */
+  /**
+   * Says something of an object. Ends when the last answer to it was told, something else was begun, or it failed. A box that fails leaves the object before it.
+   */
   async say(slice: Slice, correction: Correction): Promise<void> {
     if (this.#disposed) return;
     // What is being encoded may be what is wanted.
-    if (this.#expected !== slice.key) this.#expecting?.abort();
-    const isNew = correction.box !== undefined || this.#talk?.slice.key !== slice.key;
-    if (isNew) {
-      this.#talk?.stop.abort();
-      this.#talk = { slice, stop: new AbortController(), said: 0 };
-    }
-    const talk = this.#talk as Talk<Slice>;
-    await this.#work(talk, async () => {
-      const said = ++talk.said;
-      await this.#again(talk, async (annotation) => {
-        const { signal } = talk.stop;
-        await annotation.add(correction, { ...this.#segmentOptions, uncertainty: { samples: 0, maps: ["total"] }, signal });
-      });
+    if (this.#expected === slice.key) this.#expecting = undefined;
+    else this.#expecting?.abort();
+    const before = this.#talk;
+    const isNew = correction.box !== undefined || before?.slice.key !== slice.key;
+    const talk = isNew ? this.#begin(slice) : (before as Talk<Slice>);
+    talk.refining?.abort();
+    talk.waiting++;
+    const said = ++talk.said;
+    const isWell = await this.#work(talk, async () => {
+      try {
+        await this.#again(talk, talk.stop.signal, async (annotation, signal) => {
+          await annotation.add(correction, { ...this.#segmentOptions, uncertainty: { samples: 0, maps: ["total"] }, signal });
+        });
+      } finally {
+        talk.waiting--;
+      }
       if (talk.stop.signal.aborted) return;
-      const isSingle = this.#options.uncertainty?.samples === 0;
-      this.#tell(talk, isSingle);
-      if (!isSingle && said === talk.said) await this.#finish(talk);
+      this.#tell(talk, this.#isSingle);
+      if (!this.#isSingle && said === talk.said) await this.#finish(talk);
     });
+    const isInVain = !isWell && isNew && this.#talk === talk && talk.annotation?.result === undefined && talk.waiting === 0;
+    if (isInVain && !this.#disposed) this.#talk = before === undefined ? undefined : { ...before, stop: new AbortController(), encoding: talk.encoding };
   }
 
-  /** Takes the last thing that was said back. Returns the answer before it, which is not told. */
+  #begin(slice: Slice): Talk<Slice> {
+    const before = this.#talk;
+    const isSame = before?.slice.key === slice.key;
+    this.#stop(before, !isSame);
+    const encoding = isSame ? before.encoding : new AbortController();
+    this.#talk = { slice, stop: new AbortController(), encoding, said: 0, waiting: 0, takenBack: 0 };
+    return this.#talk;
+  }
+
+  #stop(talk: Talk<Slice> | undefined, isEncodingToo: boolean): void {
+    talk?.stop.abort();
+    talk?.refining?.abort();
+    if (isEncodingToo) talk?.encoding.abort();
+  }
+
+  /**
+   * Takes the last thing that was said back: what has no answer yet, or else the last answer. Returns the answer before it, which is not told now; where it lacks its
+   * ensemble, that follows as an event.
+   */
   undo(): Answer<Slice> | undefined {
-    this.#talk?.annotation?.undo();
-    return this.answer;
+    const talk = this.#talk;
+    if (talk === undefined) return undefined;
+    if (talk.waiting === 0) talk.annotation?.undo();
+    else if (talk.annotation?.result === undefined) this.end();
+    else {
+      talk.takenBack++;
+      if (talk.image !== undefined) talk.annotation.continueOn(talk.image);
+    }
+    return this.#completed();
   }
 
   redo(): Answer<Slice> | undefined {
     this.#talk?.annotation?.redo();
-    return this.answer;
+    return this.#completed();
+  }
+
+  /** The answer as it is now, whose ensemble is asked for if it is missing. */
+  #completed(): Answer<Slice> | undefined {
+    const { answer } = this;
+    const talk = this.#talk;
+    if (talk === undefined || answer === undefined || answer.isFinal || this.#isSingle) return answer;
+    talk.refining?.abort();
+    talk.said++;
+    void this.#work(talk, () => this.#finish(talk));
+    return answer;
   }
 
   /** The object is done with, accepted or not; what is under way for it is ended. */
   end(): void {
-    this.#talk?.stop.abort();
+    this.#stop(this.#talk, true);
     this.#talk = undefined;
   }
 
@@ -155,7 +205,7 @@ export class PromptSession<Slice extends ViewedSlice> {
   async #encodeBefore(slices: readonly Slice[], signal: AbortSignal): Promise<void> {
     for (const slice of slices) {
       await new Promise((resolve) => setTimeout(resolve, IDLE_MS));
-      if (signal.aborted || this.#atWork > 0) return;
+      if (signal.aborted || this.#atWork > 0 || this.#expecting?.signal !== signal) return;
       if (this.#encodings.has(slice.key)) continue;
       this.#expected = slice.key;
       await this.#encodings.get(slice.key, () => slice.image(), signal).finally(() => {
@@ -193,13 +243,18 @@ export class PromptSession<Slice extends ViewedSlice> {
     return { ...(alpha === undefined ? {} : { alpha }), ...(zoom === undefined ? {} : { zoom }) };
   }
 
+  get #isSingle(): boolean {
+    return this.#options.uncertainty?.samples === 0;
+  }
+
   async #finish(talk: Talk<Slice>): Promise<void> {
-    const { signal } = talk.stop;
     const uncertainty = this.#options.uncertainty ?? {};
-    await this.#again(talk, async (annotation) => {
+    const refining = new AbortController();
+    talk.refining = refining;
+    await this.#again(talk, refining.signal, async (annotation, signal) => {
       await annotation.refine({ ...this.#segmentOptions, uncertainty, signal });
     });
-    if (!signal.aborted) this.#tell(talk, true);
+    if (!refining.signal.aborted) this.#tell(talk, true);
   }
 
   #tell(talk: Talk<Slice>, isFinal: boolean): void {
@@ -209,32 +264,44 @@ export class PromptSession<Slice extends ViewedSlice> {
     this.listeners.tell("answer", { slice: talk.slice, segmentation, prompt, isFinal });
   }
 
-  async #work(talk: Talk<Slice>, work: () => Promise<void>): Promise<void> {
+  /** Returns whether nothing went wrong, which is told. */
+  async #work(talk: Talk<Slice>, work: () => Promise<void>): Promise<boolean> {
     const { signal } = talk.stop;
     try {
       await this.during(work);
+      return true;
     } catch (cause) {
       const error = toUmedsamError(cause);
       // Something else was begun, or the step was undone.
-      if (signal.aborted || this.#disposed || error.code === "aborted") return;
+      if (signal.aborted || this.#disposed || error.code === "aborted") return true;
       this.listeners.tell("error", error);
+      return false;
     }
   }
 
-  /** Asks once more where a GPU was lost: the model goes on with another device. */
-  async #again(talk: Talk<Slice>, ask: (annotation: Annotation) => Promise<void>): Promise<void> {
-    try {
-      await ask(await this.#annotation(talk));
-    } catch (cause) {
-      if (!(cause instanceof UmedsamError) || cause.code !== "device-lost" || talk.stop.signal.aborted) throw cause;
-      this.#encodings.drop(talk.slice.key);
-      await ask(await this.#annotation(talk));
+  /** Asks once more where a GPU was lost, or the encoding dropped meanwhile: the model goes on with another device. */
+  async #again(talk: Talk<Slice>, signal: AbortSignal, ask: (annotation: Annotation, signal: AbortSignal) => Promise<void>): Promise<void> {
+    const { takenBack } = talk;
+    for (let isFirst = true; ; isFirst = false) {
+      const annotation = await this.#annotation(talk);
+      const { image } = talk;
+      try {
+        await ask(annotation, signal);
+        return;
+      } catch (cause) {
+        const code = cause instanceof UmedsamError ? cause.code : undefined;
+        // Corrections that wait are ended when the one before them goes on with another encoding.
+        const isLost = code === "device-lost" || code === "disposed" || (code === "aborted" && talk.image !== image);
+        if (!isFirst || !isLost || signal.aborted || talk.takenBack !== takenBack || this.#disposed) throw cause;
+        if (talk.image !== image) continue;
+        this.#encodings.drop(talk.slice.key);
+      }
     }
   }
 
   /** Its encoding may have been dropped for others since. */
   async #annotation(talk: Talk<Slice>): Promise<Annotation> {
-    const image = await this.encoded(talk.slice, talk.stop.signal);
+    const image = await this.encoded(talk.slice, talk.encoding.signal);
     if (talk.annotation === undefined) talk.annotation = new Annotation(image);
     else if (talk.image !== image) talk.annotation.continueOn(image);
     talk.image = image;
