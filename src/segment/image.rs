@@ -68,7 +68,8 @@ impl EncodedImage {
         Self { pixels: Some(pixels), ..self }
     }
 
-    /// Whether all pixels in and around a mask have the same value, so that no edge can be its outline; `false` of images whose pixels are not kept, and empty masks.
+    /// Whether all pixels in and around a mask have the same value in the 8 bits that the network sees, so that no edge can be its outline; `false` of images whose
+    /// pixels are not kept, and empty masks.
     pub(crate) fn is_flat_around(&self, mask: &[u8]) -> bool {
         let Some(pixels) = &self.pixels else { return false };
         let Geometry { width, height, .. } = self.geometry;
