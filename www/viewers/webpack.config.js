@@ -9,6 +9,8 @@ export default {
   output: { path: `${import.meta.dirname}/out`, filename: "[name].js" },
   experiments: { topLevelAwait: true },
   // What decoders of DICOM ask Node.js for and do not get in a browser.
-  resolve: { fallback: { fs: false, path: false, zlib: false } },
+  resolve: { fallback: { fs: false, path: false, url: false, zlib: false } },
+  // Most of the time would go into it.
+  optimization: { minimize: false },
   performance: { hints: false },
 };

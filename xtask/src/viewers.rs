@@ -12,7 +12,15 @@ use crate::{root, sizes, target};
 /// Installs the viewers and a package beside the pages, checks the pages' types, and returns their folder.
 fn prepare(package: &Path) -> Result<PathBuf> {
     let folder = target().join("viewers/pages");
-    // What npm installed stays between builds.
+    // What npm installed stays between builds, and nothing else: scripts that were compiled for webpack would be taken for the sources.
+    for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        match path.is_dir() {
+            true if entry.file_name() == "node_modules" => {}
+            true => std::fs::remove_dir_all(path)?,
+            false => std::fs::remove_file(path)?,
+        }
+    }
     copy_folder(&root().join("www/viewers"), &folder)?;
     // npm would link the package's folder, whose files Vite then finds outside of the page's.
     let copy = target().join("viewers/package");
@@ -50,7 +58,7 @@ pub fn build(package: &Path, into: &Path) -> Result<()> {
 pub fn build_with_webpack(package: &Path, webpack: &Path) -> Result<()> {
     let folder = prepare(package)?;
     say("Building the viewers' pages with webpack");
-    run(command("npx").args(["tsc", "--noEmit", "false", "--outDir", "."]).current_dir(&folder))?;
+    run(command("npx").args(["tsc", "--noEmit", "false"]).current_dir(&folder))?;
     run(command("npx")
         .args(["webpack", "--stats", "errors-only", "--config"])
         .arg(folder.join("webpack.config.js"))
