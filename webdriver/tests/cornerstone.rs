@@ -287,8 +287,9 @@ async fn strokes_of_the_viewers_brush_are_kept_and_corrected() -> Result<()> {
         page.script("connection.dispose()").await?;
         page.script(&connect("{ overlay: 'epistemic' }")).await?;
         segment(page, FROM, TO).await?;
-        let highest = "const most = Math.max(...probe.last('result').segmentation.uncertainty.epistemic);
-            const shown = Math.max(...probe.labels(true).flatMap((slice) => [...(slice ?? [])]));
+        let highest = "const highest = (values) => values.reduce((most, value) => Math.max(most, value), 0);
+            const most = highest(probe.last('result').segmentation.uncertainty.epistemic);
+            const shown = highest(probe.labels(true).map((slice) => highest(slice ?? [])));
             return shown === Math.round(250 * Math.min(1, most / 0.2)) || `${shown} for ${most} bits`";
         let highest = page.script(highest).await?;
         ensure!(highest == true, "the epistemic uncertainty is shown as {highest}");
