@@ -19,6 +19,7 @@
 import { UmedsamError } from "./errors.js";
 import type { Model } from "./model.js";
 import type { UncertaintyOptions } from "./types.js";
+import { type Check, anything, checkOptions, flag, number, oneOf } from "./validate.js";
 import type { ViewerConnection } from "./viewers/connection.js";
 import { CornerstoneConnection } from "./viewers/cornerstone/connection.js";
 import type { CornerstoneCore, CornerstoneTools, Viewport } from "./viewers/cornerstone/modules.js";
@@ -52,6 +53,21 @@ export interface CornerstoneOptions {
   readonly preEncode?: boolean;
 }
 
+const name: Check = (value) => (typeof value === "string" && value !== "" ? undefined : "a name that is not empty");
+
+const OPTIONS = {
+  renderingEngineId: name,
+  toolGroupId: name,
+  segmentationId: name,
+  segmentIndex: number(1, 254, "whole"),
+  toolName: name,
+  overlay: oneOf("none", "total", "epistemic"),
+  preview: flag,
+  uncertainty: anything,
+  keep: number(1, Number.POSITIVE_INFINITY, "whole"),
+  preEncode: flag,
+};
+
 /** The viewer's own modules, and the model. */
 export interface CornerstoneParts {
   /** `@cornerstonejs/core`, initialised. */
@@ -68,6 +84,7 @@ export interface CornerstoneParts {
  * @throws {UmedsamError} `invalid-option` for a viewport, tool group or option that cannot be used.
  */
 export function connect({ core, tools, model }: CornerstoneParts, viewportId: string, options: CornerstoneOptions = {}): ViewerConnection<CornerstonePlace> {
+  checkOptions("options", options, OPTIONS);
   const { renderingEngineId } = options;
   const enabled = renderingEngineId === undefined
     ? core.getEnabledElementByViewportId(viewportId)

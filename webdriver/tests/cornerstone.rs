@@ -73,6 +73,21 @@ async fn an_object_is_boxed_corrected_accepted_undone_and_followed() -> Result<(
         press(page, Key::Escape).await?;
         ensure!(counts(page).await? == json!({}), "rejected labels stay");
         ensure!(page.script("return probe.last('settled')").await? == false);
+        // Undone to nothing it is told to be gone, and can be redone until it is rejected.
+        segment(page, FROM, TO).await?;
+        for step in ["undo", "redo", "undo"] {
+            page.script("probe.events.length = 0").await?;
+            page.click(step).await?;
+            let expected = if step == "undo" { json!({}) } else { boxed.clone() };
+            page.wait_for(step, &same_labels(&expected), 10).await?;
+            let told = page.script("return [probe.has('cleared'), probe.has('settled'), document.getElementById('result').hidden]").await?;
+            ensure!(told == json!([step == "undo", false, step == "undo"]), "{step}: [cleared, settled, hidden] is {told}");
+        }
+        press(page, Key::Escape).await?;
+        ensure!(page.script("return probe.last('settled')").await? == false, "what was undone is not rejected");
+        page.script("probe.events.length = 0").await?;
+        press(page, Key::Escape).await?;
+        ensure!(page.script("return probe.has('settled')").await? == false, "nothing is rejected twice");
         segment(page, FROM, TO).await?;
         press(page, Key::Enter).await?;
         is_same(page, FROM, TO, 1).await?;
@@ -115,17 +130,38 @@ async fn an_object_is_boxed_corrected_accepted_undone_and_followed() -> Result<(
         page.script("core.utilities.HistoryMemo.DefaultHistoryMemo.undo()").await?;
         ensure!(counts(page).await? == accepted, "following is not one step to undo");
 
+        // A box without an answer yet makes room for what is followed, and no other is taken meanwhile.
+        page.script(
+            "probe.events.length = 0;
+             const off = connection.on('busy', () => { off(); setTimeout(() => document.getElementById('propagate').click()) })",
+        )
+        .await?;
+        drag(page, (0.5, 0.2), (0.7, 0.5)).await?;
+        page.wait_for("a slice", "return probe.last('progress')?.done >= 2", ANSWER_LIMIT).await?;
+        ensure!(page.script("return probe.has('error')").await? == false, "an error before there is one");
+        drag(page, (0.5, 0.2), (0.7, 0.5)).await?;
+        page.wait_for("the refusal", "return probe.has('error')", 30).await?;
+        let refusal = page.script("return [probe.last('error').code, probe.last('error').message]").await?;
+        ensure!(refusal == json!(["invalid-prompt", "an object is being followed; wait for its end, or cancel() it"]), "{refusal}");
+        ensure!(page.script("return probe.last('busy')").await? == true, "it ended before the box was drawn");
         // Cancelled, it keeps what was found.
-        page.script("probe.events.length = 0").await?;
-        page.click("propagate").await?;
-        page.wait_for("a slice", "return probe.last('progress')?.done >= 3", ANSWER_LIMIT).await?;
+        page.wait_for("slices", "return probe.last('progress')?.done >= 3", ANSWER_LIMIT).await?;
         page.click("cancel").await?;
         page.wait_for("the end", "return probe.last('busy') === false", ANSWER_LIMIT).await?;
         let several = page.script("return probe.labels().filter((slice) => slice?.includes(1)).length").await?;
         ensure!(several.as_u64() > Some(1), "{several} slices after cancelling");
+        ensure!(page.script("return probe.has('result')").await? == false, "a box is answered while an object is followed");
+        press(page, Key::Escape).await?;
+        ensure!(counts(page).await?["255"].is_null(), "a preview is left");
+        page.script("core.utilities.HistoryMemo.DefaultHistoryMemo.undo()").await?;
+        ensure!(counts(page).await? == accepted, "{} instead of {accepted} after undoing what was cancelled", counts(page).await?);
         Ok(())
     })
     .await
+}
+
+fn same_labels(expected: &Value) -> String {
+    format!("return JSON.stringify(probe.counts()) === {:?}", expected.to_string())
 }
 
 fn same_counts(expected: &Value) -> String {
@@ -206,7 +242,17 @@ async fn strokes_of_the_viewers_brush_are_kept_and_corrected() -> Result<()> {
         )
         .await?;
         page.wait_for("slices that are encoded beforehand", "return globalThis.encodes >= 3", ANSWER_LIMIT).await?;
+        // Through another window they are others; a box comes between, and the neighbours after it.
+        page.script(
+            "const { viewport } = core.getEnabledElementByViewportId('viewport');
+             const { lower, upper } = viewport.getProperties().voiRange;
+             globalThis.encodes = 0;
+             viewport.setProperties({ voiRange: { lower: lower - 1, upper } });
+             viewport.render()",
+        )
+        .await?;
         segment(page, FROM, TO).await?;
+        page.wait_for("slices after the answer", "return globalThis.encodes >= 5", ANSWER_LIMIT).await?;
         let boxed = counts(page).await?;
         page.screenshot("cs7-phone").await?;
         let overflow = page.script("return document.documentElement.scrollWidth - window.innerWidth").await?;
@@ -236,6 +282,34 @@ async fn strokes_of_the_viewers_brush_are_kept_and_corrected() -> Result<()> {
             page.script("core.utilities.HistoryMemo.DefaultHistoryMemo.undo()").await?;
         }
         ensure!(counts(page).await? == json!({}), "{} is left", counts(page).await?);
+
+        // Followed, the prompted slice is as it was drawn, and its expected DSC the ensemble's.
+        page.script("connection.dispose()").await?;
+        page.script(&connect("{ overlay: 'epistemic' }")).await?;
+        segment(page, FROM, TO).await?;
+        let highest = "const highest = (values) => values.reduce((most, value) => Math.max(most, value), 0);
+            const most = highest(probe.last('result').segmentation.uncertainty.epistemic);
+            const shown = highest(probe.labels(true).map((slice) => highest(slice ?? [])));
+            return shown === Math.round(250 * Math.min(1, most / 0.2)) || `${shown} for ${most} bits`";
+        let highest = page.script(highest).await?;
+        ensure!(highest == true, "the epistemic uncertainty is shown as {highest}");
+        page.script("connection.setActive(false)").await?;
+        page.choose("tool", "Brush").await?;
+        drag(page, (0.6, 0.4), (0.65, 0.45)).await?;
+        let follow = "{ const found = await connection.propagate([19, 20]);
+            const labels = probe.labels()[19];
+            const { turn } = await probe.file.slice(19, 2);
+            const inside = labels.map((label) => Number(label === 1));
+            const upright = turn.turned(inside, inside.slice());
+            const wrong = found.mask(0, 19).filter((value, pixel) => value !== upright[pixel]).length;
+            const [first] = found.slices(0);
+            const { slices } = tools.segmentation.state.getSegmentations().flatMap(({ segments }) => segments[1]?.cachedStats.umedsam ?? [])[0];
+            const { expectedDsc } = probe.last('result');
+            const drawn = inside.reduce((sum, value) => sum + value, 0);
+            return { wrong, isOf: first.slice === 19, isDrawn: first.area === drawn && drawn > probe.last('result').segmentation.area,
+                isEnsembles: first.expectedDsc === expectedDsc && slices[0].expectedDsc === expectedDsc } }";
+        let followed = work(page, follow).await?;
+        ensure!(followed == json!({ "wrong": 0, "isOf": true, "isDrawn": true, "isEnsembles": true }), "{followed}");
         Ok(())
     })
     .await
@@ -322,6 +396,10 @@ async fn nothing_breaks_it() -> Result<()> {
             ("'none', {}", "no viewport none"),
             ("'viewport', { toolGroupId: 'none' }", "no tool group none"),
             ("'viewport', { segmentIndex: 255 }", "segmentIndex is 255"),
+            ("'viewport', { overlay: 'all' }", r#"overlay is "all"; use "none", "total", "epistemic""#),
+            ("'viewport', { keep: 0 }", "keep is 0"),
+            ("'viewport', { preview: 'no' }", "preview is"),
+            ("'viewport', { preencode: false }", "preencode is not known"),
         ] {
             let script = format!("try {{ connect({{ core, tools, model }}, {options}); return '' }} catch (error) {{ return error.message }}");
             let message = page.script(&script).await?;

@@ -21,7 +21,7 @@ const probe = {
   /** Listens to the connection of the page. */
   watch() {
     probe.events = [];
-    for (const name of ["result", "busy", "error", "settled", "progress"]) {
+    for (const name of ["result", "busy", "error", "settled", "cleared", "progress"]) {
       connection.on(name, (event) => probe.events.push({ name, event }));
     }
   },
@@ -38,6 +38,10 @@ const probe = {
 
   last(name) {
     return probe.events.filter((told) => told.name === name).at(-1)?.event;
+  },
+
+  has(name) {
+    return probe.events.some((told) => told.name === name);
   },
 
   get isFinal() {

@@ -28,6 +28,10 @@ async function show(view: string): Promise<void> {
     say("result", isAccepted ? "Accepted" : "");
     at("suggestion").hidden = true;
   });
+  connection.on("cleared", () => {
+    say("result", "");
+    at("suggestion").hidden = true;
+  });
   Object.assign(globalThis, { core, tools, model, connect, connection, images });
   say("status", "Ready");
 }

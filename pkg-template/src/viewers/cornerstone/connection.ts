@@ -28,6 +28,11 @@ interface Known {
 /** Events of a viewport's element after which another picture may be prompted. */
 const OTHER_PICTURE = ["CORNERSTONE_STACK_NEW_IMAGE", "CORNERSTONE_VOLUME_NEW_IMAGE", "CORNERSTONE_VOI_MODIFIED"];
 
+/** Previews that are looked after when the viewer's history goes back. */
+const DRAWN_MOST = 50;
+
+const FOLLOWING = "an object is being followed; wait for its end, or cancel() it";
+
 /** Viewports that prompt already. */
 const connected = new WeakSet<object>();
 
@@ -48,16 +53,13 @@ export class CornerstoneConnection implements ViewerConnection<CornerstonePlace>
   #generation = 0;
   /** The annotation of a slice's prompt, which says where the slice is. */
   readonly #metadata = new WeakMap<CornerstoneSlice, ToolAnnotation["metadata"]>();
-  /** Previews that a person drew on. */
+  /** Previews that a person drew on, the last ones. */
   readonly #drawn = new Set<Preview>();
   #propagating: AbortController | undefined;
   #isDisposed = false;
 
   constructor(viewer: Viewer, model: Model, options: CornerstoneOptions) {
-    const { toolGroupId, toolName = "UmedsamBox", segmentIndex = 1, uncertainty, keep } = options;
-    if (!Number.isInteger(segmentIndex) || segmentIndex < 1 || segmentIndex > 254) {
-      throw new UmedsamError("invalid-option", `segmentIndex is ${String(segmentIndex)}; use 1 to 254 (255 is Cornerstone's preview)`);
-    }
+    const { toolGroupId, toolName = "UmedsamBox", uncertainty, keep } = options;
     this.#viewer = viewer;
     this.#options = options;
     if (connected.has(viewer.viewport)) {
@@ -67,7 +69,11 @@ export class CornerstoneConnection implements ViewerConnection<CornerstonePlace>
     this.#slices = new Slices(viewer);
     this.#session = new PromptSession(model, { ...(uncertainty === undefined ? {} : { uncertainty }), ...(keep === undefined ? {} : { keep }) });
     this.#session.listeners.on("answer", (answer) => this.#answered(answer));
-    this.#session.listeners.on("busy", (isBusy) => this.#listeners.tell("busy", isBusy));
+    this.#session.listeners.on("busy", (isBusy) => {
+      this.#listeners.tell("busy", isBusy);
+      // A prompt ends what was encoded beforehand.
+      if (!isBusy) this.#expect();
+    });
     this.#session.listeners.on("error", (error) => this.#failed(error));
     this.#prompts = new PromptTools(viewer, group, toolName, (said) => this.#say(said));
     for (const type of OTHER_PICTURE) viewer.viewport.element.addEventListener(type, this.#expect);
@@ -115,9 +121,11 @@ export class CornerstoneConnection implements ViewerConnection<CornerstonePlace>
     const preview = this.#preview;
     this.#preview = undefined;
     if (preview === undefined) {
-      // What was asked is not wanted any more.
+      // What was asked is not wanted any more, nor what was undone.
+      const wasBegun = this.#session.canRedo;
       this.#generation++;
       this.#session.end();
+      if (wasBegun) this.#listeners.tell("settled", false);
       return;
     }
     this.#noteDrawn(preview);
@@ -141,13 +149,15 @@ export class CornerstoneConnection implements ViewerConnection<CornerstonePlace>
 
   async propagate(range?: readonly [first: number, last: number]): Promise<VolumeSegmentation> {
     if (this.#isDisposed) throw new UmedsamError("disposed", "the connection was disposed of; connect again");
-    if (this.#propagating !== undefined) throw new UmedsamError("invalid-option", "an object is being followed already; cancel() ends that");
+    if (this.#propagating !== undefined) throw new UmedsamError("invalid-option", FOLLOWING);
     this.accept();
     if (this.#known === undefined) throw new UmedsamError("invalid-option", "there is no object to follow; draw a box on a slice first");
+    // A box without an answer yet would come into the way.
+    this.#generation++;
+    this.#session.end();
     const stop = new AbortController();
     this.#propagating = stop;
-    const { answer: { slice, prompt }, labels, edited } = this.#known;
-    const followed = { slice, prompt: edited === undefined ? prompt : { ...prompt, previous: edited }, labels, range };
+    const followed = { ...this.#known, range };
     try {
       return await this.#session.during(async () => {
         const { follow } = await import("./following.js");
@@ -176,12 +186,17 @@ export class CornerstoneConnection implements ViewerConnection<CornerstonePlace>
     const { viewport, core } = this.#viewer;
     for (const type of OTHER_PICTURE) viewport.element.removeEventListener(type, this.#expect);
     for (const [type, listener] of this.#watched) core.eventTarget.removeEventListener(type, listener);
-    this.#preview?.revert();
-    this.#preview = undefined;
     this.#session.dispose();
     this.#listeners.clear();
-    this.#prompts.dispose();
-    this.#segmentations?.dispose();
+    const preview = this.#preview;
+    this.#preview = undefined;
+    // Whatever the app took away before.
+    try {
+      this.#prompts.dispose();
+      preview?.revert();
+    } finally {
+      this.#segmentations?.dispose();
+    }
   }
 
   readonly #expect = (): void => {
@@ -210,6 +225,8 @@ export class CornerstoneConnection implements ViewerConnection<CornerstonePlace>
   #noteDrawn(preview: Preview): boolean {
     const isEdited = preview.isEdited;
     if (isEdited) this.#drawn.add(preview);
+    const [oldest] = this.#drawn;
+    if (oldest !== undefined && this.#drawn.size > DRAWN_MOST) this.#drawn.delete(oldest);
     return isEdited;
   }
 
@@ -230,6 +247,7 @@ export class CornerstoneConnection implements ViewerConnection<CornerstonePlace>
     // While the network works; what is wrong with it is told when it is needed.
     import("./showing.js").catch(() => {});
     try {
+      if (this.#propagating !== undefined) throw new UmedsamError("invalid-prompt", FOLLOWING);
       const seen = this.#slices.at(world[0] ?? []);
       if (metadata.referencedImageId !== undefined && "imageId" in seen.place && metadata.referencedImageId !== seen.place.imageId) {
         throw new UmedsamError("invalid-prompt", "the image changed while the prompt was drawn; draw it again");
@@ -279,7 +297,7 @@ export class CornerstoneConnection implements ViewerConnection<CornerstonePlace>
       const { Preview, Overlay, Segmentations } = await import("./showing.js");
       if (!isWanted()) return;
       this.#segmentations ??= new Segmentations(this.#viewer, this.#slices, this.#options);
-      this.#overlay ??= new Overlay(this.#viewer, this.#segmentations);
+      this.#overlay ??= new Overlay(this.#viewer, this.#segmentations, this.#options.overlay);
       const labels = await this.#segmentations.segment(slice);
       if (!isWanted()) return;
       if (this.#preview !== undefined) this.#drop(this.#preview);
@@ -318,6 +336,7 @@ export class CornerstoneConnection implements ViewerConnection<CornerstonePlace>
     this.#known = undefined;
     this.#prompts.mark();
     this.#overlay?.clear();
+    this.#listeners.tell("cleared", undefined);
   }
 }
 

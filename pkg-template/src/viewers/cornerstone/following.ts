@@ -4,16 +4,17 @@ import { UmedsamError } from "../../errors.js";
 import { type Axis, type Geometry, placeOf, stepOf } from "../../geometry.js";
 import type { Model } from "../../model.js";
 import { VolumeSegmentation, propagate } from "../../propagation.js";
-import type { Prompt } from "../../types.js";
-import { LabelChange, type SegmentLabels } from "./labels.js";
+import type { Answer } from "../session.js";
+import { LabelChange, Preview, type SegmentLabels } from "./labels.js";
 import type { Point3, Viewer } from "./modules.js";
 import type { CornerstoneSlice, ImagePlane, Slices } from "./slices.js";
 
 /** What is followed. */
 export interface Followed {
-  readonly slice: CornerstoneSlice;
-  readonly prompt: Prompt;
+  readonly answer: Answer<CornerstoneSlice>;
   readonly labels: SegmentLabels;
+  /** Its mask, as the picture lies, if a person drew on it. */
+  readonly edited?: Uint8Array | undefined;
   /** Between these slices; by default until the object ends. */
   readonly range?: readonly [first: number, last: number] | undefined;
 }
@@ -23,35 +24,41 @@ export async function follow(
   viewer: Viewer,
   model: Model,
   beside: Slices,
-  { slice: begin, prompt, labels, range }: Followed,
+  { answer: { slice: begin, prompt, segmentation }, labels, edited, range }: Followed,
   options: { readonly signal: AbortSignal; readonly onProgress: (done: number, atMost: number) => void },
 ): Promise<VolumeSegmentation> {
   const { slices, geometry } = await slicesBeside(beside, begin);
   const prompted = slices.findIndex((slice) => slice.key === begin.key);
   const [width, height] = begin.turn.size;
   const found = new VolumeSegmentation(geometry === undefined ? { width, height, slices: slices.length } : { geometry, axis: begin.axis });
+  const accepted = edited === undefined ? segmentation : { ...segmentation, mask: edited.slice(), area: edited.reduce((sum, inside) => sum + inside, 0) };
+  const followed = edited === undefined ? prompt : { ...prompt, previous: edited };
   const change = new LabelChange(labels);
   const locked = labels.lockedLabels();
   try {
     await propagate(
       model,
       { slices: slices.length, slice: (index) => (slices[index] as CornerstoneSlice).image() },
-      [{ slice: prompted, prompt, ...(range === undefined ? {} : { range }) }],
+      [{ slice: prompted, prompt: followed, ...(range === undefined ? {} : { range }) }],
       {
         ...options,
         onSlice: (told) => {
-          found.put(told);
-          const slice = slices[told.slice] as CornerstoneSlice;
           // The prompted slice is accepted as it was seen.
-          if (told.end !== null || told.slice === prompted) return;
+          if (told.slice === prompted) return found.put({ object: 0, slice: prompted, segmentation: accepted });
+          found.put(told);
+          if (told.end !== null) return;
+          const slice = slices[told.slice] as CornerstoneSlice;
           if (labels.isGone || !labels.covers(slice)) {
             throw new UmedsamError("invalid-option", `the segmentation ${labels.segmentationId} has no labels for slice ${told.slice}`);
           }
-          const before = labels.read(slice);
-          const inside = slice.turn.turnedBack(told.segmentation.mask, new Uint8Array(before.length));
-          const after = before.map((label, pixel) => (inside[pixel] !== 0 && !locked.has(label) ? labels.label : label));
-          labels.write(slice, after);
-          change.add(slice, before, after);
+          // Another viewport may show a preview of the same segmentation.
+          Preview.below(labels.segmentationId, () => {
+            const before = labels.read(slice);
+            const inside = slice.turn.turnedBack(told.segmentation.mask, new Uint8Array(before.length));
+            const after = before.map((label, pixel) => (inside[pixel] !== 0 && !locked.has(label) ? labels.label : label));
+            labels.write(slice, after);
+            change.add(slice, before, after);
+          });
         },
       },
     );

@@ -1,15 +1,16 @@
 /** Where the model is unsure, as a labelmap over the image. */
 
 import { inferno } from "../../colormap.js";
+import { UNCERTAINTY_MAX } from "../uncertainty-scale.js";
 import { SegmentLabels } from "./labels.js";
 import type { Viewer } from "./modules.js";
 import { OVERLAY, type Segmentations } from "./segmentations.js";
 import type { CornerstoneSlice } from "./slices.js";
 
-/** What uncertainty of 1 bit is written as: a labelmap has 255 numbers. */
+/** What `UNCERTAINTY_MAX` is written as: a labelmap has 255 numbers. */
 const FULL = 250;
 
-/** Less than this is not shown, in bits. */
+/** Less than this share of it is not shown. */
 const CLEAR = 0.02;
 
 let made = 0;
@@ -17,13 +18,16 @@ let made = 0;
 export class Overlay {
   readonly #viewer: Viewer;
   readonly #segmentations: Segmentations;
+  /** Bits of the last colour. */
+  readonly #max: number;
   /** By the images that they cover. */
   readonly #all: SegmentLabels[] = [];
   #shown: { readonly labels: SegmentLabels; readonly slice: CornerstoneSlice } | undefined;
 
-  constructor(viewer: Viewer, segmentations: Segmentations) {
+  constructor(viewer: Viewer, segmentations: Segmentations, of: "none" | "total" | "epistemic" = "total") {
     this.#viewer = viewer;
     this.#segmentations = segmentations;
+    this.#max = UNCERTAINTY_MAX[of === "epistemic" ? of : "total"];
   }
 
   /** Shows a map of bits per pixel, as the picture lies, in place of the one before, unless it is not wanted any more when there is a place for it. */
@@ -31,7 +35,8 @@ export class Overlay {
     const labels = this.#all.find((candidate) => !candidate.isGone && candidate.covers(slice)) ?? (await this.#make(active));
     if (!isWanted()) return;
     if (this.#shown?.slice !== slice) this.clear();
-    const values = Uint16Array.from(map, (bits) => (bits < CLEAR ? 0 : Math.max(1, Math.round(Math.min(1, bits) * FULL))));
+    const shares = map.map((bits) => bits / this.#max);
+    const values = Uint16Array.from(shares, (share) => (share < CLEAR ? 0 : Math.max(1, Math.round(Math.min(1, share) * FULL))));
     labels.write(slice, slice.turn.turnedBack(values, new Uint16Array(values.length)));
     this.#shown = { labels, slice };
   }
