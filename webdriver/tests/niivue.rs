@@ -88,6 +88,15 @@ async fn a_person_segments_corrects_and_saves_on_the_page() -> Result<()> {
         ensure!(drawn(page, 1).await? == answered_box);
         page.click("undo").await?;
 
+        // Taken back to nothing, of which the page says nothing more.
+        page.click("undo").await?;
+        ensure!(drawn(page, 1).await? == 0, "{} voxels of nothing", drawn(page, 1).await?);
+        let status = page.text("status").await?;
+        ensure!(status == "Drag a box around something.", "without a mask the page says {status}");
+        ensure!(page.text("question").await?.is_empty(), "the page asks about nothing");
+        page.click("redo").await?;
+        ensure!(drawn(page, 1).await? == boxed);
+
         // A click outside with Alt, then rejected; nothing is left.
         answered(page, async || click(page, 0, [0.25, 0.5, 0.5], true).await).await?;
         let corrected = drawn(page, 1).await?;
@@ -118,6 +127,17 @@ async fn a_person_segments_corrects_and_saves_on_the_page() -> Result<()> {
         ensure!(std::fs::read(&file)?.starts_with(b"\x1f\x8b"), "{} is no gzip file", file.display());
         page.click("draw-undo").await?;
         ensure!(drawn(page, 1).await? == boxed && drawn(page, 3).await? == 0);
+
+        // Who cancels is not told of an error.
+        answered(page, async || drag(page, 1, [0.52, 0.5, 0.2], [0.95, 0.5, 0.9]).await).await?;
+        page.click("propagate").await?;
+        let status = |text: &str| format!("return document.getElementById('status').textContent.startsWith('{text}')");
+        page.wait_for("a slice", &status("slice "), LIMIT).await?;
+        page.click("cancel").await?;
+        page.wait_for("the end", &status("Accepted"), LIMIT).await?;
+        pause(300).await;
+        let error = page.text("error").await?;
+        ensure!(error.is_empty(), "the page says {error}");
 
         let requested = &page.server.requests()[served..];
         ensure!(requested.iter().all(|path| path.contains(".js") || path.contains("chest.nii.gz")), "requested {requested:?}");
@@ -200,11 +220,27 @@ async fn masks_go_into_an_overlay() -> Result<()> {
         start(page, volume, json!({ "preEncode": false, "target": "overlay", "overlay": "epistemic", "label": 5 }))
             .await?;
         ensure!(page.script("return colored()").await? == 0.0, "the canvas has colours before there is a mask");
+
+        // An overlay that cannot be made is told, and made for the next box.
+        let failing = "const { loadFromUrl } = NVImage;
+             NVImage.loadFromUrl = async () => {
+               NVImage.loadFromUrl = loadFromUrl;
+               throw new Error('no room');
+             }";
+        page.script(failing).await?;
+        drag(page, 0, LOW, HIGH).await?;
+        page.wait_for("an error", "return told.errors.length > 0 // 'error'", LIMIT).await?;
+        let message = page.script("return told.errors[0].message").await?;
+        ensure!(message.as_str().is_some_and(|text| text.contains("no room")), "{message}");
+        ensure!(settled(page).await? == json!([false]), "{}", settled(page).await?);
         for (plane, name) in PLANES {
             answered(page, async || drag(page, plane, LOW, HIGH).await).await?;
             let found = same_as_the_package(page, name, "1, 5").await?;
             ensure!(found["place"]["plane"] == name, "{found}");
             if plane == 2 {
+                let scaled = "const shown = nv.volumes.find(({ name }) => name.includes('uncertainty'));
+                     return Math.abs(shown?.cal_max - 0.2) < 1e-6 && Math.abs(shown?.cal_min - 0.14) < 1e-6";
+                page.wait_for("the epistemic uncertainty, to 0.2 bits", scaled, 10).await?;
                 page.screenshot("niivue-5-overlay").await?;
                 break;
             }
@@ -221,6 +257,20 @@ async fn masks_go_into_an_overlay() -> Result<()> {
         ensure!(label == json!(["5", 5]), "{label}");
         page.script("connection.dispose()").await?;
         ensure!(page.script("return [nv.volumes.length, nv.drawBitmap]").await? == json!([2, null]));
+
+        // Disposed of while an overlay is made: it does not come.
+        let waiting = "connectAgain({ preEncode: false, target: 'overlay' });
+             const { loadFromUrl } = NVImage;
+             NVImage.loadFromUrl = async (options) => {
+               await new Promise((go) => (window.loadOn = go));
+               return loadFromUrl.call(NVImage, options);
+             }";
+        page.script(waiting).await?;
+        drag(page, 0, LOW, HIGH).await?;
+        page.wait_for("the overlay", "return window.loadOn !== undefined", LIMIT).await?;
+        page.script("connection.dispose(); loadOn()").await?;
+        pause(500).await;
+        ensure!(page.script("return nv.volumes.length").await? == 2, "an overlay of a connection that is gone");
         Ok(())
     })
     .await

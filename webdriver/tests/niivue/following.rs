@@ -109,6 +109,14 @@ async fn an_object_is_followed_stopped_and_corrected() -> Result<()> {
         page.wait_for("the end", "return ended !== null", LIMIT).await?;
         pause(500).await;
         ensure!(page.script("return [ended, drawn()]").await? == json!(["aborted", {}]));
+        ensure!(page.script("return told.errors").await? == json!([]), "a cancelled propagation is told as an error");
+
+        // What goes wrong is told as an event, too.
+        answered(page, async || drag(page, 1, LOW, HIGH).await).await?;
+        page.script("model.dispose(); window.ended = null; connection.propagate().catch(({ code }) => (ended = code))").await?;
+        page.wait_for("the end", "return ended !== null", LIMIT).await?;
+        let codes = page.script("return [ended, ...told.errors.map(({ code }) => code)]").await?;
+        ensure!(codes == json!(["disposed", "disposed"]), "{codes}");
         Ok(())
     })
     .await

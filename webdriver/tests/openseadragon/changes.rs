@@ -3,7 +3,7 @@
 use anyhow::{Result, ensure};
 use serde_json::json;
 
-use super::page::Viewer;
+use super::page::{ENCODE_LIMIT, Viewer};
 use super::places::{count, features, heart};
 
 pub async fn changes(viewer: &Viewer) -> Result<()> {
@@ -25,6 +25,23 @@ pub async fn changes(viewer: &Viewer) -> Result<()> {
     let place = viewer.check("a box in the next image").await?;
     let answers = format!("return events.results.slice({before}).every(({{ place }}) => place.tiledImage === image())");
     ensure!(viewer.script(&answers).await? == true, "an answer of the image before: {place}");
+
+    // What is in view is encoded after a box that came before it was.
+    let script = format!(
+        "connection.dispose();
+         window.encodes = 0;
+         const {{ encode }} = model;
+         model.encode = (...asked) => {{ encodes++; return encode.apply(model, asked); }};
+         window.connection = connect({{ OpenSeadragon, viewer, model }}, {{ uncertainty: {{ samples: 0 }} }});
+         listen(connection);
+         const {{ x, y }} = image().imageToViewerElementCoordinates(new OpenSeadragon.Point({}, {}));
+         viewer.raiseEvent('canvas-press', {{ position: {{ x, y }}, originalEvent: {{}} }});
+         viewer.raiseEvent('canvas-release', {{ position: {{ x: x + 20, y: y + 20 }}, originalEvent: {{}} }})",
+        from.0, from.1
+    );
+    viewer.script(&script).await?;
+    viewer.page.wait_for("the box's part and the view", "return encodes === 2", ENCODE_LIMIT).await?;
+    ensure!(viewer.script("delete model.encode; return events.results.length").await? == 1);
 
     // A person's own picture, in memory, through the file button; accepted masks are Annotorious's too.
     let script = "connection.dispose();

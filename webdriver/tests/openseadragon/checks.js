@@ -1,12 +1,13 @@
 // What the test asks of the page: everything is compared inside of the viewer.
 
-const events = { results: [], errors: [], settled: [], busy: [] };
+const events = { results: [], errors: [], settled: [], cleared: [], busy: [] };
 
 function listen(connection) {
   for (const name of Object.keys(events)) events[name].length = 0;
   connection.on("result", (result) => events.results.push(result));
   connection.on("error", ({ code, message }) => events.errors.push(`${code}: ${message}`));
   connection.on("settled", (isAccepted) => events.settled.push(isAccepted));
+  connection.on("cleared", () => events.cleared.push(true));
   connection.on("busy", (isBusy) => events.busy.push(isBusy));
 }
 listen(connection);

@@ -52,6 +52,9 @@ pub async fn objects(viewer: &Viewer) -> Result<()> {
     viewer.check("after undo").await?;
     viewer.page.click("undo").await?;
     ensure!(features(viewer).await?.len() == 2, "nothing was said, and there is a mask");
+    ensure!(viewer.script("return events.cleared.length").await? == 1, "that there is nothing any more is not told");
+    let status = viewer.page.text("status").await?;
+    ensure!(status == "Drag a box around an object.", "without a mask the page says {status}");
     press(viewer, Key::Control + "y").await?;
     ensure!(viewer.script(MASK).await? == boxed && features(viewer).await?.len() == 3, "redo gives another mask");
 
@@ -60,11 +63,18 @@ pub async fn objects(viewer: &Viewer) -> Result<()> {
     ensure!(features(viewer).await?.len() == 3, "a box that was drawn again is another object");
     press(viewer, Key::Escape + "").await?;
     ensure!(features(viewer).await?.len() == 2 && count(viewer).await? == 2);
-    ensure!(viewer.script("return events.settled.join()").await? == "true,true,false");
+    ensure!(viewer.script("return events.settled.join()").await? == "true,true,false,false");
     viewer.draw(chest(330.0, 150.0), chest(430.0, 300.0)).await?;
     press(viewer, Key::Enter + "").await?;
     ensure!(features(viewer).await?.iter().all(|feature| feature["isAccepted"] == true));
-    ensure!(viewer.script("return document.querySelectorAll('.umedsam-box, .umedsam-suggestion').length").await? == 0);
+    ensure!(
+        viewer
+            .script(
+                "return document.querySelectorAll('.umedsam-box, .umedsam-suggestion, .umedsam-uncertainty').length"
+            )
+            .await?
+            == 0
+    );
     viewer.page.driver.find(By::Css("#objects li:nth-child(1) button")).await?.click().await?;
     ensure!(features(viewer).await?.len() == 2 && count(viewer).await? == 2, "an object that was removed is there");
 
@@ -94,6 +104,9 @@ pub async fn objects(viewer: &Viewer) -> Result<()> {
         "{errors}"
     );
     ensure!(viewer.page.text("error").await?.contains("draw a box"));
+    viewer.drag_in_window((600, 400), (660, 400)).await?;
+    let error = viewer.script("return events.errors[2]").await?;
+    ensure!(error == "invalid-box: a box needs a width and a height; drag across the object", "{error}");
     ensure!(viewer.results().await? == before && count(viewer).await? == 2);
     let refused =
         viewer.promise("return connection.propagate().catch(({ code, message }) => `${code}: ${message}`)").await?;

@@ -20,6 +20,10 @@ connection.on("settled", (isAccepted) => {
   at("question").hidden = true;
   say(isAccepted ? "Accepted: NiiVue's drawing has it." : "Drag a box around something.");
 });
+connection.on("cleared", () => {
+  at("question").hidden = true;
+  say("Drag a box around something.");
+});
 connection.on("busy", (isBusy) => at("status").setAttribute("aria-busy", String(isBusy)));
 connection.on("error", fail);
 
@@ -42,7 +46,7 @@ onCommands(
     redo: () => connection.redo(),
     inside: () => connection.answer(true),
     outside: () => connection.answer(false),
-    propagate: () => propagate().catch(fail),
+    propagate: () => propagate().catch((error) => error.code === "aborted" || fail(error)),
     cancel: () => connection.cancel(),
     "draw-undo": () => nv.drawUndo(),
     save: () => nv.saveImage({ filename: "labels.nii.gz", isSaveDrawing: true, volumeByIndex: 0 }),

@@ -18,20 +18,21 @@ const model = await load({ device: query.get("device") === "cpu" ? "cpu" : "auto
 const connection = connect({ OpenSeadragon, viewer, model });
 say("Drag a box around an object.");
 
-connection.on("busy", (busy) => {
-  if (busy) say("Working…");
-});
+connection.on("busy", (busy) => busy && say("Working…"));
 connection.on("result", ({ segmentation, expectedDsc, needsReview, isFinal }) => {
   say(`Expected DSC ${expectedDsc.toFixed(2)}${needsReview ? " · check this one" : ""}${isFinal ? "" : " · the ensemble is at work…"}`);
   find("question").hidden = segmentation.suggestions.length === 0;
   show();
 });
-connection.on("settled", (isAccepted) => {
-  say(isAccepted ? "Accepted. Drag the next box." : "Rejected.");
+connection.on("settled", (isAccepted) => ended(isAccepted ? "Accepted. Drag the next box." : "Rejected."));
+connection.on("cleared", () => ended("Drag a box around an object."));
+connection.on("error", ({ message }) => say("", message));
+
+function ended(text: string): void {
+  say(text);
   find("question").hidden = true;
   show();
-});
-connection.on("error", ({ message }) => say("", message));
+}
 
 function show(): void {
   listObjects(connection.features(), (id) => {

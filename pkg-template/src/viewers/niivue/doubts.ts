@@ -1,17 +1,17 @@
 /** Where the model is unsure, and where a click would help most; loaded when there is some of it to be shown. */
 
-import type { Suggestion } from "../../types.js";
+import type { Segmentation } from "../../types.js";
 import { SuggestionMarker } from "./marker.js";
 import type { NiivueSlice } from "./slices.js";
-import { UncertaintyOverlay } from "./uncertainty.js";
+import { type ShownMap, UncertaintyOverlay } from "./uncertainty.js";
 import type { NiivueViewer, NiivueVolumes } from "./viewer.js";
 
 /** What is shown of an answer. */
 export interface Doubt {
   readonly slice: NiivueSlice;
-  readonly suggestion: Suggestion | undefined;
-  /** Bits per pixel, as the slice lies upright. */
-  readonly map: Float32Array | null | undefined;
+  readonly segmentation: Segmentation;
+  /** Which map is shown. */
+  readonly overlay: ShownMap | "none";
 }
 
 export class Doubts {
@@ -24,9 +24,9 @@ export class Doubts {
   }
 
   /** Shows those of an answer in the place of what was shown. */
-  show({ slice, suggestion, map }: Doubt): void {
-    this.#marker.show(slice, suggestion);
-    this.#uncertainty.show(slice, map).catch(reportError);
+  show({ slice, segmentation, overlay }: Doubt): void {
+    this.#marker.show(slice, segmentation.suggestions[0]);
+    if (overlay !== "none") this.#uncertainty.show(slice, segmentation.uncertainty[overlay], overlay).catch(reportError);
   }
 
   hide(): void {

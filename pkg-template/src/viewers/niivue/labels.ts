@@ -120,6 +120,7 @@ export class OverlayLabels implements Labels {
   readonly #volumes: NiivueVolumes;
   #made: { readonly of: NiivueVolume; readonly overlay: NiivueVolume } | undefined;
   #making: Promise<void> | undefined;
+  #isDisposed = false;
 
   constructor(nv: NiivueViewer, volumes: NiivueVolumes) {
     this.#nv = nv;
@@ -129,18 +130,21 @@ export class OverlayLabels implements Labels {
   async prepare(volume: NiivueVolume): Promise<void> {
     await this.#making;
     if (this.values(volume) !== undefined) return;
-    this.#making = overlayOn(this.#volumes, volume, new Uint8Array(voxelsOf(volume)), [], { name: "umedsam labels", colormap: "gray", opacity: 0.5 }).then(
-      (overlay) => {
-        this.#making = undefined;
-        if (!this.#nv.volumes.includes(volume)) return;
-        // With colours by label alone, NiiVue gives 0 a colour.
-        if (overlay.hdr !== null) overlay.hdr.intent_code = INTENT_LABEL;
-        overlay.setColormapLabel(labelColors());
-        this.#made = { of: volume, overlay };
-        this.#nv.addVolume(overlay);
-      },
-    );
+    this.#making = this.#make(volume).finally(() => {
+      this.#making = undefined;
+    });
     await this.#making;
+  }
+
+  async #make(volume: NiivueVolume): Promise<void> {
+    const look = { name: "umedsam labels", colormap: "gray", opacity: 0.5 };
+    const overlay = await overlayOn(this.#volumes, volume, new Uint8Array(voxelsOf(volume)), [], look);
+    if (this.#isDisposed || !this.#nv.volumes.includes(volume)) return;
+    // With colours by label alone, NiiVue gives 0 a colour.
+    if (overlay.hdr !== null) overlay.hdr.intent_code = INTENT_LABEL;
+    overlay.setColormapLabel(labelColors());
+    this.#made = { of: volume, overlay };
+    this.#nv.addVolume(overlay);
   }
 
   adopt(): void {}
@@ -170,6 +174,7 @@ export class OverlayLabels implements Labels {
   settle(): void {}
 
   dispose(): void {
+    this.#isDisposed = true;
     const { overlay } = this.#made ?? {};
     if (overlay?.img !== undefined && this.#nv.volumes.includes(overlay) && !overlay.img.some((label) => label !== 0)) this.#nv.removeVolume(overlay);
   }
@@ -180,8 +185,10 @@ interface Look {
   readonly name: string;
   readonly colormap: string;
   readonly opacity: number;
-  /** The value of the first colour, of floats where they begin to fade; default 0. The last colour is 1's. */
+  /** The value of the first colour, of floats where they begin to fade; default 0. */
   readonly cal_min?: number;
+  /** The value of the last colour; default 1. */
+  readonly cal_max?: number;
 }
 
 /** A volume on the grid of another, or on one of its slices if `place` has its axis and index; `values` have 1 byte a voxel, or 4 as floats. */

@@ -139,7 +139,9 @@ export class Connected implements NiivueConnection {
     try {
       return await this.#session.during(async () => (await import("./following.js")).follow(this.#session.model, current, course));
     } catch (cause) {
-      throw toUmedsamError(cause);
+      const error = toUmedsamError(cause);
+      if (error.code !== "aborted") this.#listeners.tell("error", error);
+      throw error;
     } finally {
       this.#following = undefined;
       // Whatever went wrong, what was found stays, unless someone took it back.
@@ -249,7 +251,7 @@ export class Connected implements NiivueConnection {
 
   #answered(answer: Answer<NiivueSlice> | undefined): void {
     this.#show();
-    if (answer === undefined) return;
+    if (answer === undefined) return this.#listeners.tell("cleared", undefined);
     const { slice, segmentation, isFinal } = answer;
     const { expectedDsc, needsReview } = segmentation;
     this.#listeners.tell("result", { place: slice.place, segmentation, expectedDsc, needsReview, isFinal });
@@ -271,7 +273,7 @@ export class Connected implements NiivueConnection {
     if (object.paint(slice, mask)) this.#labels.commit();
     const { overlay = "total" } = this.#options;
     if (!isFinal) this.#hideDoubts();
-    else this.#showDoubt({ slice, suggestion: segmentation.suggestions[0], map: overlay === "none" ? null : segmentation.uncertainty[overlay] }).catch(reportError);
+    else this.#showDoubt({ slice, segmentation, overlay }).catch(reportError);
   }
 
   async #showDoubt(doubt: Doubt): Promise<void> {

@@ -1,5 +1,6 @@
 /** Where the model is unsure, as an overlay of floats on one slice. */
 
+import { UNCERTAINTY_MAX } from "../uncertainty-scale.js";
 import { overlayOn } from "./labels.js";
 import type { NiivueSlice } from "./slices.js";
 import type { Colors, NiivueViewer, NiivueVolume, NiivueVolumes } from "./viewer.js";
@@ -17,7 +18,11 @@ const COLORS: Colors = {
 
 /** NiiVue's type of colour maps that fade, by the square of the value, below `cal_min`. */
 const FADING = 1;
-const OPAQUE_BITS = 0.7;
+/** From this share of the last colour's value on nothing shows through. */
+const OPAQUE = 0.7;
+
+/** What of the uncertainty can be shown. */
+export type ShownMap = keyof typeof UNCERTAINTY_MAX;
 
 /** One map at a time. */
 export class UncertaintyOverlay {
@@ -34,15 +39,16 @@ export class UncertaintyOverlay {
   }
 
   /** Shows a map of a slice as it lies upright in the place of the one before; without one, none. */
-  async show(slice: NiivueSlice, map: Float32Array | null | undefined): Promise<void> {
+  async show(slice: NiivueSlice, map: Float32Array | null, name: ShownMap): Promise<void> {
     if (map === this.#wanted) return;
     // NiiVue tells of what goes, and who hears it may come here.
     this.#wanted = map;
     this.#takeOff();
-    if (map == null) return;
+    if (map === null) return;
     const { axis, slice: index } = slice.place;
     const stored = slice.turn.turnedBack(map, new Float32Array(map.length));
-    const look = { name: "umedsam uncertainty", colormap: COLORMAP, opacity: 1, cal_min: OPAQUE_BITS };
+    const max = UNCERTAINTY_MAX[name];
+    const look = { name: "umedsam uncertainty", colormap: COLORMAP, opacity: 1, cal_min: OPAQUE * max, cal_max: max };
     const overlay = await overlayOn(this.#volumes, slice.volume, stored, [axis, index], look);
     if (this.#wanted !== map || !this.#nv.volumes.includes(slice.volume)) return;
     overlay.colormapType = FADING;

@@ -60,7 +60,10 @@ export class OpenSeadragonConnection implements ViewerConnection<Place> {
     });
     this.#session = new PromptSession<Slice>(model, options);
     this.#session.listeners.on("answer", (answer) => this.#answered(answer));
-    this.#session.listeners.on("busy", (busy) => this.#listeners.tell("busy", busy));
+    this.#session.listeners.on("busy", (busy) => {
+      this.#listeners.tell("busy", busy);
+      if (!busy) this.#expect();
+    });
     this.#session.listeners.on("error", (error) => this.#listeners.tell("error", error));
     const expect = () => this.#expect();
     this.#handlers = {
@@ -112,11 +115,12 @@ export class OpenSeadragonConnection implements ViewerConnection<Place> {
   }
 
   #drawn(rectangle: Box): void {
+    if (area(rectangle) === 0) return this.#fail("invalid-box", "a box needs a width and a height; drag across the object");
     const { image, box } = this.#find(rectangle) ?? {};
     if (image === undefined || box === undefined) return;
     const last = this.#objects.at(-1);
     // Drawn once more, as people do who are not content.
-    if (last?.box !== undefined && last.kept === undefined && last.slice.place.tiledImage === image && overlap(last.box, box) >= 0.5) this.#remove(last);
+    if (last?.box !== undefined && last.kept === undefined && last.slice.place.tiledImage === image && overlap(last.box, box) >= 0.5) this.reject();
     const place = placeOf(this.#osd, image, box, this.#geometry.viewOf(image), this.#options.regionSize);
     this.#begin(this.#object(place, box), { box: toPlace(place, box) });
   }
@@ -228,16 +232,17 @@ export class OpenSeadragonConnection implements ViewerConnection<Place> {
   }
 
   undo(): void {
-    this.#stepped(this.#session.undo());
+    if (this.#session.canUndo) this.#stepped(this.#session.undo());
   }
 
   redo(): void {
-    this.#stepped(this.#session.redo());
+    if (this.#session.canRedo) this.#stepped(this.#session.redo());
   }
 
   #stepped(answer: Answer<Slice> | undefined): void {
-    if (answer !== undefined) this.#answered(answer);
-    else if (this.#current !== undefined) this.#show(this.#current, undefined);
+    if (answer !== undefined) return this.#answered(answer);
+    if (this.#current !== undefined) this.#show(this.#current, undefined);
+    this.#listeners.tell("cleared", undefined);
   }
 
   /** The objects, in the order in which they were drawn, but for those that have no mask. Those of an image that was closed are gone. */

@@ -1,13 +1,11 @@
 /** An object over its image: the box, the mask's outline, where the model is unsure, the suggested click. All of it follows pan, zoom, rotation and flips. */
 
 import type { Box, Segmentation } from "../../types.js";
+import { UNCERTAINTY_MAX } from "../uncertainty-scale.js";
 import { polygons } from "./contours.js";
 import type { Geometry } from "./geometry.js";
 import type { OsdModule, OsdViewer } from "./osd.js";
 import { type Place, toPlace } from "./place.js";
-
-/** What of the uncertainty is shown, and the value of its last colour, in bits. */
-export const UNCERTAINTY_MAX = { total: 1, epistemic: 0.2 } as const;
 
 const SVG = "http://www.w3.org/2000/svg";
 
@@ -98,6 +96,10 @@ export class ObjectOverlay {
   settle(): void {
     this.#box?.remove();
     this.#suggestion.remove();
+    this.#values = undefined;
+    this.#heat.remove();
+    // Its pixels are freed.
+    this.#heat.width = 0;
     this.#element.classList.add("umedsam-accepted");
   }
 
