@@ -30,6 +30,8 @@ export interface ViewerEvents<Place> {
   progress: { readonly done: number; readonly atMost: number };
   /** The mask was taken over (`true`) or thrown away. */
   settled: boolean;
+  /** An undo led to nothing: no mask is shown any more. */
+  cleared: undefined;
 }
 
 /** A viewer that segments. */
