@@ -73,6 +73,7 @@ async fn an_object_is_boxed_accepted_undone_followed_and_saved() -> Result<()> {
 
         following(page, &expected).await?;
         second_object(page).await?;
+        listed_object(page).await?;
         let texts = ["M\u{fc}ller^Anna", "Object 2", "2.25.73"];
         saving(page, &files, "1.2.840.10008.5.1.4.1.1.66.4", &texts).await
     })
@@ -97,7 +98,7 @@ async fn boxed(page: &Page, names: &[&str]) -> Result<Value> {
     Ok(compared)
 }
 
-/// The suggested click is answered in the panel, and the answer taken back.
+/// The suggested click is answered in the panel, and the answer taken back; then the box too, and said again.
 async fn corrected(page: &Page) -> Result<()> {
     let before = page.script("return probe.counts()").await?;
     press(page, "inside").await?;
@@ -110,8 +111,15 @@ async fn corrected(page: &Page) -> Result<()> {
     .await?;
     says(page, FINAL).await?;
     press(page, "undo").await?;
-    wait(page, "the mask before", &format!("return JSON.stringify(probe.counts()) === JSON.stringify({before})"), 30)
-        .await
+    let as_before = format!("return JSON.stringify(probe.counts()) === JSON.stringify({before})");
+    wait(page, "the mask before", &as_before, 30).await?;
+    press(page, "undo").await?;
+    says(page, "Object 1 | no mask yet").await?;
+    ensure!(page.script("return probe.counts().length").await? == 0, "an undone mask is in the viewer");
+    ensure!(page.script("return probe.panel().getElementById('accept').disabled").await? == true, "nothing waits");
+    press(page, "redo").await?;
+    says(page, "not accepted").await?;
+    wait(page, "the mask before", &as_before, 30).await
 }
 
 /// Through the slices: cancelled, what was found stays; then all of them, of which the panel's list shows the worst.
@@ -182,10 +190,33 @@ async fn second_object(page: &Page) -> Result<()> {
         .await?;
     drag(page, (14.0, 40.0), (48.0, 100.0)).await?;
     says(page, FINAL).await?;
+    // A file would have neither this mask nor what it lies over.
+    press(page, "save").await?;
+    says(page, "a mask waits; accept it (Enter)").await?;
     press(page, "accept").await?;
     wait(page, "the second object", "return probe.slices(2) === 1", 10).await?;
+    ensure!(!said(page).await?.contains("a mask waits"), "a mask that was accepted waits");
     says(page, "Object 2 | ").await?;
     page.screenshot("ohif4-second").await
+}
+
+/// A segment that a person adds in OHIF's own list is an object too.
+async fn listed_object(page: &Page) -> Result<()> {
+    let before = page.script("return probe.counts()").await?;
+    page.script(
+        "commandsManager.run('addSegment', { segmentationId: probe.segmentations('umedsam')[0].segmentationId })",
+    )
+    .await?;
+    drag(page, (84.0, 40.0), (116.0, 100.0)).await?;
+    says(page, "Segment 3 | ").await?;
+    says(page, FINAL).await?;
+    key(page, Key::Escape).await?;
+    says(page, "Segment 3 | no mask yet").await?;
+    ensure!(page.script("return probe.counts()").await? == before, "a rejected mask left something");
+    drag(page, (84.0, 40.0), (116.0, 100.0)).await?;
+    says(page, FINAL).await?;
+    key(page, Key::Enter).await?;
+    wait(page, "the third object", "return probe.slices(3) === 1", 10).await
 }
 
 /// The file is DICOM, and OHIF shows the same labels of it.
@@ -246,13 +277,9 @@ async fn across(page: &Page, names: &[&str]) -> Result<()> {
             && document.querySelector(\"[data-cy='UmedsamBox']\").dataset.active === 'true'
             && services.segmentationService.getSegmentationRepresentations('mpr-sagittal').length > 0";
     wait(page, "three planes with the button pressed", shown, 60).await?;
-    let at = async |x: f64, y: f64| -> Result<steps::Place> {
-        let place = page.script(&format!("return probe.share('mpr-sagittal', {x}, {y})")).await?;
-        let coordinate = |index: usize| place[index].as_f64().context("a place").map(|value| value.round() as i64);
-        Ok((coordinate(0)?, coordinate(1)?))
-    };
     // OHIF's first click on another viewport selects it.
-    let (from, to) = (at(0.25, 0.43).await?, at(0.7, 0.56).await?);
+    let (from, to) =
+        (place_in(page, "mpr-sagittal", 0.25, 0.43).await?, place_in(page, "mpr-sagittal", 0.7, 0.56).await?);
     drag_between(page, from, from).await?;
     wait(
         page,
@@ -275,7 +302,34 @@ async fn across(page: &Page, names: &[&str]) -> Result<()> {
         .some(({ segmentationId }) => segmentationId.startsWith('umedsam-uncertainty')))";
     ensure!(page.script(shared).await? == false, "other planes show the uncertainty of this one");
     page.script("commandsManager.run('undo')").await?;
-    wait(page, "undo", &format!("return JSON.stringify(probe.counts()) === JSON.stringify({before})"), 10).await?;
+    let as_before = format!("return JSON.stringify(probe.counts()) === JSON.stringify({before})");
+    wait(page, "undo", &as_before, 10).await?;
+
+    // The same object in a third plane: Enter is for what was found last.
+    let (left, right) =
+        (place_in(page, "mpr-coronal", 0.3, 0.43).await?, place_in(page, "mpr-coronal", 0.7, 0.56).await?);
+    drag_between(page, left, left).await?;
+    wait(
+        page,
+        "the selected viewport",
+        "return services.viewportGridService.getActiveViewportId() === 'mpr-coronal'",
+        10,
+    )
+    .await?;
+    drag_between(page, left, right).await?;
+    says(page, FINAL).await?;
+    key(page, Key::Enter).await?;
+    says(page, "Coronal ").await?;
+    page.script("commandsManager.run('undo')").await?;
+    wait(page, "undo", &as_before, 10).await?;
+    drag_between(page, from, from).await?;
+    wait(
+        page,
+        "the selected viewport",
+        "return services.viewportGridService.getActiveViewportId() === 'mpr-sagittal'",
+        10,
+    )
+    .await?;
 
     drag_between(page, from, to).await?;
     page.script(&layout("default")).await?;
@@ -285,6 +339,13 @@ async fn across(page: &Page, names: &[&str]) -> Result<()> {
     tokio::time::sleep(std::time::Duration::from_secs(3)).await;
     ensure!(page.script("return probe.counts()").await? == before, "a box of another layout left something");
     Ok(())
+}
+
+/// Where a share of a viewport is in the window.
+async fn place_in(page: &Page, viewport: &str, x: f64, y: f64) -> Result<steps::Place> {
+    let place = page.script(&format!("return probe.share({viewport:?}, {x}, {y})")).await?;
+    let coordinate = |index: usize| place[index].as_f64().context("a place").map(|value| value.round() as i64);
+    Ok((coordinate(0)?, coordinate(1)?))
 }
 
 /// What is removed in OHIF's own list is not in the panel; back in the study list nothing is left; the mode begins anew with the same network.

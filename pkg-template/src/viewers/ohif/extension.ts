@@ -1,6 +1,8 @@
 /** What OHIF asks of an extension. */
 
+import type { Model } from "../../model.js";
 import type { OhifExtension, UmedsamExtensionOptions } from "../../ohif.js";
+import { type Check, address, anything, callback, checkOptions, flag, number, oneOf } from "../../validate.js";
 import type { OhifHost } from "./host.js";
 import { COMMANDS, EVALUATE, EXTENSION, PANEL_ELEMENT, TOGGLE } from "./names.js";
 import { definePanel } from "./panel.js";
@@ -11,14 +13,32 @@ const LEAVING = ["setToolActive", "setToolActiveToolbar"];
 /** OHIF's commands of keys and buttons that go to a mask that waits for being accepted. */
 const TAKEN = { acceptPreview: "accept", undo: "undo", redo: "redo" } as const;
 
+const isModel: Check = (value) =>
+  typeof value === "function" || typeof (value as Partial<Model> | null)?.encode === "function" ? undefined : "a model, or a function that loads one";
+
+const OPTIONS = {
+  model: isModel,
+  overlay: oneOf("none", "total", "epistemic"),
+  uncertainty: anything,
+  keep: number(1, Number.MAX_SAFE_INTEGER, "whole"),
+  preEncode: flag,
+  baseUrl: address,
+  onSave: callback,
+};
+
 export function extensionOf(options: UmedsamExtensionOptions): OhifExtension {
+  // Without a model there is nothing to be done.
+  checkOptions("options", { ...options, model: (options as UmedsamExtensionOptions | undefined)?.model ?? null }, OPTIONS);
   let host: OhifHost;
   let segmenting: Segmenting;
   /** Runs OHIF's own command of a name. */
   const own = ({ commandsManager }: OhifHost, name: string, given?: object) =>
     commandsManager.getCommand(name, commandsManager.contextOrder.filter((context) => context !== COMMANDS))?.commandFn(given);
   const definitions: Record<string, (given?: object) => unknown> = { [TOGGLE]: () => segmenting.toggle() };
-  for (const [name, step] of Object.entries(TAKEN)) definitions[name] = (given) => (segmenting.isPending ? segmenting[step]() : own(host, name, given));
+  for (const [name, step] of Object.entries(TAKEN)) {
+    const isOurs = () => segmenting.isPending || (step === "redo" && segmenting.selected?.isUndone === true);
+    definitions[name] = (given) => (isOurs() ? segmenting[step]() : own(host, name, given));
+  }
   definitions.cancelActiveOperation = (given) => {
     segmenting.escape();
     // A drag may be under way too.

@@ -18,11 +18,18 @@ export interface SegmentedObject {
   last: ViewerResult<CornerstonePlace> | undefined;
   /** Whether that waits for being accepted. */
   isPending: boolean;
+  /** Whether all that was said was taken back; redo says it again. */
+  isUndone: boolean;
+  /** Whether a person made its segment in OHIF's own list, and may have drawn in it. */
+  readonly isAdopted: boolean;
   /** Slices with a mask that was accepted, undone ones included. */
   readonly known: Map<string, KnownSlice>;
   /** Those that have a mask now. */
   slices: readonly KnownSlice[];
 }
+
+/** What OHIF's own export says of a segment. */
+const ALGORITHM = { algorithmType: "SEMIAUTOMATIC", algorithmName: "umedsam" };
 
 export class Objects {
   readonly #services: OhifServices;
@@ -38,15 +45,17 @@ export class Objects {
   begin(segmentationId: string): SegmentedObject {
     const { segmentationService } = this.#services;
     const others = this.list.filter((object) => object.segmentationId === segmentationId);
-    const unused = others.find(({ last, slices }) => last === undefined && slices.length === 0);
+    const unused = others.find(({ last, slices, isAdopted }) => last === undefined && slices.length === 0 && !isAdopted);
     if (unused !== undefined) return unused;
     const { segments = {} } = segmentationService.getSegmentation(segmentationId) ?? {};
     // OHIF makes the first segment by itself.
     const segmentIndex = others.length === 0 ? 1 : Math.max(0, ...Object.keys(segments).map(Number)) + 1;
-    // The algorithm is what OHIF's own export says of it.
-    const segment = { segmentIndex, label: `Object ${++this.#begun}`, algorithmType: "SEMIAUTOMATIC", algorithmName: "umedsam" };
-    segmentationService.addSegment(segmentationId, segment);
-    const object: SegmentedObject = { segmentationId, segmentIndex, last: undefined, isPending: false, known: new Map(), slices: [] };
+    segmentationService.addSegment(segmentationId, { segmentIndex, label: `Object ${++this.#begun}`, ...ALGORITHM });
+    return this.#add(segmentationId, segmentIndex, false);
+  }
+
+  #add(segmentationId: string, segmentIndex: number, isAdopted: boolean): SegmentedObject {
+    const object = { segmentationId, segmentIndex, last: undefined, isPending: false, isUndone: false, isAdopted, known: new Map(), slices: [] };
     this.list = [...this.list, object];
     return object;
   }
@@ -59,11 +68,12 @@ export class Objects {
     return this.#services.segmentationService.getSegmentation(segmentationId)?.representationData.Labelmap;
   }
 
-  /** The segment that OHIF says is the active one, if it is an object of the list. */
+  /** The object of the segment that OHIF says is the active one; one that a person made in OHIF's own list comes to this list. */
   active(segmentationId: string): SegmentedObject | undefined {
     const { segments = {} } = this.#services.segmentationService.getSegmentation(segmentationId) ?? {};
     const active = Object.values(segments).find((segment) => segment.active === true)?.segmentIndex;
-    return this.list.find((object) => object.segmentationId === segmentationId && object.segmentIndex === active);
+    const known = this.list.find((object) => object.segmentationId === segmentationId && object.segmentIndex === active);
+    return known ?? (active === undefined ? undefined : this.#add(segmentationId, active, true));
   }
 
   keep(object: SegmentedObject, slice: Slice, { expectedDsc, needsReview }: Pick<KnownSlice, "expectedDsc" | "needsReview">): void {
@@ -79,7 +89,7 @@ export class Objects {
     if (segmentation === undefined || segment === undefined || slices.length === 0) return;
     const value = Math.min(...slices.map(({ expectedDsc }) => expectedDsc));
     const namedStats = { ...segment.cachedStats?.namedStats, expectedDsc: { name: "expectedDsc", label: "Expected DSC", value, unit: "none", order: -1 } };
-    const described = { ...segment, cachedStats: { ...segment.cachedStats, namedStats } };
+    const described = { ...segment, ...ALGORITHM, cachedStats: { ...segment.cachedStats, namedStats } };
     segmentationService.addOrUpdateSegmentation({ segmentationId, segments: { ...segmentation.segments, [segmentIndex]: described } });
   }
 

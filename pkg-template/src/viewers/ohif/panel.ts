@@ -143,11 +143,12 @@ class Panel {
   }
 
   #updateObject(object: SegmentedObject): void {
-    const { last, isPending } = object;
+    const { last, isPending, isUndone } = object;
     this.#name.textContent = this.#segmenting.labelOf(object);
     const check = last?.needsReview === true ? [h("span", { className: "check" }, "Check this one")] : [];
     this.#expected.replaceChildren(last === undefined ? "Drag a box around it." : `Expected DSC ${dsc(last.expectedDsc)}`, ...check);
-    for (const button of [this.#accept, this.#reject, this.#undo, this.#redo]) button.disabled = !isPending;
+    for (const button of [this.#accept, this.#reject, this.#undo]) button.disabled = !isPending;
+    this.#redo.disabled = !isPending && !isUndone;
     this.#question.hidden = !isPending || last?.segmentation.suggestions[0] === undefined;
   }
 

@@ -30,6 +30,7 @@ export class Segmenting implements ViewportListener {
   readonly #listeners = new Set<() => void>();
   #subscriptions: readonly { unsubscribe(): void }[] = [];
   #model: Promise<Model> | undefined;
+  #isLoaded = false;
   #looking: ReturnType<typeof setTimeout> | undefined;
   /** Who follows an object. */
   #following: Connected | undefined;
@@ -109,7 +110,12 @@ export class Segmenting implements ViewportListener {
   }
 
   readonly #sync = (): void => {
-    if (this.#viewports.all.length > 0) void this.#guarded(async () => this.#viewports.sync(await this.#loaded()));
+    if (this.#viewports.all.length === 0) return;
+    const generation = this.#generation;
+    void this.#guarded(async () => {
+      const model = await this.#loaded();
+      if (generation === this.#generation) await this.#viewports.sync(model);
+    });
   };
 
   readonly #look = (): void => {
@@ -138,19 +144,28 @@ export class Segmenting implements ViewportListener {
   /** Gives the mouse to the box, or back. */
   async toggle(): Promise<void> {
     const isOn = !this.isOn;
+    const generation = this.#generation;
+    const isLeft = () => generation !== this.#generation;
     const { panelService, toolbarService } = this.#services;
     panelService.activatePanel(PANEL, true);
     await this.#guarded(async () => {
       if (isOn) {
-        if (this.#model === undefined) this.#tell({ status: "Loading the network...", isBusy: true, error: "" });
+        if (!this.#isLoaded) this.#tell({ status: "Loading the network...", isBusy: true, error: "" });
         const model = await this.#loaded();
-        this.#tell({ isBusy: false });
-        await this.#viewports.sync(model);
+        if (isLeft()) return;
+        this.#tell({ isBusy: false, error: "" });
+        await this.#viewports.sync(model).catch((cause: unknown) => {
+          // Others than the selected viewport do not keep a person from drawing in it.
+          if (this.#viewports.active === undefined) throw cause;
+          if (!isLeft()) this.#tell({ error: toUmedsamError(cause).message });
+        });
+        if (isLeft()) return;
         if (this.#viewports.active === undefined) throw new UmedsamError("invalid-option", "the selected viewport shows no slices; select one with images");
       }
       this.#viewports.setActive(isOn);
       this.#tell({ status: isOn ? ASK : START });
     });
+    if (isLeft()) return;
     toolbarService.refreshToolbarState({ viewportId: this.#viewports.activeId });
     // OHIF shows its own list when the first segmentation is made.
     panelService.activatePanel(PANEL, true);
@@ -160,10 +175,11 @@ export class Segmenting implements ViewportListener {
     const { model } = this.#options;
     if (typeof model !== "function") return Promise.resolve(model);
     this.#model ??= model(({ stage, fraction }) => {
-      if (fraction !== undefined && stage === "weights") this.#tell({ status: `Loading the network: ${Math.round(fraction * 100)} %` });
+      // Only to who waits for it.
+      if (fraction !== undefined && stage === "weights" && this.isBusy) this.#tell({ status: `Loading the network: ${Math.round(fraction * 100)} %` });
     });
-    // The next press tries again.
-    this.#model.catch(() => (this.#model = undefined));
+    // After a failure the next press tries again.
+    this.#model.then(() => (this.#isLoaded = true), () => (this.#model = undefined));
     return this.#model;
   }
 
@@ -196,6 +212,7 @@ export class Segmenting implements ViewportListener {
     const told = { [name]: event } as Partial<ViewerEvents<CornerstonePlace>>;
     if (told.result !== undefined) this.#found(connected, told.result);
     if (told.settled !== undefined) this.#settled(connected, told.settled);
+    if (name === "cleared") this.#cleared(connected);
     if (told.busy !== undefined) this.#busy(told.busy);
     if (told.error !== undefined) this.#tell({ error: told.error.message });
     if (told.progress !== undefined && this.progress !== undefined) this.#tell({ progress: told.progress });
@@ -214,13 +231,16 @@ export class Segmenting implements ViewportListener {
     const object = isFurther ? before : this.#objects.active(connected.segmentationId);
     if (object === undefined) return;
     if (before !== object) this.#settled(connected, false);
+    // Who found it earlier has nothing to say of it any more.
+    for (const other of this.#viewports.all) if (other.object === object) other.object = undefined;
     connected.object = object;
-    Object.assign(object, { last: result, isPending: true });
+    Object.assign(object, { last: result, isPending: true, isUndone: false });
     this.#tell({ selected: object, error: "", status: result.isFinal ? MEANS : `${MEANS} Finding where it is unsure...` });
   }
 
   #settled(connected: Connected, isAccepted: boolean): void {
     const { object } = connected;
+    if (object !== undefined) object.isUndone = false;
     if (object?.isPending !== true) return;
     object.isPending = false;
     const { last } = object;
@@ -231,7 +251,14 @@ export class Segmenting implements ViewportListener {
       object.last = undefined;
       connected.object = undefined;
     }
-    this.#tell({ status: ASK });
+    this.#tell({ error: "", ...(this.progress === undefined ? { status: ASK } : {}) });
+  }
+
+  /** Nothing waits any more, but redo brings it back. */
+  #cleared({ object }: Connected): void {
+    if (object?.isPending !== true) return;
+    Object.assign(object, { last: undefined, isPending: false, isUndone: true });
+    this.#tell({ status: ASK, error: "" });
   }
 
   labelOf(object: SegmentedObject): string {
@@ -296,7 +323,7 @@ export class Segmenting implements ViewportListener {
     this.#following = connected;
     this.#tell({ progress: { done: 0, atMost: 0 }, error: "", status: `Following ${this.labelOf(object)} through the slices...` });
     let status = "Cancelled; what was found stays.";
-    await this.#guarded(async () => {
+    const isEnded = await this.#guarded(async () => {
       const found = await connected.connection.propagate();
       if (object.last === undefined) return;
       const prompted = sliceOf(connected.viewport, object.last.place);
@@ -310,7 +337,7 @@ export class Segmenting implements ViewportListener {
       status = `${this.labelOf(object)} has a mask on ${counted(object.slices.length)}.${check}`;
     });
     this.#following = undefined;
-    if (generation === this.#generation) this.#tell({ progress: undefined, ...(this.error === "" ? { status } : {}) });
+    if (generation === this.#generation) this.#tell({ progress: undefined, ...(isEnded ? { status } : {}) });
   }
 
   /** Shows a slice of an object. */
@@ -319,7 +346,7 @@ export class Segmenting implements ViewportListener {
   }
 
   /** Saves all objects of the selected one's series. */
-  save(): Promise<void> {
+  save(): Promise<unknown> {
     return this.#guarded(async () => {
       const { segmentationId } = this.selected ?? this.objects[0] ?? {};
       const segmentation = segmentationId === undefined ? undefined : this.#services.segmentationService.getSegmentation(segmentationId);
@@ -327,6 +354,12 @@ export class Segmenting implements ViewportListener {
       const { info } = await this.#loaded();
       const { baseUrl, onSave } = this.#options;
       const { download, segOf } = await import("./seg.js");
+      const waiting = this.objects.find((object) => object.isPending && object.segmentationId === segmentationId);
+      if (waiting !== undefined) {
+        // Enter and Escape are the selected one's.
+        if (waiting !== this.selected) this.select(waiting);
+        throw new UmedsamError("invalid-option", "a mask waits; accept it (Enter) or throw it away (Escape), then save");
+      }
       const bytes = await segOf(this.#viewports.cornerstone.cornerstone, segmentation, (index) => this.#colour(segmentation.segmentationId, index), {
         algorithm: { name: info.architecture, version: info.precision },
         seriesDescription: segmentation.label,
@@ -336,14 +369,18 @@ export class Segmenting implements ViewportListener {
     });
   }
 
-  /** Tells what goes wrong. */
-  async #guarded(work: () => Promise<void>): Promise<void> {
+  /** Tells what goes wrong; whether nothing did, or it was cancelled. */
+  async #guarded(work: () => Promise<void>): Promise<boolean> {
     const generation = this.#generation;
     try {
       await work();
+      return true;
     } catch (cause) {
       const { code, message } = toUmedsamError(cause);
-      if (generation === this.#generation) this.#tell({ isBusy: false, ...(code === "aborted" ? {} : { error: message, status: START }) });
+      const isCancelled = code === "aborted";
+      const status = this.isPending ? this.status : START;
+      if (generation === this.#generation) this.#tell({ isBusy: false, ...(isCancelled ? {} : { error: message, status }) });
+      return isCancelled;
     }
   }
 }

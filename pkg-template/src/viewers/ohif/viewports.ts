@@ -30,7 +30,7 @@ export interface ViewportListener {
 /** How segmentations of uncertainty begin that `umedsam/cornerstone` makes; the viewport's name follows. */
 const UNCERTAINTY = "umedsam-uncertainty-";
 
-const EVENTS = ["result", "settled", "busy", "error", "progress"] as const;
+const EVENTS = ["result", "settled", "cleared", "busy", "error", "progress"] as const;
 
 export class Viewports {
   readonly #host: OhifHost;
@@ -38,7 +38,7 @@ export class Viewports {
   readonly #listener: ViewportListener;
   readonly #connected = new Map<string, Connected>();
   /** Of each series; made when it is first needed, once. */
-  readonly #segmentations = new Map<string, Promise<string>>();
+  readonly #segmentations = new Map<string, string>();
   /** Viewports are connected one after the other. */
   #syncing: Promise<void> = Promise.resolve();
   #generation = 0;
@@ -98,17 +98,18 @@ export class Viewports {
   /**
    * Connects every viewport with slices; those that are gone or show something else are let go.
    *
-   * @throws {UmedsamError} `invalid-option` where OHIF cannot make a segmentation.
+   * @throws what went wrong first, such as `invalid-option` where OHIF cannot make a segmentation; the other viewports are connected all the same.
    */
   sync(model: Model): Promise<void> {
-    const synced = this.#syncing.then(() => this.#sync(model));
+    const generation = this.#generation;
+    const synced = this.#syncing.then(() => this.#sync(model, generation));
     this.#syncing = synced.catch(() => {});
     return synced;
   }
 
-  async #sync(model: Model): Promise<void> {
-    const generation = this.#generation;
+  async #sync(model: Model, generation: number): Promise<void> {
     const adapter = await import("../../cornerstone.js");
+    if (generation !== this.#generation) return;
     const { viewportGridService, cornerstoneViewportService } = this.#services;
     const { viewports } = viewportGridService.getState();
     for (const connected of this.all) {
@@ -116,16 +117,23 @@ export class Viewports {
       const isSame = cornerstoneViewportService.getCornerstoneViewport(id) === connected.viewport;
       if (!isSame || viewports.get(id)?.displaySetInstanceUIDs?.[0] !== connected.displaySet) this.#disconnect(connected);
     }
+    const failures: unknown[] = [];
     for (const [viewportId, { displaySetInstanceUIDs }] of viewports) {
       const viewport = cornerstoneViewportService.getCornerstoneViewport(viewportId);
       const [displaySet] = displaySetInstanceUIDs ?? [];
       if (this.#connected.has(viewportId) || displaySet === undefined || (viewport?.type !== "stack" && viewport?.type !== "orthographic")) continue;
-      const segmentationId = await this.#segmentation(viewportId, displaySet);
-      // Labels may have made a stack a volume.
-      const now = cornerstoneViewportService.getCornerstoneViewport(viewportId);
-      if (generation !== this.#generation || now === undefined || now === null) return;
-      this.#connect(adapter.connect, model, now, displaySet, segmentationId);
+      try {
+        const segmentationId = await this.#segmentation(viewportId, displaySet, generation);
+        if (generation !== this.#generation) return;
+        // Labels may have made a stack a volume.
+        const now = cornerstoneViewportService.getCornerstoneViewport(viewportId);
+        if (now !== undefined && now !== null) this.#connect(adapter.connect, model, now, displaySet, segmentationId);
+      } catch (cause) {
+        if (generation !== this.#generation) return;
+        failures.push(cause);
+      }
     }
+    if (failures.length > 0) throw failures[0];
   }
 
   #connect(connectTo: typeof connect, model: Model, viewport: OhifViewport, displaySet: string, segmentationId: string): void {
@@ -159,23 +167,24 @@ export class Viewports {
   }
 
   /** The segmentation of a series that objects are put to, one for all its viewports. */
-  async #segmentation(viewportId: string, displaySet: string): Promise<string> {
+  async #segmentation(viewportId: string, displaySet: string, generation: number): Promise<string> {
     const { segmentationService } = this.#services;
-    const made = await this.#segmentations.get(displaySet);
-    const isThere = made !== undefined && segmentationService.getSegmentation(made) !== undefined;
+    let id = this.#segmentations.get(displaySet);
+    const isThere = id !== undefined && segmentationService.getSegmentation(id) !== undefined;
     if (!isThere) {
       const options = { displaySetInstanceUID: displaySet, label: "umedsam", createInitialSegment: false };
-      const making = this.#host.commandsManager.run("createLabelmapForViewport", { viewportId, options });
-      this.#segmentations.set(displaySet, Promise.resolve(making as Promise<string>));
+      id = (await this.#host.commandsManager.run("createLabelmapForViewport", { viewportId, options })) as string | undefined;
     }
-    const id = (await this.#segmentations.get(displaySet)) as string;
-    if (segmentationService.getSegmentation(id) === undefined) {
+    if (id === undefined || segmentationService.getSegmentation(id) === undefined) {
       throw new UmedsamError("invalid-option", "OHIF could not make a segmentation for this series; open it again");
     }
+    // Another mode has segmentations of its own.
+    if (generation !== this.#generation) return id;
+    this.#segmentations.set(displaySet, id);
     if (segmentationService.getSegmentationRepresentations(viewportId, { segmentationId: id }).length === 0) {
       await segmentationService.addSegmentationRepresentation(viewportId, { segmentationId: id, type: "Labelmap" });
     }
-    if (!isThere) this.#listener.made(id, viewportId);
+    if (!isThere && generation === this.#generation) this.#listener.made(id, viewportId);
     return id;
   }
 
