@@ -242,6 +242,20 @@ test("undo takes back what has no answer yet, and leaves the answer before it", 
   assert.equal(session.answer, undefined);
 });
 
+test("undo takes back what waits for its slice to be encoded again", async () => {
+  const { network, session } = connected({ keep: 1 });
+  await session.say(slice("a"), box);
+  session.expect([slice("b")]);
+  await rest(250);
+  network.close();
+  const asked = session.say(slice("a"), point);
+  await rest();
+  session.undo();
+  network.open();
+  await asked;
+  assert.equal(session.answer.prompt.points.length, 0);
+});
+
 test("what was undone and redone has its uncertainty in the end", async () => {
   const { network, session, told } = connected();
   network.isEnsembleHeld = true;

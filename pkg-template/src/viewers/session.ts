@@ -3,7 +3,7 @@
 import { Annotation, type Correction } from "../annotation.js";
 import type { EncodedImage } from "../encoded-image.js";
 import { Encodings } from "../encodings.js";
-import { UmedsamError, toUmedsamError } from "../errors.js";
+import { UmedsamError, abortedError, toUmedsamError } from "../errors.js";
 import type { Model } from "../model.js";
 import type { ImageInput, Prompt, Segmentation, SegmentOptions, UncertaintyOptions } from "../types.js";
 import { Listeners } from "./listeners.js";
@@ -284,6 +284,8 @@ export class PromptSession<Slice extends ViewedSlice> {
     const { takenBack } = talk;
     for (let isFirst = true; ; isFirst = false) {
       const annotation = await this.#annotation(talk);
+      // It was taken back while its slice was encoded.
+      if (talk.takenBack !== takenBack) throw abortedError("the correction");
       const { image } = talk;
       try {
         await ask(annotation, signal);
