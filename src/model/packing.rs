@@ -3,8 +3,8 @@
 use burn::module::Param;
 use burn::tensor::Tensor;
 
-use super::common::LayerNorm2d;
-use super::layers::{self, Conv2d, LAYER_NORM_EPSILON, Linear};
+use super::common::{LayerNorm2d, Mlp};
+use super::layers::{self, Conv2d, ConvTranspose2d, LAYER_NORM_EPSILON, Linear};
 use crate::kernels::cpu::{Depthwise, LayerNorm, PackedMatrix};
 
 /// LayerNorm2d's ε; see [`LayerNorm2d`].
@@ -56,4 +56,24 @@ pub fn layer_norm(norm: &layers::LayerNorm) -> LayerNorm {
 /// SAM's layer normalization of images.
 pub fn layer_norm_2d(norm: &LayerNorm2d) -> LayerNorm {
     LayerNorm::new(&values(&norm.weight), &values(&norm.bias), LAYER_NORM_2D_EPSILON)
+}
+
+/// A 2×2 transposed convolution of stride 2 as a matrix `[channels_in, 4 · channels_out]`.
+pub fn spreading(conv: &ConvTranspose2d) -> PackedMatrix {
+    let [channels_in, channels_out, ..] = conv.weight.dims();
+    let weight = values(&conv.weight);
+    let spread: Vec<f32> = (0..weight.len())
+        .map(|index| {
+            let (channel_in, pixel, channel_out) =
+                (index / (4 * channels_out), index / channels_out % 4, index % channels_out);
+            weight[(channel_in * channels_out + channel_out) * 4 + pixel]
+        })
+        .collect();
+    let bias = bias_values(conv.bias.as_ref(), channels_out).repeat(4);
+    PackedMatrix::new(&spread, channels_in, 4 * channels_out).with_bias(&bias)
+}
+
+/// Layers of an MLP.
+pub fn mlp(mlp: &Mlp) -> Vec<PackedMatrix> {
+    mlp.layers.iter().map(linear).collect()
 }

@@ -1,5 +1,7 @@
 //! A browser on the page, and what a person would do with it.
 
+pub mod dicom;
+
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;

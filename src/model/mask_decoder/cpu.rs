@@ -20,9 +20,7 @@ use crate::kernels::cpu::{
     Attended, LayerNorm, PackedMatrix, SharedSlice, TILE, TokenKeys, TokenQueries, Upscaling, for_each_chunk,
     for_each_task, with_scratch,
 };
-use crate::model::common::Mlp;
-use crate::model::layers::ConvTranspose2d;
-use crate::model::packing::{bias_values, layer_norm, layer_norm_2d, linear, values};
+use crate::model::packing::{layer_norm, layer_norm_2d, linear, mlp, spreading, values};
 use crate::model::prompt_encoder::PromptEncoder;
 use crate::model::transformer::TwoWayAttentionBlock;
 use arithmetic::{add_and_normalize, add_into, apply, dot, relu, sum, through};
@@ -380,23 +378,4 @@ fn classify(upscaled: &[f32], classifier: &[f32], logits: &mut [f32]) {
             logits[y * width + x] = dot(pixel, classifier);
         }
     });
-}
-
-/// A 2×2 transposed convolution of stride 2 as a matrix `[channels_in, 4 · channels_out]`.
-fn spreading(conv: &ConvTranspose2d) -> PackedMatrix {
-    let [channels_in, channels_out, ..] = conv.weight.dims();
-    let weight = values(&conv.weight);
-    let spread: Vec<f32> = (0..weight.len())
-        .map(|index| {
-            let (channel_in, pixel, channel_out) =
-                (index / (4 * channels_out), index / channels_out % 4, index % channels_out);
-            weight[(channel_in * channels_out + channel_out) * 4 + pixel]
-        })
-        .collect();
-    let bias = bias_values(conv.bias.as_ref(), channels_out).repeat(4);
-    PackedMatrix::new(&spread, channels_in, 4 * channels_out).with_bias(&bias)
-}
-
-fn mlp(mlp: &Mlp) -> Vec<PackedMatrix> {
-    mlp.layers.iter().map(linear).collect()
 }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
+use umedsam_webdriver::dicom::{self, element};
 
 /// Keeps a file for the page to open.
 pub fn written(name: &str, bytes: &[u8]) -> Result<PathBuf> {
@@ -58,20 +59,6 @@ pub fn upside_down() -> Vec<Vec<u8>> {
     (0..size[2]).map(|slice| image(slice, size)).collect()
 }
 
-fn element(group: u16, number: u16, kind: &[u8; 2], value: &[u8]) -> Vec<u8> {
-    let padding = if matches!(kind, b"UI" | b"OW") { 0 } else { b' ' };
-    let length = value.len().next_multiple_of(2);
-    let mut bytes = [group.to_le_bytes(), number.to_le_bytes()].concat();
-    bytes.extend(kind);
-    match kind {
-        b"OW" => bytes.extend([&[0, 0], (length as u32).to_le_bytes().as_slice()].concat()),
-        _ => bytes.extend((length as u16).to_le_bytes()),
-    }
-    bytes.extend(value);
-    bytes.resize(bytes.len() + length - value.len(), padding);
-    bytes
-}
-
 fn image(slice: usize, size: [usize; 3]) -> Vec<u8> {
     let [columns, rows, _] = size;
     let class = b"1.2.840.10008.5.1.4.1.1.2";
@@ -112,6 +99,5 @@ fn image(slice: usize, size: [usize; 3]) -> Vec<u8> {
         element(0x28, 0x1053, b"DS", b"2"),
         element(0x7fe0, 0x10, b"OW", &pixels),
     ];
-    let length = element(2, 0, b"UL", &(meta.len() as u32).to_le_bytes());
-    [[0; 128].as_slice(), b"DICM", &length, &meta, &dataset.concat()].concat()
+    dicom::file(&meta, &dataset.concat())
 }

@@ -143,3 +143,8 @@ pub fn files(folder: &Path) -> Result<Vec<PathBuf>> {
     paths.sort();
     Ok(paths)
 }
+
+/// Connects the viewport again.
+pub fn connect(options: &str) -> String {
+    format!("globalThis.connection = connect({{ core, tools, model }}, 'viewport', {options}); probe.watch()")
+}

@@ -4,6 +4,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
+use umedsam_webdriver::dicom::{self, element};
 
 const COLUMNS: usize = 128;
 const ROWS: usize = 128;
@@ -31,20 +32,6 @@ pub fn write(sample: &Path, folder: &Path) -> Result<Vec<PathBuf>> {
         })
         .collect::<Result<_>>()
         .context("writing the series")
-}
-
-fn element(group: u16, number: u16, kind: &[u8; 2], value: &[u8]) -> Vec<u8> {
-    let padding = if matches!(kind, b"UI" | b"OW") { 0 } else { b' ' };
-    let length = value.len().next_multiple_of(2);
-    let mut bytes = [group.to_le_bytes(), number.to_le_bytes()].concat();
-    bytes.extend(kind);
-    match kind {
-        b"OW" => bytes.extend([&[0, 0], (length as u32).to_le_bytes().as_slice()].concat()),
-        _ => bytes.extend((length as u16).to_le_bytes()),
-    }
-    bytes.extend(value);
-    bytes.resize(bytes.len() + length - value.len(), padding);
-    bytes
 }
 
 fn image(slice: usize, position: [f32; 3], spacing: [f32; 2], pixels: &[u8]) -> Vec<u8> {
@@ -93,6 +80,5 @@ fn image(slice: usize, position: [f32; 3], spacing: [f32; 2], pixels: &[u8]) -> 
         element(0x28, 0x1053, b"DS", b"1"),
         element(0x7fe0, 0x10, b"OW", pixels),
     ];
-    let length = element(2, 0, b"UL", &(meta.len() as u32).to_le_bytes());
-    [[0; 128].as_slice(), b"DICM", &length, &meta, &dataset.concat()].concat()
+    dicom::file(&meta, &dataset.concat())
 }

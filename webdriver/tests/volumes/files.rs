@@ -1,20 +1,9 @@
 //! Files that nobody has to ship, byte by byte.
 
+use umedsam_webdriver::dicom::{self, element};
+
 /// A cine of three frames without a place, whose patient has a name.
 pub fn cine() -> Vec<u8> {
-    let element = |group: u16, number: u16, kind: &[u8; 2], value: &[u8]| {
-        let padding = if kind == b"UI" || kind == b"OB" { 0 } else { b' ' };
-        let mut bytes = [group.to_le_bytes(), number.to_le_bytes()].concat();
-        let length = value.len().next_multiple_of(2);
-        bytes.extend(kind);
-        match kind {
-            b"OB" => bytes.extend([&[0, 0], (length as u32).to_le_bytes().as_slice()].concat()),
-            _ => bytes.extend((length as u16).to_le_bytes()),
-        }
-        bytes.extend(value);
-        bytes.resize(bytes.len() + length - value.len(), padding);
-        bytes
-    };
     let number = |value: u16| value.to_le_bytes();
     let class = b"1.2.840.10008.5.1.4.1.1.3.1";
     let meta = [
@@ -44,8 +33,7 @@ pub fn cine() -> Vec<u8> {
         element(0x28, 0x103, b"US", &number(0)),
         element(0x7fe0, 0x10, b"OB", &pixels),
     ];
-    let length = element(2, 0, b"UL", &(meta.len() as u32).to_le_bytes());
-    [[0; 128].as_slice(), b"DICM", &length, &meta, &dataset.concat()].concat()
+    dicom::file(&meta, &dataset.concat())
 }
 
 /// A NIfTI file of floats whose first slices have no values, over three times.
