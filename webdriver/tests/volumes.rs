@@ -346,6 +346,8 @@ async fn slices_without_values_are_passed_and_volumes_over_time_are_chosen() -> 
 async fn the_sample_volume_opens_with_a_mask() -> Result<()> {
     with_page(1280, "sample", async |page| {
         let sample = "const sample = [...document.querySelectorAll('#samples button')].find((button) => button.textContent === 'Chest volume');
+            // So that what was open before is not taken for it.
+            document.getElementById('credit').textContent = '';
             sample?.click();
             return sample !== undefined";
         if page.script(sample).await? != true {

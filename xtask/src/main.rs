@@ -263,6 +263,8 @@ fn webdriver_command(site: &Path, name: &str, arguments: &[&str]) -> Result<std:
         .args(arguments)
         .env("UMEDSAM_SITE", site)
         .env("UMEDSAM_SCREENSHOTS", target().join("screenshots"))
+        // What failed is said last, not the way there.
+        .env("RUST_BACKTRACE", "0")
         .env("CHROMEDRIVER", &browser.chromedriver);
     Ok(command)
 }
