@@ -4,6 +4,7 @@ pub mod ablation;
 pub mod bench;
 pub mod build;
 pub mod builds;
+pub mod checks;
 pub mod fixed_width;
 pub mod interaction;
 pub mod manifest;
