@@ -25,7 +25,7 @@ export interface DeviceInfo {
 export interface ModelInfo {
   /** Name of the network, such as `"umedsam-student"` (the default weights) or `"umedsam-litemedsam"`. */
   readonly architecture: string;
-  /** How the weights are stored: `"f32"` or `"f16"`. */
+  /** How the weights are stored: `"f32"`, `"f16"` or `"i8"` (the default weights). */
   readonly precision: string;
   /** Side of the network's square input, in pixels. */
   readonly inputSize: number;

@@ -45,7 +45,7 @@ pub struct UncertaintyOptions {
 }
 
 impl Default for UncertaintyOptions {
-    /// Chosen by `cargo xtask uncertainty-study`; see `docs/uncertainty.md`.
+    /// Chosen by `cargo xtask study`; see `docs/uncertainty.md`.
     fn default() -> Self {
         Self { samples: 8, jitter: 5.0, multimask: 0.0, flips: false, seed: 0 }
     }

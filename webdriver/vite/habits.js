@@ -155,7 +155,7 @@ const WRONG = {
     uncertainty: [null, false, "none", [], 8],
     signal: [null, {}, "stop"],
     onProgress: [null, "log"],
-    uncertanty: [{}],
+    uncertanty: [{}], // misspelled on purpose
   },
   uncertainty: {
     samples: [null, "8", -1, 65, 1.5, Number.NaN],
@@ -172,7 +172,7 @@ const WRONG = {
     channels: [null, 5, "1", 0],
     invert: [null, "yes", 1],
     window: [null, 7, "bright", {}, { center: 1 }, { center: "a", width: 3 }, { percentiles: [1] }],
-    chanels: [1],
+    chanels: [1], // misspelled on purpose
   },
   encode_options: { onProgress: [null, "log"], signal: [null, 7], progress: [() => {}] },
   load: {

@@ -159,9 +159,11 @@ pub fn package(profile: Profile) -> Result<PathBuf> {
     let weights = weights::by_default();
     std::fs::create_dir_all(folder.join("weights"))?;
     std::fs::copy(&weights, folder.join("weights").join(weights.file_name().context("a file")?))?;
-    for document in ["weights/MODEL_CARD-student.md", "docs/bundlers.md", "docs/volumes.md", "docs/viewers.md"] {
-        manifest::copy_with_links(document, &folder)?;
+    // What the package's README links, with all that they link.
+    for document in ["bundlers", "interaction", "uncertainty", "viewers", "volumes", "zoom"] {
+        manifest::copy_with_links(&format!("docs/{document}.md"), &folder)?;
     }
+    manifest::copy_with_links("weights/MODEL_CARD-student.md", &folder)?;
 
     say("Compiling the package's TypeScript");
     copy_folder(&wasm, &folder.join("src/wasm"))?;

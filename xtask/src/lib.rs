@@ -4,6 +4,9 @@ pub mod ablation;
 pub mod bench;
 pub mod build;
 pub mod builds;
+pub mod checks;
+#[cfg(test)]
+mod documents;
 pub mod fixed_width;
 pub mod interaction;
 pub mod manifest;

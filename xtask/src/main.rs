@@ -7,7 +7,9 @@ use clap::{Parser, Subcommand};
 use xtask::build::{self, Profile};
 use xtask::process::{cargo, command, run, say};
 use xtask::server::Server;
-use xtask::{ablation, bench, builds, interaction, own, root, sizes, study, target, tools, viewers, volumes, weights};
+use xtask::{
+    ablation, bench, builds, checks, interaction, own, root, sizes, study, target, tools, viewers, volumes, weights,
+};
 
 #[derive(Parser)]
 #[command(about)]
@@ -36,6 +38,8 @@ enum Command {
         #[arg(long)]
         dist: bool,
     },
+    /// Run what `test` begins with and compiles nothing: spelling; licences, sources and versions of dependencies
+    Check,
     /// Get LiteMedSAM's checkpoint and convert it to f32 and f16 safetensors
     Weights {
         /// Convert this lite_medsam.pth instead
@@ -117,6 +121,7 @@ fn main() -> Result<()> {
             Ok(())
         }
         Command::Test { dist } => test(if dist { Profile::Dist } else { Profile::Dev }),
+        Command::Check => checks::check(),
         Command::Weights { checkpoint } => weights::ensure(&["f32", "f16"], checkpoint.as_deref()),
         Command::Package { dev } => {
             let tarball = check_package(if dev { Profile::Dev } else { Profile::Dist })?;
@@ -181,6 +186,7 @@ fn check_package(profile: Profile) -> Result<PathBuf> {
 }
 
 fn test(profile: Profile) -> Result<()> {
+    checks::check()?;
     tools::wasm_target()?;
     let bindgen = tools::wasm_bindgen()?;
     let browser = tools::browser()?;

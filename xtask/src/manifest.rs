@@ -84,7 +84,7 @@ fn links(text: &str) -> impl Iterator<Item = &str> {
 }
 
 /// A path relative to a folder, without `..`.
-fn normalized(folder: &Path, path: &str) -> PathBuf {
+pub(crate) fn normalized(folder: &Path, path: &str) -> PathBuf {
     let mut result = PathBuf::new();
     for component in folder.join(path).components() {
         match component {
