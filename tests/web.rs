@@ -75,6 +75,8 @@ fn calibrated_weights() -> Vec<u8> {
                 mean_absolute_error: 0.1,
             },
             review: ReviewRule { poor_dsc: 0.7, threshold: 0.5, sensitivity: 0.9, flagged: 0.3 },
+            per_object: Vec::new(),
+            area: Vec::new(),
         }],
     });
     with_metadata(&bytes, &metadata).unwrap()

@@ -17,6 +17,7 @@ use crate::segment::{Answer, Crop, EncodedImage, PlacedPrompt, SegmentOptions, S
 use crate::uncertainty::fit::{
     BoxSamples, DscSample, RiskCurves, conformal_thresholds, fit_expected_dsc, fit_review, fit_scaling, threshold_grid,
 };
+use crate::uncertainty::fit_objects::{ObjectScores, fit_objects};
 use crate::uncertainty::{
     Calibration, CalibrationData, ConformalThresholds, ExpectedDsc, PromptKind, ReviewRule, Setting, UncertaintyOptions,
 };
@@ -267,6 +268,8 @@ fn fit_setting(
             sensitivity: settings.sensitivity,
             flagged: 0.0,
         },
+        per_object: Vec::new(),
+        area: Vec::new(),
     };
     let calibrated = segmenter.with_calibration(Calibration {
         source_sha256: String::new(),
@@ -275,25 +278,33 @@ fn fit_setting(
     });
     let segment_options = SegmentOptions { uncertainty: *options, ..Default::default() };
     let grid = threshold_grid();
-    let judged: Vec<(RiskCurves, Vec<DscSample>)> = images
+    let judged: Vec<(RiskCurves, Vec<ObjectScores>, Vec<DscSample>)> = images
         .par_iter()
         .enumerate()
         .map(|(number, boxes)| {
-            let (mut curves, mut samples) = (Vec::new(), Vec::new());
+            let (mut curves, mut objects, mut samples) = (Vec::new(), Vec::new(), Vec::new());
             for found in *boxes {
                 let answers = found.answers[kind].iter();
                 let result = calibrated.combine(answers, found.geometry, found.region, &segment_options)?;
-                curves.push(RiskCurves::of_box(&result.probability, &result.mask, &found.truth, &grid));
+                let risks = RiskCurves::of_box(&result.probability, &result.mask, &found.truth, &grid);
+                let area = found.truth.iter().filter(|&&inside| inside).count();
+                objects.push(ObjectScores::new(&risks, &result.probability, area, &grid));
+                curves.push(risks);
                 let truth: Vec<u8> = found.truth.iter().map(|&inside| u8::from(inside)).collect();
                 let weight = 1.0 / boxes.len() as f64;
                 let dsc = dsc(&result.mask, &truth);
                 samples.push(DscSample { image: number, weight, agreement: result.agreement, dsc });
             }
-            Ok((RiskCurves::mean(&curves), samples))
+            Ok((RiskCurves::mean(&curves), objects, samples))
         })
         .collect::<Result<_>>()?;
-    let (curves, samples): (Vec<RiskCurves>, Vec<Vec<DscSample>>) = judged.into_iter().unzip();
-    let samples = samples.concat();
+    let (mut curves, mut objects, mut samples) = (Vec::new(), Vec::new(), Vec::new());
+    for (of_image, of_objects, of_boxes) in judged {
+        curves.push(of_image);
+        objects.push(of_objects);
+        samples.extend(of_boxes);
+    }
+    fit_objects(&mut setting, &objects, &grid);
     setting.conformal = conformal_rows(&curves, &grid);
     setting.expected_dsc = fit_expected_dsc(&samples);
     setting.review = fit_review(&samples, &setting.expected_dsc, settings.poor_dsc, settings.sensitivity);
