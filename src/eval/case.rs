@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::clicks::Interaction;
 use super::embeddings::EmbeddingCache;
+use super::guarantees::ObjectGuarantees;
 use super::volume;
 use crate::data::{CaseBoxes, ChallengeCase};
 use crate::error::{Error, Result};
@@ -68,6 +69,9 @@ pub struct BoxScores {
     pub needs_review: Option<bool>,
     /// Risks by α; empty without calibration.
     pub risks: Vec<Risk>,
+    /// What was guaranteed of the object itself; of images only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub guarantees: Option<ObjectGuarantees>,
 }
 
 /// What was measured of one case.
@@ -186,6 +190,7 @@ struct Judge<'a> {
     needs_review: Option<bool>,
     has_risks: bool,
     share: f64,
+    guarantees: Option<ObjectGuarantees>,
     scores: CaseScores,
 }
 
@@ -214,6 +219,7 @@ impl<'a> Judge<'a> {
             needs_review: None,
             has_risks: false,
             share: 0.0,
+            guarantees: None,
             scores: CaseScores {
                 dsc: 0.0,
                 nsd: 0.0,
@@ -256,6 +262,10 @@ impl<'a> Judge<'a> {
         };
         let map = self.map.of(&found.uncertainty);
         let truth = &self.gts[slice];
+        if let CaseBoxes::Image(_) = self.case.boxes {
+            let truth = truth.iter().map(|&label| usize::from(label) == index + 1);
+            self.guarantees = ObjectGuarantees::of(self.segmenter, self.options, found, truth);
+        }
         let [columns, rows] = region_of_interest(&bounding_box, self.case.width, self.case.height);
         let width = self.case.width;
         for pixel in rows.flat_map(|y| columns.clone().map(move |x| y * width + x)) {
@@ -281,6 +291,7 @@ impl<'a> Judge<'a> {
             expected_dsc: self.expected[0] / self.expected[1].max(1.0),
             needs_review: self.needs_review,
             risks: self.alphas.iter().enumerate().filter(|_| self.has_risks).map(risk).collect(),
+            guarantees: self.guarantees.take(),
         });
         self.current.fill(0);
         self.outer.iter_mut().chain(&mut self.inner).for_each(|mask| mask.fill(0));

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::case::{BoxScores, CaseScores};
+use super::guarantees::GuaranteeReport;
 use super::rounds::{RoundSums, Rounds};
 use crate::metrics::PixelStatistics;
 use crate::random::SplitMix64;
@@ -96,6 +97,9 @@ pub struct GroupReport {
     pub reliability: Vec<[f64; 3]>,
     /// Share of the pixels kept, most certain first, and the error rate among them.
     pub risk_coverage: Vec<[f64; 2]>,
+    /// How often what is guaranteed of single objects held; `None` where nothing is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub guarantees: Option<GuaranteeReport>,
 }
 
 /// A whole evaluation.
@@ -183,7 +187,8 @@ impl GroupReport {
             (name, [quantile(0.025), quantile(0.975)])
         });
         let risk_coverage = thin(sum.pixels.risk_coverage());
-        Self { metrics: sum.metrics(), ci: ci.collect(), reliability: sum.pixels.reliability(), risk_coverage }
+        let (ci, guarantees) = (ci.collect(), GuaranteeReport::of(cases));
+        Self { metrics: sum.metrics(), ci, reliability: sum.pixels.reliability(), risk_coverage, guarantees }
     }
 }
 
@@ -331,7 +336,8 @@ mod tests {
         pixels.push(0.9, 0.4, true, dsc > 0.5);
         pixels.push(0.2, 0.7, false, false);
         let risks = vec![Risk { alpha: 0.1, fnr: 1.0 - dsc, fpr: 0.5 }];
-        let found = BoxScores { share: 0.2, dsc, expected_dsc: 0.7, needs_review: Some(dsc < 0.5), risks };
+        let found =
+            BoxScores { share: 0.2, dsc, expected_dsc: 0.7, needs_review: Some(dsc < 0.5), risks, guarantees: None };
         CaseReport {
             case: format!("{modality}-{dsc}"),
             modality: modality.into(),
