@@ -4,10 +4,10 @@ use serde::{Deserialize, Serialize};
 
 use super::clicks::Interaction;
 use super::embeddings::EmbeddingCache;
-use super::guarantees::ObjectGuarantees;
 use super::volume;
 use crate::data::{CaseBoxes, ChallengeCase};
 use crate::error::{Error, Result};
+use crate::eval::ObjectGuarantees;
 use crate::image::BoundingBox;
 use crate::metrics::{Confusion, Mask, PixelStatistics, contour_nsd, dsc, nsd};
 use crate::segment::{SegmentOptions, Segmentation, Segmenter};
@@ -63,15 +63,15 @@ pub struct BoxScores {
     pub share: f64,
     /// DSC of the box's own mask.
     pub dsc: f64,
+    /// What was guaranteed of the object itself; of images only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub guarantees: Option<ObjectGuarantees>,
     /// What was expected of it.
     pub expected_dsc: f64,
     /// Whether it was flagged; `None` without calibration.
     pub needs_review: Option<bool>,
     /// Risks by α; empty without calibration.
     pub risks: Vec<Risk>,
-    /// What was guaranteed of the object itself; of images only.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub guarantees: Option<ObjectGuarantees>,
 }
 
 /// What was measured of one case.
@@ -185,12 +185,12 @@ struct Judge<'a> {
     current: Vec<u8>,
     outer: Vec<Vec<u8>>,
     inner: Vec<Vec<u8>>,
+    guarantees: Option<ObjectGuarantees>,
     /// Sum of expected DSC weighted by area, and the area.
     expected: [f64; 2],
     needs_review: Option<bool>,
     has_risks: bool,
     share: f64,
-    guarantees: Option<ObjectGuarantees>,
     scores: CaseScores,
 }
 
@@ -215,11 +215,11 @@ impl<'a> Judge<'a> {
             current: blank(),
             outer: alphas.iter().map(|_| blank()).collect(),
             inner: alphas.iter().map(|_| blank()).collect(),
+            guarantees: None,
             expected: [0.0; 2],
             needs_review: None,
             has_risks: false,
             share: 0.0,
-            guarantees: None,
             scores: CaseScores {
                 dsc: 0.0,
                 nsd: 0.0,
@@ -250,6 +250,10 @@ impl<'a> Judge<'a> {
             .segmenter
             .thresholds(self.options, self.options.alpha, found.zoom.is_some(), found.prompt_kind)
             .is_some();
+        if let CaseBoxes::Image(_) = self.case.boxes {
+            let truth = self.gts.iter().map(|&label| usize::from(label) == index + 1);
+            self.guarantees = ObjectGuarantees::of(self.segmenter, self.options, found, truth);
+        }
         let bounding_box = found.bounding_box.expect("cases have boxes");
         let [x0, y0, x1, y1] = bounding_box.0;
         self.share = (x1 - x0).max(y1 - y0) / self.case.width.max(self.case.height) as f64;
@@ -262,10 +266,6 @@ impl<'a> Judge<'a> {
         };
         let map = self.map.of(&found.uncertainty);
         let truth = &self.gts[slice];
-        if let CaseBoxes::Image(_) = self.case.boxes {
-            let truth = truth.iter().map(|&label| usize::from(label) == index + 1);
-            self.guarantees = ObjectGuarantees::of(self.segmenter, self.options, found, truth);
-        }
         let [columns, rows] = region_of_interest(&bounding_box, self.case.width, self.case.height);
         let width = self.case.width;
         for pixel in rows.flat_map(|y| columns.clone().map(move |x| y * width + x)) {
@@ -288,10 +288,10 @@ impl<'a> Judge<'a> {
         self.scores.boxes.push(BoxScores {
             share: self.share,
             dsc: dsc(&self.current, &truth),
+            guarantees: self.guarantees.take(),
             expected_dsc: self.expected[0] / self.expected[1].max(1.0),
             needs_review: self.needs_review,
             risks: self.alphas.iter().enumerate().filter(|_| self.has_risks).map(risk).collect(),
-            guarantees: self.guarantees.take(),
         });
         self.current.fill(0);
         self.outer.iter_mut().chain(&mut self.inner).for_each(|mask| mask.fill(0));

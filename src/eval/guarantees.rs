@@ -1,5 +1,7 @@
 //! Whether what is guaranteed of single objects held.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::report::CaseReport;
@@ -8,6 +10,8 @@ use crate::segment::{SegmentOptions, Segmentation, Segmenter};
 use crate::uncertainty::AREA_COVERAGE;
 use crate::weights::sha256;
 
+/// What the cases of all modalities are called.
+const ALL: &str = "all";
 /// Bounds that are measured.
 const ALPHAS: [f64; 4] = [0.05, 0.1, 0.2, 0.3];
 /// How often they may fail.
@@ -119,8 +123,17 @@ pub struct GuaranteeReport {
 }
 
 impl GuaranteeReport {
-    /// Sums up; `None` if nothing was guaranteed.
-    pub(super) fn of(cases: &[&CaseReport]) -> Option<Self> {
+    /// Sums up all cases, as `all`, and those of each modality; without what nothing was guaranteed of.
+    pub(super) fn by_modality(cases: &[CaseReport]) -> BTreeMap<String, Self> {
+        let mut groups: BTreeMap<String, Vec<&CaseReport>> = BTreeMap::new();
+        for case in cases {
+            groups.entry(ALL.into()).or_default().push(case);
+            groups.entry(case.modality.clone()).or_default().push(case);
+        }
+        groups.into_iter().filter_map(|(name, cases)| Some((name, Self::of(&cases)?))).collect()
+    }
+
+    fn of(cases: &[&CaseReport]) -> Option<Self> {
         let objects: Vec<&ObjectGuarantees> = cases.iter().filter_map(|case| chosen(case)).collect();
         let mut masks = Vec::new();
         for (alpha, delta) in ALPHAS.iter().flat_map(|&alpha| DELTAS.map(|delta| (alpha, delta))) {
@@ -241,6 +254,9 @@ mod tests {
         assert!((area.mean_relative_width - 0.8).abs() < 1e-12 && (area.median_relative_width - 1.0).abs() < 1e-12);
         assert_eq!(report.lines().len(), 2);
         assert_eq!(GuaranteeReport::of(&[&cases[3]]), None);
+        let groups = GuaranteeReport::by_modality(&cases);
+        assert!(groups.len() == 2 && groups["all"] == report && groups["CT"] == report);
+        assert!(GuaranteeReport::by_modality(&cases[3..]).is_empty());
     }
 
     #[test]

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::case::{BoxScores, CaseScores};
-use super::guarantees::GuaranteeReport;
 use super::rounds::{RoundSums, Rounds};
+use crate::eval::GuaranteeReport;
 use crate::metrics::PixelStatistics;
 use crate::random::SplitMix64;
 
@@ -97,9 +97,6 @@ pub struct GroupReport {
     pub reliability: Vec<[f64; 3]>,
     /// Share of the pixels kept, most certain first, and the error rate among them.
     pub risk_coverage: Vec<[f64; 2]>,
-    /// How often what is guaranteed of single objects held; `None` where nothing is.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub guarantees: Option<GuaranteeReport>,
 }
 
 /// A whole evaluation.
@@ -107,6 +104,9 @@ pub struct GroupReport {
 pub struct Report {
     /// What was evaluated, and how.
     pub about: serde_json::Value,
+    /// How often what is guaranteed of single objects held, of all and by modality; empty where nothing is.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub guarantees: BTreeMap<String, GuaranteeReport>,
     /// All cases.
     pub overall: GroupReport,
     /// By modality.
@@ -158,6 +158,7 @@ impl Report {
         });
         Self {
             about,
+            guarantees: GuaranteeReport::by_modality(cases),
             overall: GroupReport::new(&cases.iter().collect::<Vec<_>>()),
             modalities: by(|case| &case.modality),
             datasets: by(|case| &case.dataset),
@@ -187,8 +188,7 @@ impl GroupReport {
             (name, [quantile(0.025), quantile(0.975)])
         });
         let risk_coverage = thin(sum.pixels.risk_coverage());
-        let (ci, guarantees) = (ci.collect(), GuaranteeReport::of(cases));
-        Self { metrics: sum.metrics(), ci, reliability: sum.pixels.reliability(), risk_coverage, guarantees }
+        Self { metrics: sum.metrics(), ci: ci.collect(), reliability: sum.pixels.reliability(), risk_coverage }
     }
 }
 
