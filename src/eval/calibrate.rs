@@ -36,6 +36,8 @@ pub struct CalibrateSettings {
     pub zoom: bool,
     /// Whether clicks and corrected masks are calibrated as well.
     pub corrections: bool,
+    /// Whether every structure has a box that is drawn too large beside that of the file.
+    pub drawn_boxes: bool,
     /// At most this many boxes of an image, evenly spread.
     pub boxes_per_image: usize,
     /// Masks with a DSC below this are poor.
@@ -75,7 +77,7 @@ struct Image {
     prompted: Vec<Prompted>,
 }
 
-/// Learns a calibration: of boxes, half of them as the files bring them and half drawn up to a quarter too large; of boxes in crops; of clicks; of masks that were
+/// Learns a calibration: of boxes as the files bring them and, if wanted, as many drawn up to a quarter too large; of boxes in crops; of clicks; of masks that were
 /// corrected. Files that cannot be used are told to `progress` and left out.
 ///
 /// # Errors
@@ -125,8 +127,8 @@ pub fn calibrate(
         if calibration.settings.is_empty() {
             let data = &mut calibration.data;
             data.cases = images.len();
-            // Every structure has two boxes.
-            data.boxes = images.iter().map(|image| image.prompted.len() / 2).sum();
+            let of_structure = if settings.drawn_boxes { 2 } else { 1 };
+            data.boxes = images.iter().map(|image| image.prompted.len() / of_structure).sum();
             images.iter().for_each(|image| *data.modalities.entry(image.modality.clone()).or_insert(0) += 1);
         }
         let prompted: Vec<&[Prompted]> =
@@ -212,8 +214,10 @@ fn decode(
             (PromptKind::Box, false) => {
                 let packed = PlacedPrompt::of_box(bounding_box, &encoded.geometry);
                 push(&encoded, packed, bounding_box, truth.clone())?;
-                let drawn = person.drawn_box(data.width, data.height);
-                push(&encoded, PlacedPrompt::of_box(drawn, &encoded.geometry), drawn, truth.clone())?;
+                if settings.drawn_boxes {
+                    let drawn = person.drawn_box(data.width, data.height);
+                    push(&encoded, PlacedPrompt::of_box(drawn, &encoded.geometry), drawn, truth.clone())?;
+                }
             }
             (PromptKind::Box, true) => {
                 let Some(crop) = Crop::around(&bounding_box, data.width, data.height) else { continue };

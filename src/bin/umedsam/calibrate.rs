@@ -38,6 +38,9 @@ pub struct Arguments {
     /// Also calibrate clicks and corrected masks
     #[arg(long)]
     corrections: bool,
+    /// Calibrate boxes as the files bring them alone, without as many that are drawn too large
+    #[arg(long)]
+    only_file_boxes: bool,
     /// At most this many boxes of an image, so that images with many objects do not take most of the time
     #[arg(long, default_value_t = 8)]
     boxes_per_image: usize,
@@ -62,6 +65,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         options: arguments.uncertainty.clone(),
         zoom: arguments.zoom,
         corrections: arguments.corrections,
+        drawn_boxes: !arguments.only_file_boxes,
         boxes_per_image: arguments.boxes_per_image,
         poor_dsc: arguments.poor_dsc,
         sensitivity: 0.9,
