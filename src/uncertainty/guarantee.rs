@@ -121,7 +121,8 @@ mod tests {
             options: UncertaintyOptions::single_pass(),
             scaling: Scaling::default(),
             conformal: vec![ConformalThresholds { alpha: 0.1, outer: Some(0.3), inner: Some(0.6) }],
-            expected_dsc: ExpectedDsc::default(),
+            // JSON has no NaN.
+            expected_dsc: ExpectedDsc { mean_absolute_error: 0.0, ..Default::default() },
             review: ReviewRule { poor_dsc: 0.7, threshold: 0.8, sensitivity: 0.9, flagged: 0.2 },
             per_object: vec![
                 row(0.1, 0.1, None, Some(0.95)),
