@@ -100,11 +100,16 @@ fn results_say_what_holds_and_stricter_bounds_never_give_less() {
 
 #[test]
 fn areas_have_an_interval_around_them() {
-    let found = segment(&segmenter(vec![setting(false)]), LARGE, &options(0.1, None));
-    let reaching = |threshold: f32| found.probability.iter().filter(|&&p| p >= threshold).count();
+    let mut probability = segment(&segmenter(vec![setting(false)]), LARGE, &options(0.1, None)).probability;
+    probability.sort_by(|a, b| b.total_cmp(a));
+    let smallest = Some(probability[probability.len() / 10]);
+    let largest = Some(probability[probability.len() / 2]);
+    let area = vec![AreaThresholds { coverage: 0.9, smallest, largest }];
+    let found = segment(&segmenter(vec![Setting { area, ..setting(false) }]), LARGE, &options(0.1, None));
+    let reaching = |threshold: Option<f32>| found.probability.iter().filter(|&&p| Some(p) >= threshold).count();
     let [low, high] = found.area_interval.unwrap();
-    assert_eq!((low, high), (reaching(0.6).min(found.area), reaching(0.4).max(found.area)));
-    assert!(low < high && count(&found.mask) == found.area);
+    assert_eq!((low, high), (reaching(smallest).min(found.area), reaching(largest).max(found.area)));
+    assert!(low < high && count(&found.mask) == found.area, "{low} {high} {}", found.area);
     // In a crop: an area that nothing bounds may be that of the whole image.
     let zoom = SegmentOptions { zoom: Zoom::On, ..options(0.1, Some(0.05)) };
     let found = segment(&segmenter(vec![setting(true)]), SMALL, &zoom);
