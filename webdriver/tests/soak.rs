@@ -67,7 +67,10 @@ async fn walk(page: &Page, limit: Duration) -> Result<()> {
         let seconds = start.elapsed().as_secs();
         ensure!(start.elapsed() < limit, "no end after {seconds} s: {state}");
         let [answered, known, steps] = ["answered", "known", "steps"].map(|name| state[name].as_u64().unwrap_or(0));
-        println!("{seconds} s: {answered} answers compared with {known} fresh ones, {steps} steps; {}", state["settled"]);
+        println!(
+            "{seconds} s: {answered} answers compared with {known} fresh ones, {steps} steps; {}",
+            state["settled"]
+        );
         match state["phase"].as_str() {
             Some("resting") => {
                 memory.push(Memory::read(page, &state).await?);

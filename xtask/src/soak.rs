@@ -9,7 +9,7 @@ use crate::process::{cargo, run, say};
 use crate::{root, target};
 
 /// How far the tests walk.
-pub const SHORT: Walk = Walk { segmentations: 150, seed: 1, subjects: 1 };
+pub const SHORT: Walk = Walk { segmentations: 100, seed: 1, subjects: 1 };
 
 /// A walk.
 #[derive(Debug, Clone, Copy)]
