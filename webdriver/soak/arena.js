@@ -1,15 +1,7 @@
 /** One network at a time with its images and annotations, and what a person, or many at once, would do with it in any order. */
 
 import { Annotation, load } from "./umedsam/dist/index.js";
-import {
-  CORRECTION_NAMES,
-  QUESTION_NAMES,
-  REFINED_OPTIONS,
-  STEP_OPTIONS,
-  correction,
-  question,
-  subject,
-} from "./subjects.js";
+import { CORRECTION_NAMES, QUESTION_NAMES, REFINED_OPTIONS, STEP_OPTIONS, correction, question, subject } from "./subjects.js";
 
 const MOST_IMAGES = 3;
 const MOST_ANNOTATIONS = 3;
@@ -323,7 +315,7 @@ export class Arena {
     for (const one of this.annotations) this.#compare(one);
   }
 
-  /** Aborts nothing, or encodes again what is encoded already and aborts that: the queue goes on. */
+  /** Begins a segmentation that ends after its first batch. */
   #abort() {
     if (this.images.length === 0) return;
     const { image, number } = this.#random.of(this.images);
