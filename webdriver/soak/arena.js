@@ -91,7 +91,7 @@ export class Arena {
       [1.5, () => this.#dispose()],
       [changes ? (this.#isOnGpu ? 1.5 : 0.25) : 0, () => this.#disposeModel()],
       [changes && this.#isOnGpu ? 1.5 : 0, () => this.#loseGpu()],
-      [changes && !this.#isOnGpu ? 0.1 : 0, () => this.#crash()],
+      [changes && !this.#isOnGpu ? 0.1 : 0, () => this.crash()],
     ])();
   }
 
@@ -360,7 +360,8 @@ export class Arena {
     this.#follow("lose the GPU", this.model.destroyGpuForTest(), {});
   }
 
-  #crash() {
+  /** Ends the network's wasm instance in the middle of a call. */
+  crash() {
     this.#tracker.step(`${this.#options.name}: crash`);
     this.#tracker.allow(this, "crashed");
     const { model } = this;

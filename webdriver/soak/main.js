@@ -93,10 +93,12 @@ async function walk() {
   const tiny = new Arena({ name: "tiny", subjects, weights: "tiny.safetensors", changes: true, devices: ["cpu", "cpu", "cpu", "cpu", "webgpu"] }, random, tracker, oracle);
   await real.load();
   await real.fill();
-  // What the first use of each way to run leaves for good: the glue of a network on this thread, above all.
-  for (const [device, worker] of [["cpu", false], ["webgpu", true]]) {
+  // What the first use of each way to run leaves for good: 2 MB of glue with a network on this thread, and 1.5 MB once its instance is made anew.
+  for (const [device, worker, crashes] of [["cpu", false, true], ["cpu", false, false], ["webgpu", true, false]]) {
     await tiny.load(device, worker);
     await tiny.fill(1);
+    if (crashes) tiny.crash();
+    await tracker.rest(DEADLINE);
     tiny.end();
   }
   const rest = async () => {
