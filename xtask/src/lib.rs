@@ -16,6 +16,7 @@ pub mod samples;
 pub mod server;
 pub mod sizes;
 pub mod snip;
+pub mod soak;
 pub mod study;
 pub mod tools;
 pub mod vendor;
