@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::case::{CaseScores, MapKind, NSD_TOLERANCE, Risk, clipped, region_of_interest};
+use super::case::{CaseScores, MapKind, NSD_TOLERANCE, Risk, clipped, pixels_of_interest};
 use super::embeddings::EmbeddingCache;
 use crate::data::{CaseBoxes, ChallengeCase};
 use crate::error::{Error, Result};
@@ -141,7 +141,15 @@ pub fn play_case(
         first.sum::<f64>() / interaction.structures.len().max(1) as f64
     };
     let (dsc, nsd) = (mean(|round| round.dsc), mean(|round| round.nsd));
-    Ok(CaseScores { dsc, nsd, contour_nsd: None, boxes: Vec::new(), pixels, interaction: Some(interaction) })
+    Ok(CaseScores {
+        dsc,
+        nsd,
+        contour_nsd: None,
+        boxes: Vec::new(),
+        pixels,
+        raters: Vec::new(),
+        interaction: Some(interaction),
+    })
 }
 
 /// One structure.
@@ -298,8 +306,7 @@ impl Game<'_> {
         let rows = || inside().map(|pixel| pixel / width);
         let corners = [columns().min(), rows().min(), columns().max(), rows().max()].map(Option::unwrap_or_default);
         let [x0, y0, x1, y1] = corners.map(|corner| corner as f64);
-        let [columns, rows] = region_of_interest(&BoundingBox([x0, y0, x1 + 1.0, y1 + 1.0]), width, height);
-        rows.flat_map(|y| columns.clone().map(move |x| y * width + x)).collect()
+        pixels_of_interest(&BoundingBox([x0, y0, x1 + 1.0, y1 + 1.0]), width, height)
     }
 
     fn reliability(&self, found: &Segmentation, region: &[usize]) -> Reliability {

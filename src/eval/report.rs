@@ -5,14 +5,17 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::case::{BoxScores, CaseScores};
+use super::doubt::DoubtReport;
+use super::rater_report::RaterReport;
 use super::rounds::{RoundSums, Rounds};
+use super::selective::Selective;
 use crate::metrics::PixelStatistics;
 use crate::random::SplitMix64;
 
 /// At most this many pixels of a case count, so that large images do not outweigh the others.
-const PIXELS_PER_CASE: f64 = 4000.0;
+pub(super) const PIXELS_PER_CASE: f64 = 4000.0;
 /// Draws of the bootstrap.
-const BOOTSTRAP_DRAWS: usize = 1000;
+pub(super) const BOOTSTRAP_DRAWS: usize = 1000;
 
 /// One case with its scores.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -96,6 +99,12 @@ pub struct GroupReport {
     pub reliability: Vec<[f64; 3]>,
     /// Share of the pixels kept, most certain first, and the error rate among them.
     pub risk_coverage: Vec<[f64; 2]>,
+    /// Risk and coverage of whole masks and images; of images only.
+    pub selective: Option<Selective>,
+    /// Doubt along outlines and elsewhere; of images only.
+    pub doubt: Option<DoubtReport>,
+    /// Agreement with several raters, where there are any.
+    pub raters: Option<RaterReport>,
 }
 
 /// A whole evaluation.
@@ -127,8 +136,10 @@ pub struct CaseSummary {
     /// The metrics.
     #[serde(flatten)]
     pub metrics: Metrics,
-    /// Each box: DSC, expected DSC, flag, risks.
+    /// Each box: DSC, expected DSC, flag, risks, what the mask could be trusted by.
     pub boxes: Vec<BoxScores>,
+    /// Agreement with several raters, where there are any.
+    pub raters: Option<RaterReport>,
 }
 
 impl Report {
@@ -151,6 +162,7 @@ impl Report {
             dataset: case.dataset.clone(),
             metrics: Sum::of(&[case], &[1.0]).metrics(),
             boxes: case.scores.boxes.clone(),
+            raters: RaterReport::new(&[case]),
         });
         Self {
             about,
@@ -183,7 +195,15 @@ impl GroupReport {
             (name, [quantile(0.025), quantile(0.975)])
         });
         let risk_coverage = thin(sum.pixels.risk_coverage());
-        Self { metrics: sum.metrics(), ci: ci.collect(), reliability: sum.pixels.reliability(), risk_coverage }
+        Self {
+            metrics: sum.metrics(),
+            ci: ci.collect(),
+            reliability: sum.pixels.reliability(),
+            risk_coverage,
+            selective: Selective::new(cases),
+            doubt: DoubtReport::new(cases),
+            raters: RaterReport::new(cases),
+        }
     }
 }
 
@@ -199,7 +219,7 @@ fn thin(curve: Vec<[f64; 2]>) -> Vec<[f64; 2]> {
 }
 
 /// How often each case is drawn in one draw of the bootstrap.
-fn resample(count: usize, draw: u64) -> Vec<f64> {
+pub(super) fn resample(count: usize, draw: u64) -> Vec<f64> {
     let mut random = SplitMix64::new(draw);
     let mut weights = vec![0.0; count];
     for _ in 0..count {
@@ -322,16 +342,28 @@ impl Metrics {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
-    use crate::eval::Risk;
+    use crate::eval::{MaskScores, Risk};
 
-    fn case(modality: &str, dsc: f64) -> CaseReport {
+    pub fn case(modality: &str, dsc: f64) -> CaseReport {
         let mut pixels = PixelStatistics::default();
         pixels.push(0.9, 0.4, true, dsc > 0.5);
         pixels.push(0.2, 0.7, false, false);
         let risks = vec![Risk { alpha: 0.1, fnr: 1.0 - dsc, fpr: 0.5 }];
-        let found = BoxScores { share: 0.2, dsc, expected_dsc: 0.7, needs_review: Some(dsc < 0.5), risks };
+        let mask = MaskScores {
+            area: 9.0,
+            soft_dice: 0.9,
+            predicted_iou: 0.8,
+            member_dice: None,
+            pairwise_dice: None,
+            mean_entropy: 0.1,
+            mean_epistemic: None,
+            doubt: [0.2, 0.1],
+            errors: [0.1, 0.0],
+        };
+        let needs_review = Some(dsc < 0.5);
+        let found = BoxScores { share: 0.2, dsc, expected_dsc: 0.7, needs_review, risks, mask: Some(mask) };
         CaseReport {
             case: format!("{modality}-{dsc}"),
             modality: modality.into(),
@@ -342,6 +374,7 @@ mod tests {
                 contour_nsd: None,
                 boxes: vec![found],
                 pixels,
+                raters: Vec::new(),
                 interaction: None,
             },
         }
