@@ -77,7 +77,7 @@ pub struct BoxScores {
 }
 
 /// What was measured of one case.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct CaseScores {
     /// Mean DSC over labels.
     pub dsc: f64,
@@ -246,15 +246,7 @@ impl<'a> Judge<'a> {
             has_risks: false,
             share: 0.0,
             mask: None,
-            scores: CaseScores {
-                dsc: 0.0,
-                nsd: 0.0,
-                contour_nsd: (case.depth == 1).then_some(0.0),
-                boxes: Vec::new(),
-                pixels: PixelStatistics::default(),
-                raters: Vec::new(),
-                interaction: None,
-            },
+            scores: CaseScores { contour_nsd: (case.depth == 1).then_some(0.0), ..Default::default() },
         }
     }
 

@@ -37,6 +37,10 @@ pub struct DoubtPart {
     pub errors_per_bit: Option<f64>,
     /// Spearman's correlation of the doubt with 1 − DSC, over masks.
     pub correlation: Option<f64>,
+    /// The same with the wrong pixels of the same place, a pixel of the mask.
+    pub errors_here: Option<f64>,
+    /// The same with the wrong pixels of the other place.
+    pub errors_there: Option<f64>,
     /// Mean DSC of each quarter of the masks, from the least doubt to the most; empty of fewer than four masks.
     pub dsc_by_quarter: Vec<f64>,
 }
@@ -65,9 +69,12 @@ impl DoubtPart {
             masks.iter().map(|(_, mask)| value(mask)).sum::<f64>() / masks.len().max(1) as f64
         };
         let (bits, errors) = (mean(&|mask| mask.doubt[part]), mean(&|mask| mask.errors[part]));
+        let doubt: Vec<f64> = masks.iter().map(|(_, mask)| mask.doubt[part]).collect();
+        let correlation = |value: &dyn Fn(&BoxScores, &MaskScores) -> f64| {
+            spearman(&doubt, &masks.iter().map(|(found, mask)| value(found, mask)).collect::<Vec<_>>())
+        };
         let mut by_doubt: Vec<(f64, f64)> = masks.iter().map(|(found, mask)| (mask.doubt[part], found.dsc)).collect();
         by_doubt.sort_by(|a, b| a.0.total_cmp(&b.0));
-        let (doubt, risk): (Vec<f64>, Vec<f64>) = by_doubt.iter().map(|(doubt, dsc)| (doubt, 1.0 - dsc)).unzip();
         let quarter = |number: usize| {
             let [from, to] = [number, number + 1].map(|end| end * by_doubt.len() / QUARTERS);
             by_doubt[from..to].iter().map(|(_, dsc)| dsc).sum::<f64>() / (to - from) as f64
@@ -76,7 +83,9 @@ impl DoubtPart {
             bits,
             errors,
             errors_per_bit: (bits > 0.0).then(|| errors / bits),
-            correlation: spearman(&doubt, &risk),
+            correlation: correlation(&|found, _| 1.0 - found.dsc),
+            errors_here: correlation(&|_, mask| mask.errors[part]),
+            errors_there: correlation(&|_, mask| mask.errors[1 - part]),
             dsc_by_quarter: (0..QUARTERS).filter(|_| by_doubt.len() >= QUARTERS).map(quarter).collect(),
         }
     }
@@ -107,6 +116,9 @@ mod tests {
         assert!((report.boundary.errors_per_bit.unwrap() - 0.2 / 0.8).abs() < 1e-12);
         assert!((report.scattered.errors_per_bit.unwrap() - 0.7).abs() < 1e-12);
         assert!((report.scattered.correlation.unwrap() - 1.0).abs() < 1e-12);
+        // Ranks of the scattered doubt 1, 2, 3, 0; of errors along outlines 2½, 2½, ½, ½, and elsewhere ½, 2, 3, ½.
+        assert!((report.scattered.errors_there.unwrap() - 0.0).abs() < 1e-12);
+        assert!((report.scattered.errors_here.unwrap() - 4.5 / (5.0f64 * 4.5).sqrt()).abs() < 1e-12);
         assert_eq!(report.scattered.dsc_by_quarter, [1.0, 0.9, 0.8, 0.5]);
         assert!(DoubtReport::new(&[]).is_none());
     }

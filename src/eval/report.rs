@@ -5,17 +5,13 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::case::{BoxScores, CaseScores};
-use super::doubt::DoubtReport;
+use super::group::GroupReport;
 use super::rater_report::RaterReport;
 use super::rounds::{RoundSums, Rounds};
-use super::selective::Selective;
 use crate::metrics::PixelStatistics;
-use crate::random::SplitMix64;
 
 /// At most this many pixels of a case count, so that large images do not outweigh the others.
 pub(super) const PIXELS_PER_CASE: f64 = 4000.0;
-/// Draws of the bootstrap.
-pub(super) const BOOTSTRAP_DRAWS: usize = 1000;
 
 /// One case with its scores.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -28,6 +24,14 @@ pub struct CaseReport {
     pub dataset: String,
     /// The scores.
     pub scores: CaseScores,
+}
+
+impl CaseReport {
+    /// The same case with the scores of the last round; `None` where no clicks were simulated.
+    fn after_the_last_click(&self) -> Option<Self> {
+        let scores = self.scores.interaction.as_ref()?.last.as_ref()?;
+        Some(Self { scores: (**scores).clone(), ..self.clone() })
+    }
 }
 
 /// A case that could not be evaluated.
@@ -87,26 +91,6 @@ pub struct Metrics {
     pub interaction: Option<Rounds>,
 }
 
-/// A group's metrics with their intervals.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct GroupReport {
-    /// The metrics.
-    #[serde(flatten)]
-    pub metrics: Metrics,
-    /// 95 % percentile intervals (low, high) by bootstrap over cases; of risks as `conformal.ALPHA.fnr` and `.fpr`.
-    pub ci: BTreeMap<String, [f64; 2]>,
-    /// Per bin of the reliability diagram: mean probability, share inside, share of the pixels.
-    pub reliability: Vec<[f64; 3]>,
-    /// Share of the pixels kept, most certain first, and the error rate among them.
-    pub risk_coverage: Vec<[f64; 2]>,
-    /// Risk and coverage of whole masks and images; of images only.
-    pub selective: Option<Selective>,
-    /// Doubt along outlines and elsewhere; of images only.
-    pub doubt: Option<DoubtReport>,
-    /// Agreement with several raters, where there are any.
-    pub raters: Option<RaterReport>,
-}
-
 /// A whole evaluation.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Report {
@@ -118,6 +102,9 @@ pub struct Report {
     pub modalities: BTreeMap<String, GroupReport>,
     /// By dataset.
     pub datasets: BTreeMap<String, GroupReport>,
+    /// All cases after the last click, where clicks were simulated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_round: Option<Box<GroupReport>>,
     /// Each case.
     pub cases: Vec<CaseSummary>,
     /// Files that could not be evaluated.
@@ -164,8 +151,11 @@ impl Report {
             boxes: case.scores.boxes.clone(),
             raters: RaterReport::new(&[case]),
         });
+        let last: Vec<CaseReport> = cases.iter().filter_map(CaseReport::after_the_last_click).collect();
+        let last_round = (!last.is_empty()).then(|| GroupReport::new(&last.iter().collect::<Vec<_>>()));
         Self {
             about,
+            last_round: last_round.map(Box::new),
             overall: GroupReport::new(&cases.iter().collect::<Vec<_>>()),
             modalities: by(|case| &case.modality),
             datasets: by(|case| &case.dataset),
@@ -175,69 +165,16 @@ impl Report {
     }
 }
 
-impl GroupReport {
-    fn new(cases: &[&CaseReport]) -> Self {
-        use rayon::prelude::*;
-        let sum = Sum::of(cases, &vec![1.0; cases.len()]);
-        let draws: Vec<Metrics> = (0..BOOTSTRAP_DRAWS as u64)
-            .into_par_iter()
-            .map(|draw| Sum::of(cases, &resample(cases.len(), draw)).metrics())
-            .collect();
-        let mut values: BTreeMap<String, Vec<f64>> = BTreeMap::new();
-        for metrics in draws {
-            for (name, value) in metrics.named() {
-                values.entry(name).or_default().push(value);
-            }
-        }
-        let ci = values.into_iter().map(|(name, mut values)| {
-            values.sort_by(f64::total_cmp);
-            let quantile = |share: f64| values[((values.len() - 1) as f64 * share).round() as usize];
-            (name, [quantile(0.025), quantile(0.975)])
-        });
-        let risk_coverage = thin(sum.pixels.risk_coverage());
-        Self {
-            metrics: sum.metrics(),
-            ci: ci.collect(),
-            reliability: sum.pixels.reliability(),
-            risk_coverage,
-            selective: Selective::new(cases),
-            doubt: DoubtReport::new(cases),
-            raters: RaterReport::new(cases),
-        }
-    }
-}
-
-/// Keeps a hundred points of a curve and its end.
-fn thin(curve: Vec<[f64; 2]>) -> Vec<[f64; 2]> {
-    let step = curve.len().div_ceil(100).max(1);
-    let last = curve.last().copied();
-    let mut points: Vec<[f64; 2]> = curve.into_iter().step_by(step).collect();
-    if points.last() != last.as_ref() {
-        points.extend(last);
-    }
-    points
-}
-
-/// How often each case is drawn in one draw of the bootstrap.
-pub(super) fn resample(count: usize, draw: u64) -> Vec<f64> {
-    let mut random = SplitMix64::new(draw);
-    let mut weights = vec![0.0; count];
-    for _ in 0..count {
-        weights[(((random.next() >> 32) * count as u64) >> 32) as usize] += 1.0;
-    }
-    weights
-}
-
 /// Weighted sums over cases.
 #[derive(Default)]
-struct Sum {
+pub(super) struct Sum {
     cases: usize,
     weight: f64,
     dsc: f64,
     nsd: f64,
     /// Sum, and weight of the cases that have it.
     contour_nsd: [f64; 2],
-    pixels: PixelStatistics,
+    pub pixels: PixelStatistics,
     /// Sum, and weight of the cases that have boxes.
     expected_dsc_error: [f64; 2],
     /// Flagged, and weight of the boxes that could be.
@@ -247,7 +184,7 @@ struct Sum {
 }
 
 impl Sum {
-    fn of(cases: &[&CaseReport], weights: &[f64]) -> Self {
+    pub fn of(cases: &[&CaseReport], weights: &[f64]) -> Self {
         let mut sum = Self::default();
         for (case, &weight) in cases.iter().zip(weights).filter(|(_, weight)| **weight > 0.0) {
             sum.add(&case.scores, weight);
@@ -286,7 +223,7 @@ impl Sum {
         }
     }
 
-    fn metrics(&self) -> Metrics {
+    pub fn metrics(&self) -> Metrics {
         let pixels = self.pixels.metrics();
         let mean = |sum: f64| sum / self.weight;
         Metrics {

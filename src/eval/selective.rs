@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::report::{BOOTSTRAP_DRAWS, CaseReport, resample};
+use super::group::{BOOTSTRAP_DRAWS, resample};
+use super::report::CaseReport;
 use crate::metrics::{Ordered, Selected, mean_risk};
 
 /// The order that the others are compared with: the mean Dice of all pairs of members (Zenk et al. 2025).

@@ -15,6 +15,7 @@ pub mod sizes;
 pub mod snip;
 pub mod study;
 pub mod tools;
+pub mod trust;
 pub mod vendor;
 pub mod viewers;
 pub mod volumes;

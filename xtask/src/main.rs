@@ -7,7 +7,9 @@ use clap::{Parser, Subcommand};
 use xtask::build::{self, Profile};
 use xtask::process::{cargo, command, run, say};
 use xtask::server::Server;
-use xtask::{ablation, bench, builds, interaction, own, root, sizes, study, target, tools, viewers, volumes, weights};
+use xtask::{
+    ablation, bench, builds, interaction, own, root, sizes, study, target, tools, trust, viewers, volumes, weights,
+};
 
 #[derive(Parser)]
 #[command(about)]
@@ -83,6 +85,9 @@ enum Command {
     },
     /// Let a simulated person correct masks on ../shared/data (two hours), and write the tables of docs/interaction.md. Finished reports are kept in target/interaction
     Interaction,
+    /// Measure how far numbers can be trusted on ../shared/data (an hour): several raters, orders of whole masks, doubt by place, distance from the calibration; and write
+    /// their tables of docs/uncertainty.md. Finished reports are kept in target/trust
+    Trust,
     /// Time umedsam beside onnxruntime-web in headless Chromium: the same network, weights and image, in turn
     Bench {
         /// Rounds of each measure
@@ -140,6 +145,7 @@ fn main() -> Result<()> {
         Command::Ablation { trained, steps, seeds } => ablation::ablation(trained, steps, seeds),
         Command::OwnWeights { encoder, measure: false } => own::own_weights(encoder),
         Command::OwnWeights { encoder, measure: true } => own::measure(encoder),
+        Command::Trust => trust::trust(),
         Command::Interaction => interaction::interaction(),
         Command::Study { without_flips } => study::study(!without_flips),
     }
