@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::case::{BoxScores, CaseScores, MapKind, NSD_TOLERANCE, Risk, clipped, pixels_of_interest};
 use super::embeddings::EmbeddingCache;
 use super::mask_scores::MaskScores;
+use super::raters::RaterScores;
 use crate::data::{CaseBoxes, ChallengeCase};
 use crate::error::{Error, Result};
 use crate::image::BoundingBox;
@@ -141,7 +142,7 @@ pub fn play_case(
         }
         let mut game = Game { segmenter, case, options, map, alphas, truth, interaction: &mut interaction };
         let found = game.play(&mut image, corners, clicks, &mut pixels)?;
-        game.push_last(&found, &mut last);
+        game.push_last(&found, label, &mut last);
     }
     let mean = |value: fn(&Round) -> f64, of: fn(&[Round]) -> Option<&Round>| {
         let rounds = interaction.structures.iter().filter_map(|rounds| of(rounds)).map(value);
@@ -219,12 +220,13 @@ impl Game<'_> {
     }
 
     /// What a case without clicks would be measured by, of the last answer.
-    fn push_last(&self, found: &Segmentation, last: &mut CaseScores) {
+    fn push_last(&self, found: &Segmentation, label: u8, last: &mut CaseScores) {
         let (region, width) = (self.region(), self.case.width);
         self.push_pixels(found, &region, &mut last.pixels);
         let truth: Vec<bool> = self.truth.iter().map(|&inside| inside != 0).collect();
         let is_single = self.options.uncertainty.is_single_pass();
         let [x0, y0, x1, y1] = self.tight_box();
+        last.raters.extend(RaterScores::new(found, &self.case.raters, label, &region, None));
         let Round { dsc, expected_dsc, risks, .. } = self.judge(found);
         last.boxes.push(BoxScores {
             share: (x1 - x0).max(y1 - y0) / width.max(self.case.height) as f64,

@@ -58,6 +58,7 @@ pub fn trust() -> Result<()> {
     let clicks = ["--boxes-per-image", BOXES_PER_IMAGE_CLICKS, "--clicks", CLICKS];
     let corrected = measuring.report("corrected", &own, "val", &clicks)?;
     let ours = measuring.report("multirater-student", &own, "multirater", &boxes)?;
+    let ours_corrected = measuring.report("multirater-corrected", &own, "multirater", &clicks)?;
     let lite = measuring.report("multirater-lite", &official, "multirater", &boxes)?;
 
     let mut text = String::from("### How far from the calibration\n\n");
@@ -72,6 +73,6 @@ pub fn trust() -> Result<()> {
     text.push_str("\n### Doubt along outlines and elsewhere\n\n");
     text.push_str(&tables::doubt(&[("val", &val), ("val_more", &more), ("eval_only", &only), ("loose boxes", &loose)]));
     text.push_str("\n### Beside several raters\n\n");
-    text.push_str(&tables::raters(&ours, &lite));
+    text.push_str(&tables::raters(&ours, &ours_corrected, &lite));
     replace_in(&root().join("docs/uncertainty.md"), MARKS, &text)
 }

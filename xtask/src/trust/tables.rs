@@ -158,51 +158,51 @@ pub fn doubt(reports: &[(&str, &Value)]) -> String {
     text
 }
 
-/// Our weights, LiteMedSAM's and people beside raters.
-pub fn raters(ours: &Value, lite: &Value) -> String {
+/// Our weights, the same after corrections, LiteMedSAM's, and people beside raters.
+pub fn raters(ours: &Value, corrected: &Value, lite: &Value) -> String {
+    let corrected = &corrected["last_round"]["raters"];
     let (ours, lite) = (&ours["overall"]["raters"], &lite["overall"]["raters"]);
     let mut text = format!(
         "{} cells of BU-BIL's first set (phase contrast) with {} outlines each that differ (of ten in the files the fourth repeats the third). The default ensemble, from the files' \
-         boxes. People: what the mean of the other raters says beside each rater.\n\n\
-         | | umedsam-student | LiteMedSAM | people |\n|---|---|---|---|\n",
+         boxes; corrected: after {CLICKS} clicks in the middle of the largest error beside the raters' majority. People: what the mean of the other raters says beside each rater.\n\n\
+         | | umedsam-student | corrected | LiteMedSAM | people |\n|---|---|---|---|---|\n",
         ours["n"],
         cell(ours, "raters", 0),
     );
-    let all = |name: &str, paths: [&str; 3], digits: usize, text: &mut String| {
-        let cells = [(ours, paths[0]), (lite, paths[1]), (ours, paths[2])];
+    let all = |name: &str, [path, human]: [&str; 2], digits: usize, text: &mut String| {
+        let cells = [(ours, path), (corrected, path), (lite, path), (ours, human)];
         let cells = cells.map(|(report, path)| if path.is_empty() { "–".into() } else { cell(report, path, digits) });
         let _ = writeln!(text, "| {name} | {} |", cells.join(" | "));
     };
-    let same = |path: &'static str, human: &'static str| [path, path, human];
     for (name, paths) in [
         (
             "ECE in the region, mean over raters (pixels of all images together)",
-            same("region/mean_of_raters", "region/human"),
+            ["region/mean_of_raters", "region/human"],
         ),
-        ("the same image by image", same("region/by_structure", "region/human_by_structure")),
-        ("ECE in the region beside the mean rater", same("region/of_mean_rater", "")),
-        ("ECE over the whole image, mean over raters", same("whole/mean_of_raters", "whole/human")),
-        ("DSC with a rater (people: the others' majority)", same("ours/dsc", "human/dsc")),
-        ("QUBIQ's score of the probability", same("ours/qubiq", "")),
-        ("QUBIQ's score of the mask (people: of one rater beside the others)", same("mask/qubiq", "human/qubiq")),
-        ("area: CRPS, of the raters' mean area", same("ours/area/crps", "human/area/crps")),
-        ("the same of the mask's area alone", same("mask/area/crps", "")),
-        ("the same of the members' areas", same("members/crps", "")),
-        ("share of raters' areas in the 90 % interval", same("ours/area/coverage", "human/area/coverage")),
-        ("its width, of the raters' mean area", same("ours/area/width", "human/area/width")),
-        ("share in that of the members' areas", same("members/coverage", "")),
-        ("mean area too large by, of the raters' mean area", same("ours/area/bias", "")),
+        ("the same image by image", ["region/by_structure", "region/human_by_structure"]),
+        ("ECE in the region beside the mean rater", ["region/of_mean_rater", ""]),
+        ("ECE over the whole image, mean over raters", ["whole/mean_of_raters", "whole/human"]),
+        ("DSC with a rater (people: the others' majority)", ["ours/dsc", "human/dsc"]),
+        ("QUBIQ's score of the probability", ["ours/qubiq", ""]),
+        ("QUBIQ's score of the mask (people: of one rater beside the others)", ["mask/qubiq", "human/qubiq"]),
+        ("area: CRPS, of the raters' mean area", ["ours/area/crps", "human/area/crps"]),
+        ("the same of the mask's area alone", ["mask/area/crps", ""]),
+        ("the same of the members' areas", ["members/crps", ""]),
+        ("share of raters' areas in the 90 % interval", ["ours/area/coverage", "human/area/coverage"]),
+        ("its width, of the raters' mean area", ["ours/area/width", "human/area/width"]),
+        ("share in that of the members' areas", ["members/coverage", ""]),
+        ("mean area too large by, of the raters' mean area", ["ours/area/bias", ""]),
         (
             "total uncertainty and disagreement, Pearson (people: one half and the other)",
-            same("ours/total/0", "human/total/0"),
+            ["ours/total/0", "human/total/0"],
         ),
-        ("the same, Spearman", same("ours/total/1", "human/total/1")),
-        ("epistemic uncertainty and disagreement, Pearson", same("ours/epistemic/0", "")),
-        ("the same, Spearman", same("ours/epistemic/1", "")),
+        ("the same, Spearman", ["ours/total/1", "human/total/1"]),
+        ("epistemic uncertainty and disagreement, Pearson", ["ours/epistemic/0", ""]),
+        ("the same, Spearman", ["ours/epistemic/1", ""]),
     ] {
         all(name, paths, 3, &mut text);
     }
-    for (name, report) in [("umedsam-student", ours), ("LiteMedSAM", lite)] {
+    for (name, report) in [("umedsam-student", ours), ("corrected", corrected), ("LiteMedSAM", lite)] {
         let by_rater = report["region"]["by_rater"].as_object().into_iter().flatten();
         let eces: Vec<String> = by_rater
             .map(|(rater, ece)| {
@@ -224,7 +224,7 @@ mod tests {
         let report = json!({ "overall": { "n": 3, "dsc": 0.5, "ci": {}, "conformal": {} }, "modalities": {}, "last_round": { "n": 1 } });
         let text = by_distance(&report, &report, &report, &report, &report);
         assert!(text.contains("| 3 | 0.500 | – | – |") && !text.contains("NaN"), "{text}");
-        assert!(!raters(&report, &report).contains("NaN"));
+        assert!(!raters(&report, &report, &report).contains("NaN"));
     }
 
     #[test]
