@@ -1,7 +1,7 @@
 //! How far numbers can be trusted, and where no more: several raters, whole masks kept back, doubt along outlines and elsewhere, and images ever further from the
 //! calibration's. Measures on `../shared/data`, and writes tables of `docs/uncertainty.md`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use serde_json::Value;
@@ -30,7 +30,7 @@ struct Measuring {
 
 impl Measuring {
     /// A report with the default ensemble, unless one that is newer than the weights is there.
-    fn report(&self, name: &str, weights: &PathBuf, split: &str, extra: &[&str]) -> Result<Value> {
+    fn report(&self, name: &str, weights: &Path, split: &str, extra: &[&str]) -> Result<Value> {
         let path = self.folder.join(format!("{name}.json"));
         if !is_newer(&path, weights) {
             say(format!("{name}: {split} {}", extra.join(" ")));
