@@ -19,6 +19,7 @@ pub mod snip;
 pub mod soak;
 pub mod study;
 pub mod tools;
+pub mod trust;
 pub mod vendor;
 pub mod viewers;
 pub mod volumes;

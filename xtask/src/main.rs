@@ -8,8 +8,8 @@ use xtask::build::{self, Profile};
 use xtask::process::{cargo, command, run, say};
 use xtask::server::Server;
 use xtask::{
-    ablation, bench, builds, checks, interaction, own, root, sizes, soak, study, target, tools, viewers, volumes,
-    weights,
+    ablation, bench, builds, checks, interaction, own, root, sizes, soak, study, target, tools, trust, viewers,
+    volumes, weights,
 };
 
 #[derive(Parser)]
@@ -88,6 +88,9 @@ enum Command {
     },
     /// Let a simulated person correct masks on ../shared/data (two hours), and write the tables of docs/interaction.md. Finished reports are kept in target/interaction
     Interaction,
+    /// Measure how far numbers can be trusted on ../shared/data (an hour): several raters, orders of whole masks, doubt by place, distance from the calibration; and write
+    /// their tables of docs/uncertainty.md. Finished reports are kept in target/trust
+    Trust,
     /// Time umedsam beside onnxruntime-web in headless Chromium: the same network, weights and image, in turn
     Bench {
         /// Rounds of each measure
@@ -163,6 +166,7 @@ fn main() -> Result<()> {
         Command::Ablation { trained, steps, seeds } => ablation::ablation(trained, steps, seeds),
         Command::OwnWeights { encoder, measure: false } => own::own_weights(encoder),
         Command::OwnWeights { encoder, measure: true } => own::measure(encoder),
+        Command::Trust => trust::trust(),
         Command::Interaction => interaction::interaction(),
         Command::Study { without_flips } => study::study(!without_flips),
     }
