@@ -3,6 +3,8 @@
 mod decode;
 mod encode;
 mod image;
+#[cfg(feature = "cli")]
+mod members;
 mod network;
 mod options;
 mod pace;

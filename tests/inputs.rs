@@ -274,3 +274,30 @@ fn four_colours_become_what_pillow_makes_of_them() {
         }
     }
 }
+
+/// A case of 3×4 pixels with an array `raters`.
+fn with_raters(shape: &[u64], values: Vec<u8>) -> umedsam::Result<umedsam::data::ChallengeCase> {
+    use npyz::WriterBuilder;
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("case.npz");
+    let mut npz = npyz::npz::NpzWriter::create(&path).unwrap();
+    for (name, shape, values) in [("imgs", &[3u64, 4][..], vec![7u8; 12]), ("raters", shape, values)] {
+        let mut writer = npz.array(name, Default::default()).unwrap().default_dtype().shape(shape).begin_nd().unwrap();
+        writer.extend(values).unwrap();
+        writer.finish().unwrap();
+    }
+    drop(npz);
+    read_npz(&path)
+}
+
+#[test]
+fn raters_are_read_and_those_of_another_shape_refused() {
+    let case = with_raters(&[2, 3, 4], (0..24).map(|value| value / 12).collect()).unwrap();
+    assert_eq!(case.raters, [vec![0; 12], vec![1; 12]]);
+    assert!(with_raters(&[0, 3, 4], vec![]).unwrap().raters.is_empty());
+    for (shape, count) in [(&[12u64][..], 12), (&[3, 4], 12), (&[2, 4, 3], 24), (&[1, 2, 3, 4], 24)] {
+        let error = with_raters(shape, vec![0; count]).unwrap_err();
+        assert_eq!(error.code(), "file");
+        assert!(error.to_string().contains("raters has shape") && error.to_string().contains("R×3×4"), "{error}");
+    }
+}

@@ -29,6 +29,8 @@ pub struct ChallengeCase {
     pub boxes: CaseBoxes,
     /// Labels 0…K, `depth · height · width` values, if the file has them.
     pub gts: Option<Vec<u8>>,
+    /// What each of several raters outlined, labels as in `gts`; empty if the file has no `raters`.
+    pub raters: Vec<Vec<u8>>,
     /// Distance of neighbours from slice to slice, row to row and column to column, in mm; 1 for images.
     pub spacing: [f64; 3],
 }
@@ -49,11 +51,10 @@ impl ChallengeCase {
         let count = boxes.len().min(limit.max(1));
         let kept: Vec<usize> = (0..count).map(|position| position * boxes.len() / count).collect();
         *boxes = kept.iter().map(|&index| boxes[index]).collect();
-        if let Some(gts) = &mut self.gts {
-            let new_label =
-                |label: usize| kept.iter().position(|&index| index + 1 == label).map_or(0, |place| place + 1);
-            let labels: Vec<u8> = (0..=usize::from(u8::MAX)).map(|label| new_label(label) as u8).collect();
-            gts.iter_mut().for_each(|label| *label = labels[usize::from(*label)]);
+        let new_label = |label: usize| kept.iter().position(|&index| index + 1 == label).map_or(0, |place| place + 1);
+        let labels: Vec<u8> = (0..=usize::from(u8::MAX)).map(|label| new_label(label) as u8).collect();
+        for label in self.gts.iter_mut().chain(&mut self.raters).flatten() {
+            *label = labels[usize::from(*label)];
         }
     }
 
@@ -145,7 +146,7 @@ fn without_alpha(imgs: Vec<u8>, layout: &Layout) -> Result<(Vec<u8>, usize)> {
     Ok((slices.collect::<Result<Vec<_>>>()?.concat(), 3))
 }
 
-/// Reads a case: `imgs` H×W, H×W×(1, 3, 4), (1, 3, 4)×H×W or, where the name begins with `3D` or boxes have six numbers, D×H×W(×3), of
+/// Reads a case: `raters` R×H×W (or R×D×H×W) where there are any, and `imgs` H×W, H×W×(1, 3, 4), (1, 3, 4)×H×W or, where the name begins with `3D` or boxes have six numbers, D×H×W(×3), of
 /// any type whose values are integers in 0–255, in C or Fortran order.
 ///
 /// # Errors
@@ -173,6 +174,10 @@ pub fn read_npz(path: &Path) -> Result<ChallengeCase> {
         Some(gts) => Some(labels(&archive, gts, &layout)?),
         None => None,
     };
+    let raters = match archive.array("raters")? {
+        Some(all) => raters(&archive, all, &layout)?,
+        None => Vec::new(),
+    };
     let spacing = match archive.array("spacing")? {
         Some(spacing) if is_volume => match spacing.to_numbers()[..] {
             [z, y, x] if [z, y, x].iter().all(|step| *step > 0.0 && step.is_finite()) => [z, y, x],
@@ -180,7 +185,7 @@ pub fn read_npz(path: &Path) -> Result<ChallengeCase> {
         },
         _ => [1.0; 3],
     };
-    Ok(ChallengeCase { imgs, depth, height, width, channels, boxes, gts, spacing })
+    Ok(ChallengeCase { imgs, depth, height, width, channels, boxes, gts, raters, spacing })
 }
 
 /// Labels of the image's shape but for axes of length 1.
@@ -193,6 +198,24 @@ fn labels(archive: &Archive, gts: Array, layout: &Layout) -> Result<Vec<u8>> {
     }
     match gts.into_bytes() {
         Ok(labels) => Ok(labels),
+        Err(value) => archive.fail(format!("{described} with the value {value}; labels 0–255 are expected")),
+    }
+}
+
+/// Labels of several raters: R×H×W, or R×D×H×W of volumes.
+fn raters(archive: &Archive, all: Array, layout: &Layout) -> Result<Vec<Vec<u8>>> {
+    let Layout { depth, height, width, .. } = *layout;
+    let described = all.describe();
+    let is_shape = match &all.shape[..] {
+        [_, shape @ ..] => *shape == [depth, height, width] || depth == 1 && *shape == [height, width],
+        [] => false,
+    };
+    if !is_shape {
+        let slices = if depth == 1 { String::new() } else { format!("{depth}×") };
+        return archive.fail(format!("{described}; R×{slices}{height}×{width} is expected"));
+    }
+    match all.into_bytes() {
+        Ok(labels) => Ok(labels.chunks_exact(depth * height * width).map(<[u8]>::to_vec).collect()),
         Err(value) => archive.fail(format!("{described} with the value {value}; labels 0–255 are expected")),
     }
 }
@@ -262,10 +285,12 @@ mod tests {
             channels: 1,
             boxes: CaseBoxes::Image(boxes),
             gts: Some(vec![0, 1, 2, 3, 4, 5]),
+            raters: vec![vec![0, 3, 3, 0, 1, 1]],
             spacing: [1.0; 3],
         };
         case.keep_boxes(2);
         assert_eq!(case.boxes, CaseBoxes::Image(vec![[0.0; 4], [2.0; 4]]));
         assert_eq!(case.gts, Some(vec![0, 1, 0, 2, 0, 0]));
+        assert_eq!(case.raters, [[0, 2, 2, 0, 1, 1]]);
     }
 }

@@ -80,6 +80,7 @@ mod tests {
             channels: 1,
             boxes: CaseBoxes::Image(vec![[0.0; 4]; 2]),
             gts: Some((0..1200).map(|pixel| if inside(pixel) { 2 } else { 0 }).collect()),
+            raters: Vec::new(),
             spacing: [1.0; 3],
         }
     }

@@ -4,13 +4,16 @@ use serde::{Deserialize, Serialize};
 
 use super::clicks::Interaction;
 use super::embeddings::EmbeddingCache;
+use super::mask_scores::MaskScores;
+use super::members::MemberMasks;
+use super::raters::RaterScores;
 use super::volume;
 use crate::data::{CaseBoxes, ChallengeCase};
 use crate::error::{Error, Result};
 use crate::eval::ObjectGuarantees;
 use crate::image::BoundingBox;
 use crate::metrics::{Confusion, Mask, PixelStatistics, contour_nsd, dsc, nsd};
-use crate::segment::{SegmentOptions, Segmentation, Segmenter};
+use crate::segment::{EncodedImage, SegmentOptions, Segmentation, Segmenter, Zoom};
 use crate::uncertainty::UncertaintyMaps;
 
 /// Tolerance of the NSD, in pixels of images and mm of volumes: the challenge's.
@@ -72,10 +75,13 @@ pub struct BoxScores {
     pub needs_review: Option<bool>,
     /// Risks by α; empty without calibration.
     pub risks: Vec<Risk>,
+    /// What the mask could be trusted by; of images only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mask: Option<MaskScores>,
 }
 
 /// What was measured of one case.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct CaseScores {
     /// Mean DSC over labels.
     pub dsc: f64,
@@ -87,6 +93,9 @@ pub struct CaseScores {
     pub boxes: Vec<BoxScores>,
     /// Pixels in the boxes' regions.
     pub pixels: PixelStatistics,
+    /// Each structure of an image that several raters outlined.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub raters: Vec<RaterScores>,
     /// Every round, where clicks were simulated; the scores above are then the first round's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub interaction: Option<Interaction>,
@@ -124,8 +133,9 @@ pub fn evaluate_case(
                 &options.uncertainty,
             )?;
             for (index, corners) in clipped(&boxes[..labels], case)?.into_iter().enumerate() {
-                let mut found = pollster::block_on(segmenter.segment_boxes(&mut image, &[corners], options))?;
-                judge.slice(0, index, &found.remove(0));
+                let (found, members) = segment(segmenter, &mut image, corners, options)?;
+                judge.slice(0, index, &found);
+                judge.whole_mask(index, &found, members.as_ref());
                 judge.finish_box(index);
             }
         }
@@ -138,6 +148,20 @@ pub fn evaluate_case(
         }
     }
     Ok(judge.finish())
+}
+
+/// Segments a box, with its members' masks where they are all of the whole image.
+fn segment(
+    segmenter: &Segmenter,
+    image: &mut EncodedImage,
+    corners: BoundingBox,
+    options: &SegmentOptions,
+) -> Result<(Segmentation, Option<MemberMasks>)> {
+    if options.zoom != Zoom::Off {
+        return Ok((pollster::block_on(segmenter.segment_boxes(image, &[corners], options))?.remove(0), None));
+    }
+    let (found, members) = pollster::block_on(segmenter.segment_with_members(image, corners, options))?;
+    Ok((found, Some(MemberMasks::new(&segmenter.member_masks(image, &members, options)))))
 }
 
 /// The boxes of an image, of which those of structures one pixel wide have no area.
@@ -171,6 +195,12 @@ pub fn region_of_interest(corners: &BoundingBox, width: usize, height: usize) ->
     [range(x0, x1, width), range(y0, y1, height)]
 }
 
+/// The places of these pixels in the image.
+pub(super) fn pixels_of_interest(corners: &BoundingBox, width: usize, height: usize) -> Vec<usize> {
+    let [columns, rows] = region_of_interest(corners, width, height);
+    rows.flat_map(|y| columns.clone().map(move |x| y * width + x)).collect()
+}
+
 /// Compares as segmentations come in.
 struct Judge<'a> {
     case: &'a ChallengeCase,
@@ -191,6 +221,7 @@ struct Judge<'a> {
     needs_review: Option<bool>,
     has_risks: bool,
     share: f64,
+    mask: Option<MaskScores>,
     scores: CaseScores,
 }
 
@@ -220,14 +251,8 @@ impl<'a> Judge<'a> {
             needs_review: None,
             has_risks: false,
             share: 0.0,
-            scores: CaseScores {
-                dsc: 0.0,
-                nsd: 0.0,
-                contour_nsd: (case.depth == 1).then_some(0.0),
-                boxes: Vec::new(),
-                pixels: PixelStatistics::default(),
-                interaction: None,
-            },
+            mask: None,
+            scores: CaseScores { contour_nsd: (case.depth == 1).then_some(0.0), ..Default::default() },
         }
     }
 
@@ -266,12 +291,22 @@ impl<'a> Judge<'a> {
         };
         let map = self.map.of(&found.uncertainty);
         let truth = &self.gts[slice];
-        let [columns, rows] = region_of_interest(&bounding_box, self.case.width, self.case.height);
-        let width = self.case.width;
-        for pixel in rows.flat_map(|y| columns.clone().map(move |x| y * width + x)) {
+        for pixel in pixels_of_interest(&bounding_box, self.case.width, self.case.height) {
             let actual = usize::from(truth[pixel]) == index + 1;
             self.scores.pixels.push(found.probability[pixel], map[pixel], found.mask[pixel] != 0, actual);
         }
+    }
+
+    /// Takes in the mask of box `index` of an image as a whole.
+    fn whole_mask(&mut self, index: usize, found: &Segmentation, members: Option<&MemberMasks>) {
+        let bounding_box = found.bounding_box.expect("cases have boxes");
+        let region = pixels_of_interest(&bounding_box, self.case.width, self.case.height);
+        let truth: Vec<bool> = self.gts.iter().map(|&value| usize::from(value) == index + 1).collect();
+        let is_single = self.options.uncertainty.is_single_pass();
+        self.mask = Some(MaskScores::new(found, is_single, members, &truth, self.case.width, &region));
+        let areas = members.filter(|_| !is_single).map(MemberMasks::areas);
+        let label = (index + 1) as u8;
+        self.scores.raters.extend(RaterScores::new(found, &self.case.raters, label, &region, areas.as_deref()));
     }
 
     fn finish_box(&mut self, index: usize) {
@@ -292,6 +327,7 @@ impl<'a> Judge<'a> {
             expected_dsc: self.expected[0] / self.expected[1].max(1.0),
             needs_review: self.needs_review,
             risks: self.alphas.iter().enumerate().filter(|_| self.has_risks).map(risk).collect(),
+            mask: self.mask.take(),
         });
         self.current.fill(0);
         self.outer.iter_mut().chain(&mut self.inner).for_each(|mask| mask.fill(0));

@@ -7,8 +7,10 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::case::{CaseScores, MapKind, NSD_TOLERANCE, Risk, clipped, region_of_interest};
+use super::case::{BoxScores, CaseScores, MapKind, NSD_TOLERANCE, Risk, clipped, pixels_of_interest};
 use super::embeddings::EmbeddingCache;
+use super::mask_scores::MaskScores;
+use super::raters::RaterScores;
 use crate::data::{CaseBoxes, ChallengeCase};
 use crate::error::{Error, Result};
 use crate::image::BoundingBox;
@@ -87,6 +89,9 @@ pub struct Interaction {
     pub structures: Vec<Vec<Round>>,
     /// By round, the probabilities of the pixels around the structures.
     pub reliability: Vec<Reliability>,
+    /// What was measured after the last click, as of a case without clicks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last: Option<Box<CaseScores>>,
 }
 
 /// Plays with every structure of an image.
@@ -126,7 +131,9 @@ pub fn play_case(
         first: clicks.first,
         structures: Vec::new(),
         reliability: vec![Reliability::default(); clicks.count + 1],
+        last: None,
     };
+    let mut last = CaseScores::default();
     let mut pixels = PixelStatistics::default();
     for (label, corners) in (1..=labels as u8).zip(boxes) {
         let truth: Vec<u8> = gts.iter().map(|&value| u8::from(value == label)).collect();
@@ -134,14 +141,25 @@ pub fn play_case(
             continue;
         }
         let mut game = Game { segmenter, case, options, map, alphas, truth, interaction: &mut interaction };
-        game.play(&mut image, corners, clicks, &mut pixels)?;
+        let found = game.play(&mut image, corners, clicks, &mut pixels)?;
+        game.push_last(&found, label, &mut last);
     }
-    let mean = |value: fn(&Round) -> f64| {
-        let first = interaction.structures.iter().map(|rounds| value(&rounds[0]));
-        first.sum::<f64>() / interaction.structures.len().max(1) as f64
+    let mean = |value: fn(&Round) -> f64, of: fn(&[Round]) -> Option<&Round>| {
+        let rounds = interaction.structures.iter().filter_map(|rounds| of(rounds)).map(value);
+        rounds.sum::<f64>() / interaction.structures.len().max(1) as f64
     };
-    let (dsc, nsd) = (mean(|round| round.dsc), mean(|round| round.nsd));
-    Ok(CaseScores { dsc, nsd, contour_nsd: None, boxes: Vec::new(), pixels, interaction: Some(interaction) })
+    let (dsc, nsd) = (mean(|round| round.dsc, <[Round]>::first), mean(|round| round.nsd, <[Round]>::first));
+    (last.dsc, last.nsd) = (mean(|round| round.dsc, <[Round]>::last), mean(|round| round.nsd, <[Round]>::last));
+    interaction.last = Some(Box::new(last));
+    Ok(CaseScores {
+        dsc,
+        nsd,
+        contour_nsd: None,
+        boxes: Vec::new(),
+        pixels,
+        raters: Vec::new(),
+        interaction: Some(interaction),
+    })
 }
 
 /// One structure.
@@ -162,7 +180,7 @@ impl Game<'_> {
         corners: BoundingBox,
         clicks: &Clicks,
         pixels: &mut PixelStatistics,
-    ) -> Result<()> {
+    ) -> Result<Segmentation> {
         let mut prompt = match clicks.first {
             FirstPrompt::Box => Prompt::from(corners),
             FirstPrompt::Click => Prompt { points: vec![middle(&self.whole())], ..Prompt::default() },
@@ -198,7 +216,27 @@ impl Game<'_> {
             rounds.push(rounds[rounds.len() - 1].clone());
         }
         self.interaction.structures.push(rounds);
-        Ok(())
+        Ok(found)
+    }
+
+    /// What a case without clicks would be measured by, of the last answer.
+    fn push_last(&self, found: &Segmentation, label: u8, last: &mut CaseScores) {
+        let (region, width) = (self.region(), self.case.width);
+        self.push_pixels(found, &region, &mut last.pixels);
+        let truth: Vec<bool> = self.truth.iter().map(|&inside| inside != 0).collect();
+        let is_single = self.options.uncertainty.is_single_pass();
+        let [x0, y0, x1, y1] = self.tight_box();
+        last.raters.extend(RaterScores::new(found, &self.case.raters, label, &region, None));
+        let Round { dsc, expected_dsc, risks, .. } = self.judge(found);
+        last.boxes.push(BoxScores {
+            share: (x1 - x0).max(y1 - y0) / width.max(self.case.height) as f64,
+            dsc,
+            expected_dsc,
+            needs_review: found.needs_review,
+            risks,
+            mask: Some(MaskScores::new(found, is_single, None, &truth, width, &region)),
+            guarantees: None,
+        });
     }
 
     /// All of the structure as an error.
@@ -290,16 +328,20 @@ impl Game<'_> {
         }
     }
 
-    /// The pixels that probabilities are judged by: as in a box's evaluation, around the truth's tight box.
-    fn region(&self) -> Vec<usize> {
-        let (width, height) = (self.case.width, self.case.height);
+    /// The corners of the truth, after the last pixel.
+    fn tight_box(&self) -> [f64; 4] {
+        let width = self.case.width;
         let inside = || (0..self.truth.len()).filter(|&pixel| self.truth[pixel] != 0);
         let columns = || inside().map(|pixel| pixel % width);
         let rows = || inside().map(|pixel| pixel / width);
         let corners = [columns().min(), rows().min(), columns().max(), rows().max()].map(Option::unwrap_or_default);
         let [x0, y0, x1, y1] = corners.map(|corner| corner as f64);
-        let [columns, rows] = region_of_interest(&BoundingBox([x0, y0, x1 + 1.0, y1 + 1.0]), width, height);
-        rows.flat_map(|y| columns.clone().map(move |x| y * width + x)).collect()
+        [x0, y0, x1 + 1.0, y1 + 1.0]
+    }
+
+    /// The pixels that probabilities are judged by: as in a box's evaluation, around the truth's tight box.
+    fn region(&self) -> Vec<usize> {
+        pixels_of_interest(&BoundingBox(self.tight_box()), self.case.width, self.case.height)
     }
 
     fn reliability(&self, found: &Segmentation, region: &[usize]) -> Reliability {

@@ -206,7 +206,6 @@ fn chosen(case: &CaseReport) -> Option<&ObjectGuarantees> {
 mod tests {
     use super::*;
     use crate::eval::{BoxScores, CaseScores};
-    use crate::metrics::PixelStatistics;
 
     fn case(name: &str, objects: Vec<Option<ObjectGuarantees>>) -> CaseReport {
         let found = |guarantees| BoxScores {
@@ -215,20 +214,14 @@ mod tests {
             expected_dsc: 0.9,
             needs_review: None,
             risks: Vec::new(),
+            mask: None,
             guarantees,
         };
         CaseReport {
             case: name.into(),
             modality: "CT".into(),
             dataset: "d".into(),
-            scores: CaseScores {
-                dsc: 0.9,
-                nsd: 0.9,
-                contour_nsd: None,
-                boxes: objects.into_iter().map(found).collect(),
-                pixels: PixelStatistics::default(),
-                interaction: None,
-            },
+            scores: CaseScores { boxes: objects.into_iter().map(found).collect(), ..Default::default() },
         }
     }
 

@@ -3,7 +3,8 @@
 use std::fmt::Write;
 
 use super::chart::{Chart, Series, escape};
-use super::report::{GroupReport, Metrics, Report};
+use super::group::GroupReport;
+use super::report::{Metrics, Report};
 
 const BLUE: &str = "#1f5fa8";
 const GREY: &str = "#999";

@@ -5,15 +5,14 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::case::{BoxScores, CaseScores};
+use super::group::GroupReport;
+use super::rater_report::RaterReport;
 use super::rounds::{RoundSums, Rounds};
 use crate::eval::GuaranteeReport;
 use crate::metrics::PixelStatistics;
-use crate::random::SplitMix64;
 
 /// At most this many pixels of a case count, so that large images do not outweigh the others.
-const PIXELS_PER_CASE: f64 = 4000.0;
-/// Draws of the bootstrap.
-const BOOTSTRAP_DRAWS: usize = 1000;
+pub(super) const PIXELS_PER_CASE: f64 = 4000.0;
 
 /// One case with its scores.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -26,6 +25,14 @@ pub struct CaseReport {
     pub dataset: String,
     /// The scores.
     pub scores: CaseScores,
+}
+
+impl CaseReport {
+    /// The same case with the scores of the last round; `None` where no clicks were simulated.
+    fn after_the_last_click(&self) -> Option<Self> {
+        let scores = self.scores.interaction.as_ref()?.last.as_ref()?;
+        Some(Self { scores: (**scores).clone(), ..self.clone() })
+    }
 }
 
 /// A case that could not be evaluated.
@@ -85,20 +92,6 @@ pub struct Metrics {
     pub interaction: Option<Rounds>,
 }
 
-/// A group's metrics with their intervals.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct GroupReport {
-    /// The metrics.
-    #[serde(flatten)]
-    pub metrics: Metrics,
-    /// 95 % percentile intervals (low, high) by bootstrap over cases; of risks as `conformal.ALPHA.fnr` and `.fpr`.
-    pub ci: BTreeMap<String, [f64; 2]>,
-    /// Per bin of the reliability diagram: mean probability, share inside, share of the pixels.
-    pub reliability: Vec<[f64; 3]>,
-    /// Share of the pixels kept, most certain first, and the error rate among them.
-    pub risk_coverage: Vec<[f64; 2]>,
-}
-
 /// A whole evaluation.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Report {
@@ -113,6 +106,9 @@ pub struct Report {
     pub modalities: BTreeMap<String, GroupReport>,
     /// By dataset.
     pub datasets: BTreeMap<String, GroupReport>,
+    /// All cases after the last click, where clicks were simulated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_round: Option<Box<GroupReport>>,
     /// Each case.
     pub cases: Vec<CaseSummary>,
     /// Files that could not be evaluated.
@@ -131,8 +127,10 @@ pub struct CaseSummary {
     /// The metrics.
     #[serde(flatten)]
     pub metrics: Metrics,
-    /// Each box: DSC, expected DSC, flag, risks.
+    /// Each box: DSC, expected DSC, flag, risks, what the mask could be trusted by.
     pub boxes: Vec<BoxScores>,
+    /// Agreement with several raters, where there are any.
+    pub raters: Option<RaterReport>,
 }
 
 impl Report {
@@ -155,10 +153,14 @@ impl Report {
             dataset: case.dataset.clone(),
             metrics: Sum::of(&[case], &[1.0]).metrics(),
             boxes: case.scores.boxes.clone(),
+            raters: RaterReport::new(&[case]),
         });
+        let last: Vec<CaseReport> = cases.iter().filter_map(CaseReport::after_the_last_click).collect();
+        let last_round = (!last.is_empty()).then(|| GroupReport::new(&last.iter().collect::<Vec<_>>()));
         Self {
             about,
             guarantees: GuaranteeReport::by_modality(cases),
+            last_round: last_round.map(Box::new),
             overall: GroupReport::new(&cases.iter().collect::<Vec<_>>()),
             modalities: by(|case| &case.modality),
             datasets: by(|case| &case.dataset),
@@ -168,61 +170,16 @@ impl Report {
     }
 }
 
-impl GroupReport {
-    fn new(cases: &[&CaseReport]) -> Self {
-        use rayon::prelude::*;
-        let sum = Sum::of(cases, &vec![1.0; cases.len()]);
-        let draws: Vec<Metrics> = (0..BOOTSTRAP_DRAWS as u64)
-            .into_par_iter()
-            .map(|draw| Sum::of(cases, &resample(cases.len(), draw)).metrics())
-            .collect();
-        let mut values: BTreeMap<String, Vec<f64>> = BTreeMap::new();
-        for metrics in draws {
-            for (name, value) in metrics.named() {
-                values.entry(name).or_default().push(value);
-            }
-        }
-        let ci = values.into_iter().map(|(name, mut values)| {
-            values.sort_by(f64::total_cmp);
-            let quantile = |share: f64| values[((values.len() - 1) as f64 * share).round() as usize];
-            (name, [quantile(0.025), quantile(0.975)])
-        });
-        let risk_coverage = thin(sum.pixels.risk_coverage());
-        Self { metrics: sum.metrics(), ci: ci.collect(), reliability: sum.pixels.reliability(), risk_coverage }
-    }
-}
-
-/// Keeps a hundred points of a curve and its end.
-fn thin(curve: Vec<[f64; 2]>) -> Vec<[f64; 2]> {
-    let step = curve.len().div_ceil(100).max(1);
-    let last = curve.last().copied();
-    let mut points: Vec<[f64; 2]> = curve.into_iter().step_by(step).collect();
-    if points.last() != last.as_ref() {
-        points.extend(last);
-    }
-    points
-}
-
-/// How often each case is drawn in one draw of the bootstrap.
-fn resample(count: usize, draw: u64) -> Vec<f64> {
-    let mut random = SplitMix64::new(draw);
-    let mut weights = vec![0.0; count];
-    for _ in 0..count {
-        weights[(((random.next() >> 32) * count as u64) >> 32) as usize] += 1.0;
-    }
-    weights
-}
-
 /// Weighted sums over cases.
 #[derive(Default)]
-struct Sum {
+pub(super) struct Sum {
     cases: usize,
     weight: f64,
     dsc: f64,
     nsd: f64,
     /// Sum, and weight of the cases that have it.
     contour_nsd: [f64; 2],
-    pixels: PixelStatistics,
+    pub pixels: PixelStatistics,
     /// Sum, and weight of the cases that have boxes.
     expected_dsc_error: [f64; 2],
     /// Flagged, and weight of the boxes that could be.
@@ -232,7 +189,7 @@ struct Sum {
 }
 
 impl Sum {
-    fn of(cases: &[&CaseReport], weights: &[f64]) -> Self {
+    pub fn of(cases: &[&CaseReport], weights: &[f64]) -> Self {
         let mut sum = Self::default();
         for (case, &weight) in cases.iter().zip(weights).filter(|(_, weight)| **weight > 0.0) {
             sum.add(&case.scores, weight);
@@ -271,7 +228,7 @@ impl Sum {
         }
     }
 
-    fn metrics(&self) -> Metrics {
+    pub fn metrics(&self) -> Metrics {
         let pixels = self.pixels.metrics();
         let mean = |sum: f64| sum / self.weight;
         Metrics {
@@ -327,17 +284,29 @@ impl Metrics {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
-    use crate::eval::Risk;
+    use crate::eval::{MaskScores, Risk};
 
-    fn case(modality: &str, dsc: f64) -> CaseReport {
+    pub fn case(modality: &str, dsc: f64) -> CaseReport {
         let mut pixels = PixelStatistics::default();
         pixels.push(0.9, 0.4, true, dsc > 0.5);
         pixels.push(0.2, 0.7, false, false);
         let risks = vec![Risk { alpha: 0.1, fnr: 1.0 - dsc, fpr: 0.5 }];
+        let mask = MaskScores {
+            area: 9.0,
+            soft_dice: 0.9,
+            predicted_iou: 0.8,
+            member_dice: None,
+            pairwise_dice: None,
+            mean_entropy: 0.1,
+            mean_epistemic: None,
+            doubt: [0.2, 0.1],
+            errors: [0.1, 0.0],
+        };
+        let needs_review = Some(dsc < 0.5);
         let found =
-            BoxScores { share: 0.2, dsc, expected_dsc: 0.7, needs_review: Some(dsc < 0.5), risks, guarantees: None };
+            BoxScores { share: 0.2, dsc, expected_dsc: 0.7, needs_review, risks, mask: Some(mask), guarantees: None };
         CaseReport {
             case: format!("{modality}-{dsc}"),
             modality: modality.into(),
@@ -348,6 +317,7 @@ mod tests {
                 contour_nsd: None,
                 boxes: vec![found],
                 pixels,
+                raters: Vec::new(),
                 interaction: None,
             },
         }

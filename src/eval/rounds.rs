@@ -179,6 +179,7 @@ mod tests {
             first,
             structures: structures.iter().map(|rounds| rounds.iter().map(round).collect()).collect(),
             reliability: vec![reliability; structures[0].len()],
+            last: None,
         }
     }
 

@@ -123,6 +123,13 @@ pub fn evaluate(
                        box enlarged by 12.5 %; conformal risks of the structures that have thresholds",
             "noc": "clicks until the DSC is reached, a first click included, a first box not; what is never reached counts as all clicks",
             "dsc_auc": "area under the DSC of the rounds after the first, by trapezoids; likewise nsd_auc",
+            "selective": "AURC over whole masks, risk 1 − DSC, the surest first; pairwise_dice: mean Dice of all pairs of members; mean_entropy and mean_epistemic: of the \
+                          region's pixels; boundary_doubt and scattered_doubt: bits a pixel of the mask; images: means over their masks",
+            "doubt": "total uncertainty of the whole image within a tenth of the radius of a disc of the mask's area, at least 2 pixels of 256, of its outline, and elsewhere",
+            "raters": "outlines that are the same pixel by pixel count once; ECE in 50 equal bins of the foreground probability, over the region and over the whole image; \
+                       qubiq: mean Dice at the thresholds 0.1–0.9; areas in shares of the raters' mean area, ours by all levels of the probability, 5–95 % of them as the \
+                       interval; total and epistemic: Pearson's and Spearman's correlation with the entropy of the mean rater over the region; human: the mean of the other \
+                       raters beside each",
             "ci": "95 % percentile bootstrap over cases, 1000 draws",
         },
     });

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::common::{LayerNorm2d, LayerNorm2dConfig};
 use super::efficient_vit::{ConvNorm, EfficientVit, EfficientVitConfig, InvertedBottleneck, Main};
 use super::layers::Conv2d;
+use super::limits;
 use crate::kernels::{Activation, matmul};
 
 /// Sizes of an [`EfficientVitSam`].
@@ -71,6 +72,13 @@ impl EfficientVitSamConfig {
 
     /// What is wrong with the sizes, if anything.
     pub fn check(&self) -> Result<(), String> {
+        limits::at_most(limits::SIDE, &[("input_size", &[self.input_size])])?;
+        limits::at_most(limits::EMBEDDING_SIDE, &[("embedding_size", &[self.embedding_size])])?;
+        limits::at_most(
+            limits::WIDTH,
+            &[("widths", &self.widths), ("head_dim", &[self.head_dim]), ("out_channels", &[self.out_channels])],
+        )?;
+        limits::at_most(limits::DEPTH, &[("depths", &self.depths), ("neck_depth", &[self.neck_depth])])?;
         let stages = EXPAND_RATIOS.len();
         if self.widths.len() != stages || self.depths.len() != stages {
             return Err(format!("EfficientViT-SAM has {stages} stages, got widths {:?}", self.widths));

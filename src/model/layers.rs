@@ -14,7 +14,8 @@ fn uniform<const D: usize>(shape: [usize; D], fan_in: usize, device: &Device) ->
     lazy(shape, device, move |device| Tensor::random(shape, Distribution::Uniform(-bound, bound), device))
 }
 
-fn lazy<const D: usize>(
+/// A parameter that is made only if nothing replaces it before it is used.
+pub(super) fn lazy<const D: usize>(
     shape: [usize; D],
     device: &Device,
     init: impl Fn(&Device) -> Tensor<D> + Send + Sync + 'static,

@@ -7,6 +7,7 @@ pub mod efficient_vit;
 pub mod efficient_vit_sam;
 pub mod image_encoder;
 pub mod layers;
+mod limits;
 pub mod mask_decoder;
 mod packing;
 pub mod prompt_encoder;
@@ -101,8 +102,28 @@ impl Config {
 
     /// What is wrong with the sizes, if anything.
     pub fn check(&self) -> Result<(), String> {
+        let MaskDecoderConfig { transformer, num_multimask_outputs, iou_head_depth, iou_head_hidden_dim, .. } =
+            &self.mask_decoder;
+        limits::at_most(
+            limits::WIDTH,
+            &[
+                ("embedding_dim", &[transformer.embedding_dim]),
+                ("num_heads", &[transformer.num_heads]),
+                ("mlp_dim", &[transformer.mlp_dim]),
+                ("iou_head_hidden_dim", &[*iou_head_hidden_dim]),
+                ("mask_in_chans", &[self.mask_in_chans]),
+            ],
+        )?;
+        limits::at_most(
+            limits::DEPTH,
+            &[
+                ("depth", &[transformer.depth]),
+                ("num_multimask_outputs", &[*num_multimask_outputs]),
+                ("iou_head_depth", &[*iou_head_depth]),
+            ],
+        )?;
         self.image_encoder.check()?;
-        let transformer = &self.mask_decoder.transformer;
+        limits::at_most(limits::EMBEDDING_SIDE, &[("the embedding's side", &[self.image_encoder.embedding_size()])])?;
         let dim = transformer.embedding_dim;
         if dim != self.image_encoder.out_channels() {
             return Err(format!(
@@ -117,8 +138,8 @@ impl Config {
         {
             return Err(format!("embedding_dim {dim} does not fit num_heads {}", transformer.num_heads));
         }
-        if transformer.depth == 0 || transformer.mlp_dim == 0 || self.mask_decoder.iou_head_depth == 0 {
-            return Err("depth, mlp_dim and iou_head_depth must be positive".into());
+        if [transformer.depth, transformer.mlp_dim, *iou_head_depth, *iou_head_hidden_dim].contains(&0) {
+            return Err("depth, mlp_dim, iou_head_depth and iou_head_hidden_dim must be positive".into());
         }
         if self.mask_in_chans == 0 || !self.mask_in_chans.is_multiple_of(4) {
             return Err(format!("mask_in_chans {} is not a multiple of 4", self.mask_in_chans));

@@ -22,6 +22,7 @@ use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::efficient_vit::{EfficientVit, EfficientVitConfig};
+use super::limits;
 
 /// Sizes of a [`Student`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -135,6 +136,29 @@ impl StudentConfig {
 
     /// What is wrong with the sizes, if anything.
     pub fn check(&self) -> Result<(), String> {
+        let of_stages = |size: fn(&StageConfig) -> usize| self.stages.iter().map(size).collect::<Vec<_>>();
+        limits::at_most(limits::SIDE, &[("input_size", &[self.input_size])])?;
+        limits::at_most(
+            limits::WIDTH,
+            &[
+                ("stem_channels", &[self.stem_channels]),
+                ("channels", &of_stages(|stage| stage.channels)),
+                ("neck_channels", &[self.neck_channels]),
+                ("detail_channels", &self.detail_channels),
+                ("head_dim", &[self.head_dim]),
+                ("out_channels", &[self.out_channels]),
+            ],
+        )?;
+        limits::at_most(
+            limits::DEPTH,
+            &[
+                ("the number of stages", &[self.stages.len()]),
+                ("depth", &of_stages(|stage| stage.depth)),
+                ("efficient_vit", &[self.efficient_vit]),
+                ("blocks", &[self.blocks]),
+            ],
+        )?;
+        limits::at_most(limits::FACTOR, &[("expand_ratio", &of_stages(|stage| stage.expand_ratio))])?;
         let sizes = [self.stem_channels, self.neck_channels, self.head_dim, self.out_channels, self.input_size];
         let stage_sizes = self.stages.iter().flat_map(|stage| [stage.channels, stage.depth, stage.expand_ratio]);
         if sizes.into_iter().chain(self.detail_channels).chain(stage_sizes).any(|size| size == 0) {

@@ -14,7 +14,8 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
 use super::common::{ConvBn, ConvBnConfig, LayerNorm2d, LayerNorm2dConfig, conv2d_nhwc, linear, linear_gelu};
-use super::layers::{Conv2d, Gelu, LayerNorm, Linear};
+use super::layers::{Conv2d, Gelu, LayerNorm, Linear, lazy};
+use super::limits;
 use crate::kernels::{Activation, gelu, matmul};
 
 /// Sizes of a [`TinyVit`].
@@ -75,6 +76,15 @@ impl TinyVitConfig {
 
     /// What is wrong with the sizes, if anything.
     pub fn check(&self) -> Result<(), String> {
+        limits::at_most(limits::SIDE, &[("input_size", &[self.input_size])])?;
+        let (widths, heads) = (&self.embed_dims, &self.num_heads);
+        limits::at_most(
+            limits::WIDTH,
+            &[("embed_dims", widths), ("num_heads", heads), ("out_channels", &[self.out_channels])],
+        )?;
+        limits::at_most(limits::DEPTH, &[("the number of stages", &[widths.len()]), ("depths", &self.depths)])?;
+        limits::at_most(limits::WINDOW, &[("window_sizes", &self.window_sizes)])?;
+        limits::at_most(limits::FACTOR, &[("expand_ratio", &[self.expand_ratio])])?;
         let stages = self.embed_dims.len();
         let lengths = [self.depths.len(), self.num_heads.len(), self.window_sizes.len(), self.merge_strides.len() + 1];
         if stages < 2 || lengths.iter().any(|&length| length != stages) {
@@ -84,6 +94,13 @@ impl TinyVitConfig {
         let lists = [&self.embed_dims, &self.num_heads, &self.window_sizes, &self.merge_strides];
         if sizes.contains(&0) || lists.iter().any(|list| list.contains(&0)) {
             return Err("TinyViT sizes must be positive".into());
+        }
+        if !widths[0].is_multiple_of(2) {
+            return Err(format!("the first stage has {} channels, not an even number", widths[0]));
+        }
+        // There are no kernels for others.
+        if self.merge_strides.iter().any(|&stride| stride > 2) {
+            return Err(format!("merge_strides {:?}; use 1 or 2", self.merge_strides));
         }
         if self.embed_dims.iter().zip(&self.num_heads).skip(1).any(|(dim, heads)| dim % heads != 0) {
             return Err(format!("num_heads {:?} must divide embed_dims {:?}", self.num_heads, self.embed_dims));
@@ -380,7 +397,9 @@ impl Attention {
             norm: LayerNorm::init(dim, device),
             qkv: Linear::init(dim, 3 * dim, device),
             proj: Linear::init(dim, dim, device),
-            attention_biases: Param::from_tensor(Tensor::zeros([num_heads, window_size * window_size], device)),
+            attention_biases: lazy([num_heads, window_size * window_size], device, move |device| {
+                Tensor::zeros([num_heads, window_size * window_size], device)
+            }),
             ab: None,
             num_heads,
             window_size,

@@ -103,6 +103,7 @@ pub(super) fn read(path: &Path) -> Result<ChallengeCase> {
         channels: image.channels,
         boxes: CaseBoxes::Image(Vec::new()),
         gts: None,
+        raters: Vec::new(),
         spacing: [1.0; 3],
     })
 }

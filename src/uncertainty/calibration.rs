@@ -177,6 +177,9 @@ pub enum CalibrationUse {
     None,
 }
 
+/// The largest weight of a model of the DSC, far above any that is fitted.
+const LARGEST_WEIGHT: f64 = 1e6;
+
 impl Calibration {
     /// Whether something was learned for small boxes that are seen in crops.
     pub fn knows_zoom(&self) -> bool {
@@ -226,10 +229,15 @@ impl Calibration {
             {
                 return Err("the conformal thresholds are not sorted by an α in 0–1".into());
             }
+            let thresholds = conformal.iter().flat_map(|row| [row.outer, row.inner]).flatten();
+            if let Some(threshold) = thresholds.into_iter().find(|threshold| !(0.0..=1.0).contains(threshold)) {
+                return Err(format!("a conformal threshold is {threshold}, not a probability"));
+            }
             let ExpectedDsc { intercept, soft_dice, member_dice, predicted_dice, .. } = expected_dsc;
+            // Larger ones could overflow to what is no number.
             let numbers = [intercept, soft_dice, member_dice, predicted_dice, &review.threshold];
-            if numbers.iter().any(|number| !number.is_finite()) {
-                return Err("the expected DSC's model is not finite".into());
+            if let Some(number) = numbers.into_iter().find(|number| number.is_nan() || number.abs() > LARGEST_WEIGHT) {
+                return Err(format!("the expected DSC's model has {number}; at most {LARGEST_WEIGHT}"));
             }
             setting.check_objects()?;
         }
@@ -327,6 +335,12 @@ mod tests {
         let mut broken = calibration();
         broken.settings[2].area = vec![AreaThresholds { coverage: 1.0, smallest: None, largest: None }];
         assert!(broken.check().unwrap_err().contains("coverage: 1.0"));
+        let mut broken = calibration();
+        broken.settings[0].conformal[1].outer = Some(f32::INFINITY);
+        assert!(broken.check().unwrap_err().contains("inf"));
+        let mut broken = calibration();
+        broken.settings[0].expected_dsc.soft_dice = 1e300;
+        assert!(broken.check().is_err());
         let mut broken = calibration();
         broken.settings.clear();
         assert!(broken.check().is_err());

@@ -6,6 +6,7 @@
 
 mod agreement;
 mod calibration;
+mod doubt_split;
 mod ensemble;
 mod entropy;
 #[cfg(feature = "cli")]
@@ -21,6 +22,7 @@ pub use agreement::Agreement;
 pub use calibration::{
     Calibration, CalibrationData, CalibrationUse, ConformalThresholds, ExpectedDsc, ReviewRule, Scaling, Setting,
 };
+pub use doubt_split::{DoubtSplit, OutlineBand};
 pub use ensemble::{Ensemble, UncertaintyMaps};
 pub use entropy::{binary_entropy, entropy_of_logit, logit, sigmoid};
 pub use guarantee::{AREA_COVERAGE, AreaThresholds, Guarantee, PerObjectThresholds};

@@ -17,11 +17,13 @@ pub use error::WeightsError;
 pub use metadata::{FORMAT, FORMAT_VERSION, Metadata, Precision};
 pub use save::{to_bytes, with_metadata};
 
+use std::sync::Arc;
+
 use burn::tensor::{DType, Device};
-use burn_store::{
-    ApplyError, ApplyResult, FloatCastAdapter, ModuleAdapter, ModuleSnapshot, PyTorchToBurnAdapter, SafetensorsStore,
-};
+use burn_store::burn_pack::{Bytes, Tensor as PackTensor};
+use burn_store::{ApplyError, ApplyResult, FloatCastAdapter, ModuleAdapter, ModuleSnapshot, PyTorchToBurnAdapter};
 use safetensors::SafeTensors;
+use safetensors::tensor::Dtype;
 use sha2::{Digest, Sha256};
 
 use crate::model::Umedsam;
@@ -55,15 +57,41 @@ pub fn read_metadata(bytes: &[u8]) -> Result<Metadata, WeightsError> {
 pub fn load(bytes: Vec<u8>, device: &Device) -> Result<(Umedsam, Metadata), WeightsError> {
     let metadata = read_metadata(&bytes)?;
     let mut network = metadata.config.init(device);
-    let mut store = SafetensorsStore::from_bytes(Some(quantized::in_floats(bytes)?))
-        .with_from_adapter(PyTorchToBurnAdapter.chain(FloatCastAdapter::to(DType::F32)))
-        .skip_enum_variants(true)
-        .allow_partial(true)
-        .validate(false);
-    let result = network.load_from(&mut store).map_err(|error| WeightsError::Malformed(error.to_string()))?;
+    let adapter = PyTorchToBurnAdapter.chain(FloatCastAdapter::to(DType::F32));
+    let result = network.apply(tensors(quantized::in_floats(bytes)?)?, None, Some(Box::new(adapter)), true);
     check_applied(&result)?;
     Ok((network, metadata))
 }
+
+/// The tensors of a file, each copied when it is used. burn's store for such files reads the whole header again for every tensor.
+fn tensors(bytes: Vec<u8>) -> Result<Vec<PackTensor>, WeightsError> {
+    let malformed = |error: safetensors::SafeTensorError| WeightsError::Malformed(error.to_string());
+    let (header_len, header) = SafeTensors::read_metadata(&bytes).map_err(malformed)?;
+    let begin = header_len + size_of::<u64>();
+    let file = Arc::new(bytes);
+    let tensor = |(name, info): (String, &safetensors::tensor::TensorInfo)| {
+        let dtype = match info.dtype {
+            Dtype::F64 => DType::F64,
+            Dtype::F32 => DType::F32,
+            Dtype::F16 => DType::F16,
+            Dtype::BF16 => DType::BF16,
+            // How many batches a norm has seen.
+            _ if name.ends_with(BATCHES) => return None,
+            other => return Some(Err(WeightsError::Malformed(format!("{name} is of type {other:?}, not a float")))),
+        };
+        let range = begin + info.data_offsets.0..begin + info.data_offsets.1;
+        if file.get(range.clone()).is_none() {
+            return Some(Err(WeightsError::Truncated { expected: range.end, actual: file.len() }));
+        }
+        let (file, length) = (file.clone(), range.len());
+        let bytes = move || Ok(Bytes::from_bytes_vec(file[range.clone()].to_vec()));
+        Some(Ok(PackTensor::deferred(name, dtype, info.shape.clone(), None, length, bytes)))
+    };
+    header.tensors().into_iter().filter_map(tensor).collect()
+}
+
+/// The end of a tensor's name that PyTorch counts batches in; inference and our training do without.
+const BATCHES: &str = ".num_batches_tracked";
 
 fn reject_other_formats(bytes: &[u8]) -> Result<(), WeightsError> {
     let start = bytes.iter().position(|byte| !byte.is_ascii_whitespace()).unwrap_or(bytes.len());
@@ -107,9 +135,7 @@ fn check_length(bytes: &[u8]) -> Result<(), WeightsError> {
 /// Checks that every tensor of the network was found with its shape, and that the file holds no other.
 fn check_applied(result: &ApplyResult) -> Result<(), WeightsError> {
     let missing = result.missing.iter().map(|(path, containers)| checkpoint_key(path, containers)).collect::<Vec<_>>();
-    // PyTorch counts the batches of every batch norm; inference and our training do without.
-    let unexpected: Vec<String> =
-        result.unused.iter().filter(|name| !name.ends_with(".num_batches_tracked")).cloned().collect();
+    let unexpected: Vec<String> = result.unused.iter().filter(|name| !name.ends_with(BATCHES)).cloned().collect();
     let unusable = result
         .errors
         .iter()

@@ -3,6 +3,8 @@
 //! A row of a matrix is whole numbers from −127 to 127 times a scale of its own, which lies beside it in the file under the matrix's name and `.scale`. Small matrices
 //! stay in 16 bits, among them an image encoder's first and depthwise layers, which weigh little and would lose most.
 
+use std::collections::HashSet;
+
 use half::f16;
 use safetensors::tensor::{Dtype, TensorView};
 use safetensors::{SafeTensorError, SafeTensors, serialize};
@@ -60,13 +62,14 @@ pub fn quantized(bytes: &[u8]) -> Result<Vec<u8>, WeightsError> {
 pub fn in_floats(bytes: Vec<u8>) -> Result<Vec<u8>, WeightsError> {
     let file = SafeTensors::deserialize(&bytes).map_err(malformed)?;
     let tensors = file.tensors();
-    let is_quantized = |name: &str| tensors.iter().any(|(other, tensor)| other == name && tensor.dtype() == Dtype::I8);
-    if !tensors.iter().any(|(_, tensor)| tensor.dtype() == Dtype::I8) {
+    let in_8_bits = tensors.iter().filter(|(_, tensor)| tensor.dtype() == Dtype::I8);
+    let in_8_bits: HashSet<&str> = in_8_bits.map(|(name, _)| name.as_str()).collect();
+    if in_8_bits.is_empty() {
         return Ok(bytes);
     }
     let mut stored = Vec::new();
     for (name, tensor) in &tensors {
-        if name.strip_suffix(SCALE).is_some_and(is_quantized) {
+        if name.strip_suffix(SCALE).is_some_and(|matrix| in_8_bits.contains(matrix)) {
             continue;
         }
         let shape = tensor.shape().to_vec();

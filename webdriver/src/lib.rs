@@ -173,12 +173,14 @@ impl Page {
     pub async fn touch(&self, kind: &str, points: &[(i64, i64)]) -> Result<()> {
         let points: Vec<Value> =
             points.iter().enumerate().map(|(id, (x, y))| json!({ "x": x, "y": y, "id": id })).collect();
-        let command = DevTools {
-            command: "Input.dispatchTouchEvent",
-            parameters: json!({ "type": kind, "touchPoints": points }),
-        };
-        self.driver.handle().cmd(DriverCommand::ExtensionCommand(Box::new(command))).await?;
-        Ok(())
+        self.dev_tools("Input.dispatchTouchEvent", json!({ "type": kind, "touchPoints": points })).await.map(drop)
+    }
+
+    /// Gives a command of the browser's developer tools, and returns their answer.
+    pub async fn dev_tools(&self, command: &'static str, parameters: Value) -> Result<Value> {
+        let command = DevTools { command, parameters };
+        let answer = self.driver.handle().cmd(DriverCommand::ExtensionCommand(Box::new(command))).await?;
+        Ok(answer.value_json()?)
     }
 
     /// Clicks an element.

@@ -8,7 +8,8 @@ use xtask::build::{self, Profile};
 use xtask::process::{cargo, command, run, say};
 use xtask::server::Server;
 use xtask::{
-    ablation, bench, builds, checks, interaction, own, root, sizes, study, target, tools, viewers, volumes, weights,
+    ablation, bench, builds, checks, interaction, own, root, sizes, soak, study, target, tools, trust, viewers,
+    volumes, weights,
 };
 
 #[derive(Parser)]
@@ -87,6 +88,9 @@ enum Command {
     },
     /// Let a simulated person correct masks on ../shared/data (two hours), and write the tables of docs/interaction.md. Finished reports are kept in target/interaction
     Interaction,
+    /// Measure how far numbers can be trusted on ../shared/data (an hour): several raters, orders of whole masks, doubt by place, distance from the calibration; and write
+    /// their tables of docs/uncertainty.md. Finished reports are kept in target/trust
+    Trust,
     /// Time umedsam beside onnxruntime-web in headless Chromium: the same network, weights and image, in turn
     Bench {
         /// Rounds of each measure
@@ -107,6 +111,19 @@ enum Command {
         /// Instead, time the library natively, beside PyTorch on as many threads
         #[arg(long, conflicts_with_all = ["gpu", "emulated", "dev", "json"])]
         native: bool,
+    },
+    /// Walk at random through the package's calls in headless Chromium (half an hour): aborts, undos, disposals, lost GPUs. Every answer is compared with a fresh
+    /// run's, and memory at the end with that at the start
+    Soak {
+        /// Answers that are compared
+        #[arg(long, default_value_t = 10_000)]
+        segmentations: u64,
+        /// What is done in which order; a failure tells it
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+        /// Walk through the quicker build, which is larger
+        #[arg(long)]
+        dev: bool,
     },
     /// Time the page on the CPU and print the module's size and peak memory
     Measure,
@@ -130,6 +147,10 @@ fn main() -> Result<()> {
         }
         Command::Webgpu => page_test(Profile::Dist, &["--ignored", "webgpu_full_size"]),
         Command::Measure => measure(),
+        Command::Soak { segmentations, seed, dev } => {
+            let package = build::package(if dev { Profile::Dev } else { Profile::Dist })?;
+            soak(&package, soak::Walk { segmentations, seed, subjects: 3 })
+        }
         Command::Bench { rounds, native: true, .. } => bench::native(rounds),
         Command::Bench { rounds, json, dev, gpu, emulated, native: false } => {
             let device = if gpu {
@@ -145,6 +166,7 @@ fn main() -> Result<()> {
         Command::Ablation { trained, steps, seeds } => ablation::ablation(trained, steps, seeds),
         Command::OwnWeights { encoder, measure: false } => own::own_weights(encoder),
         Command::OwnWeights { encoder, measure: true } => own::measure(encoder),
+        Command::Trust => trust::trust(),
         Command::Interaction => interaction::interaction(),
         Command::Study { without_flips } => study::study(!without_flips),
     }
@@ -178,6 +200,8 @@ fn check_package(profile: Profile) -> Result<PathBuf> {
     webdriver_test(&page.join("dist"), "package", &["--ignored"])?;
     say("Checking the package's files as they are, from another origin and under Trusted Types");
     run(webdriver_command(&page, "origins", &["--ignored"])?.env("UMEDSAM_PACKAGE", &package))?;
+    say("A short walk at random through the package's calls");
+    soak(&package, soak::SHORT)?;
     viewers::test(&package)?;
     volumes::test(&package)?;
     let builds = builds::build(&package)?;
@@ -234,6 +258,11 @@ fn page_test(profile: Profile, arguments: &[&str]) -> Result<()> {
         test.env("UMEDSAM_PYTHON", python);
     }
     run(&mut test)
+}
+
+fn soak(package: &Path, walk: soak::Walk) -> Result<()> {
+    let page = soak::page(package)?;
+    run(webdriver_command(&page, "soak", &["--ignored"])?.envs(walk.environment()))
 }
 
 fn measure() -> Result<()> {

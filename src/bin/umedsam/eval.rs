@@ -6,8 +6,8 @@ use burn::tensor::Device;
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use umedsam::eval::{
-    Clicks, ClicksNeeded, DrawnBoxes, EmbeddingCache, EvalSettings, FirstPrompt, MapKind, Policy, Report, evaluate,
-    find_cases, to_html,
+    Clicks, ClicksNeeded, DrawnBoxes, EmbeddingCache, EvalSettings, FirstPrompt, MapKind, OrderScores, Policy, Report,
+    evaluate, find_cases, to_html,
 };
 use umedsam::segment::{SegmentOptions, Segmenter};
 use umedsam::uncertainty::UncertaintyOptions;
@@ -214,6 +214,22 @@ fn print_table(report: &Report) {
     report.guarantees.get("all").iter().flat_map(|found| found.lines()).for_each(|line| println!("{line}"));
     for (alpha, risk) in &report.overall.metrics.conformal {
         println!("α = {alpha}: outer masks miss {:.4} of the truth, {:.4} of inner masks is wrong", risk.fnr, risk.fpr);
+    }
+    if let Some(masks) = report.overall.selective.as_ref().map(|selective| &selective.masks) {
+        println!("{} masks by 1 − DSC: AURC {:.4} at best, {:.4} without order", masks.n, masks.ideal, masks.random);
+        for (name, OrderScores { aurc, of_ideal, .. }) in &masks.orders {
+            let multiple = of_ideal.map_or_else(|| "–".into(), |multiple| format!("{multiple:.2}"));
+            println!("  by {name:<16} {aurc:.4}, {multiple} times the best");
+        }
+    }
+    if let Some(raters) = &report.overall.raters {
+        let ece = |value: Option<f64>| value.map_or_else(|| "–".into(), |value| format!("{value:.4}"));
+        let human = raters.human.map_or_else(String::new, |human| {
+            let ece = ece(raters.region.human);
+            format!("; each beside the others: ECE {ece}, QUBIQ {:.4}, DSC {:.4}", human.qubiq, human.dsc)
+        });
+        let of_ours = ece(raters.region.mean_of_raters);
+        println!("raters: ECE {of_ours}, QUBIQ {:.4}, DSC {:.4}{human}", raters.ours.qubiq, raters.ours.dsc);
     }
     for (number, round) in report.overall.metrics.interaction.iter().flat_map(|rounds| &rounds.rounds).enumerate() {
         let ece = round.ece.map_or_else(|| "–".into(), |ece| format!("{ece:.4}"));
