@@ -170,6 +170,8 @@ impl Propagation {
         let opinion = self.second_opinion(segmenter, image).await?;
         segmentation.outer = None;
         segmentation.inner = None;
+        segmentation.guarantee = None;
+        segmentation.area_interval = None;
         if segmentation.calibration == CalibrationUse::Fitted {
             segmentation.calibration = CalibrationUse::Nearest;
         }

@@ -178,9 +178,8 @@ impl Segmenter {
             (part.from, part.to) = (middle, to);
             let found = self.segment_seen(encoded, placed, &options, true, &mut part).await?;
             segmentations.extend(found.into_iter().zip(placed).map(|(found, prompt)| {
-                let thresholds = self.calibrated(&options, true, prompt.kind).thresholds;
-                let has_threshold = thresholds.is_some_and(|thresholds| thresholds.outer.is_some());
-                crop.whole(found, has_threshold, [whole.width, whole.height])
+                let calibrated = self.calibrated(&options, true, prompt.kind);
+                crop.whole(found, &calibrated, [whole.width, whole.height])
             }));
         }
         segmentations.iter_mut().for_each(|found| image.doubt(found));
@@ -300,7 +299,7 @@ impl Segmenter {
         logits
     }
 
-    /// The thresholds of the outer and the inner mask for a bound, of a kind of prompt in the whole image or in a crop; `None` where nothing was calibrated for
+    /// The thresholds of the outer and the inner mask for a bound, by the options in expectation or for single objects, of a kind of prompt in the whole image or in a crop; `None` where nothing was calibrated for
     /// these options.
     pub fn thresholds(
         &self,

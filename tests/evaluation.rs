@@ -260,6 +260,13 @@ fn calibration_is_stored_and_used() {
         }
     }
     assert!(without["overall"]["conformal"].as_object().unwrap().is_empty());
+    let single = &with["guarantees"]["all"];
+    assert_eq!(single["masks"].as_array().unwrap().len(), 8);
+    assert!(
+        single["masks"][0]["outer"]["ci"].is_array() && single["area"]["held"]["of"].as_u64() > Some(1),
+        "{single}"
+    );
+    assert!(without["guarantees"].is_null());
 
     // A simulated person: every round is measured, and what was calibrated for it is used.
     let played = evaluate(&["--clicks", "2", "--first", "click", "--policy", "suggested"]);

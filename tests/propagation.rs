@@ -116,6 +116,8 @@ fn what_is_expected_compounds_and_nothing_is_guaranteed_beyond_the_prompt() {
     for (_, PropagatedSlice { slice, segmentation, .. }) in &found {
         let is_prompted = *slice == MIDDLE;
         assert_eq!(segmentation.outer.is_some(), is_prompted);
+        assert_eq!(segmentation.guarantee.is_some(), is_prompted);
+        assert!(is_prompted || segmentation.area_interval.is_none());
         assert_eq!(segmentation.calibration == CalibrationUse::Fitted, is_prompted);
     }
     let expected = |at: usize| found.iter().find(|(_, found)| found.slice == at).unwrap().1.segmentation.expected_dsc;

@@ -13,8 +13,8 @@ use burn::tensor::Device;
 use js_sys::{Array, Float32Array, Function, Int32Array, Object, Reflect, Uint8Array};
 use umedsam::model::Config;
 use umedsam::uncertainty::{
-    Calibration, CalibrationData, ConformalThresholds, ExpectedDsc, PromptKind, ReviewRule, Scaling, Setting,
-    UncertaintyOptions,
+    AreaThresholds, Calibration, CalibrationData, ConformalThresholds, ExpectedDsc, PerObjectThresholds, PromptKind,
+    ReviewRule, Scaling, Setting, UncertaintyOptions,
 };
 use umedsam::web::{Image, Model};
 use umedsam::weights::{Metadata, Precision, read_metadata, to_bytes, with_metadata};
@@ -75,6 +75,8 @@ fn calibrated_weights() -> Vec<u8> {
                 mean_absolute_error: 0.1,
             },
             review: ReviewRule { poor_dsc: 0.7, threshold: 0.5, sensitivity: 0.9, flagged: 0.3 },
+            per_object: vec![PerObjectThresholds { alpha: 0.2, delta: 0.1, outer: Some(0.2), inner: Some(0.8) }],
+            area: vec![AreaThresholds { coverage: 0.9, smallest: Some(0.6), largest: Some(0.4) }],
         }],
     });
     with_metadata(&bytes, &metadata).unwrap()
@@ -444,6 +446,7 @@ async fn guarantees_come_with_calibration_only() {
     let result = segment(&uncalibrated, &BOX).await.unwrap().remove(0);
     assert_eq!(get(&result, "calibration").as_string().as_deref(), Some("none"));
     assert!(get(&result, "outer").is_null() && get(&result, "needsReview").is_null());
+    assert!(get(&result, "guarantee").is_null() && get(&result, "areaInterval").is_null());
     assert!((0.0..=1.0).contains(&get(&result, "expectedDsc").as_f64().unwrap()));
 
     let model = Model::load(calibrated_weights(), "cpu".into()).await.unwrap();
@@ -456,6 +459,16 @@ async fn guarantees_come_with_calibration_only() {
         let expected: Vec<u8> = probability.iter().map(|&p| u8::from(p >= threshold)).collect();
         assert_eq!(mask(&result, key), expected, "alpha 0.1 must use the thresholds of 0.05");
     }
+    let guarantee = get(&result, "guarantee");
+    assert!(get(&guarantee, "alpha").as_f64() == Some(0.05) && get(&guarantee, "delta").is_null());
+    let single = segment_with(&image, &BOX, r#"{ "alpha": 0.3, "delta": 0.1 }"#).await.unwrap().remove(0);
+    let guarantee = get(&single, "guarantee");
+    assert_eq!((get(&guarantee, "alpha").as_f64(), get(&guarantee, "delta").as_f64()), (Some(0.2), Some(0.1)));
+    let interval = Array::from(&get(&single, "areaInterval")).to_vec();
+    let counted = |threshold: f32| probability.iter().filter(|&&p| p >= threshold).count() as f64;
+    let area = get(&single, "area").as_f64().unwrap();
+    assert_eq!(interval[0].as_f64(), Some(counted(0.6).min(area)));
+    assert_eq!(interval[1].as_f64(), Some(counted(0.4).max(area)));
     assert_eq!(get(&result, "expectedDsc").as_f64(), Some(0.25));
     assert_eq!(get(&result, "needsReview").as_bool(), Some(true));
     let strict = segment_with(&image, &BOX, r#"{ "alpha": 0.01 }"#).await.unwrap().remove(0);
@@ -482,6 +495,8 @@ async fn bad_options_are_typed_errors_and_change_nothing() {
         (r#"{ "alpha": 0 }"#, "alpha is 0"),
         (r#"{ "alpha": 1 }"#, "alpha is 1"),
         (r#"{ "alpha": "much" }"#, "much"),
+        (r#"{ "delta": 0 }"#, "delta is 0"),
+        (r#"{ "delta": 1 }"#, "delta is 1"),
         (r#"{ "uncertainty": { "samples": 65 } }"#, "samples is 65"),
         (r#"{ "uncertainty": { "samples": -1 } }"#, "-1"),
         (r#"{ "uncertainty": { "samples": 1.5 } }"#, "1.5"),

@@ -28,6 +28,8 @@ fn setting(zoom: bool, outer: Option<f32>) -> Setting {
         conformal: vec![ConformalThresholds { alpha: 0.1, outer, inner: Some(0.6) }],
         expected_dsc: ExpectedDsc::default(),
         review: ReviewRule { poor_dsc: 0.7, threshold: 0.5, sensitivity: 0.9, flagged: 0.3 },
+        per_object: Vec::new(),
+        area: Vec::new(),
     }
 }
 

@@ -116,6 +116,7 @@ const ALL_MAPS = ["total", "aleatoric", "epistemic"] as const;
 const SEGMENT_OPTIONS = {
   uncertainty: anything,
   alpha: between(0, 1),
+  delta: between(0, 1),
   calibrated: flag,
   mask: oneOf("network", "consensus"),
   zoom: oneOf("auto", "on", "off"),
@@ -142,12 +143,13 @@ function checkedOptions(options: SegmentOptions): { readonly message: SegmentOpt
 /** Leaves out what is undefined, which the library would take for a value. */
 function optionsMessage(
   uncertainty: Omit<UncertaintyOptions, "maps">,
-  { alpha, calibrated, mask, zoom }: SegmentOptions,
+  { alpha, delta, calibrated, mask, zoom }: SegmentOptions,
 ): SegmentOptionsMessage {
   const given = Object.entries(uncertainty).filter(([, value]) => value !== undefined);
   return {
     uncertainty: Object.fromEntries(given),
     ...(alpha === undefined ? {} : { alpha }),
+    ...(delta === undefined ? {} : { delta }),
     ...(calibrated === undefined ? {} : { calibrated }),
     ...(mask === undefined ? {} : { mask }),
     ...(zoom === undefined ? {} : { zoom }),

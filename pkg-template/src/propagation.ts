@@ -63,7 +63,7 @@ export interface PropagatedSlice {
   readonly object: number;
   readonly slice: number;
   /**
-   * On all slices but the prompted one nothing is guaranteed (`calibration` is at most `"nearest"`, `outer` and `inner` are `null`), and `expectedDsc` is the product of
+   * On all slices but the prompted one nothing is guaranteed (`calibration` is at most `"nearest"`, `outer`, `inner`, `guarantee` and `areaInterval` are `null`), and `expectedDsc` is the product of
    * those since the prompted slice: each mask goes by the one before it, so that errors add up.
    */
   readonly segmentation: Segmentation;
@@ -71,7 +71,7 @@ export interface PropagatedSlice {
   readonly end: End | null;
 }
 
-export interface PropagateOptions extends Pick<SegmentOptions, "alpha" | "calibrated" | "mask" | "zoom" | "uncertainty" | "signal"> {
+export interface PropagateOptions extends Pick<SegmentOptions, "alpha" | "delta" | "calibrated" | "mask" | "zoom" | "uncertainty" | "signal"> {
   /** Told of each slice as it is found: from the prompted one to the last, then back from it to the first. Waited for. */
   readonly onSlice?: (slice: PropagatedSlice) => void | Promise<void>;
   /** Told the slices that are done, and how many there are at most, objects together. */
@@ -82,6 +82,7 @@ export interface PropagateOptions extends Pick<SegmentOptions, "alpha" | "calibr
 
 const OPTIONS = {
   alpha: anything,
+  delta: anything,
   calibrated: anything,
   mask: anything,
   zoom: anything,

@@ -105,6 +105,7 @@ export interface PromptMessage {
 export interface SegmentOptionsMessage {
   readonly uncertainty: Omit<UncertaintyOptions, "maps">;
   readonly alpha?: number;
+  readonly delta?: number;
   readonly calibrated?: boolean;
   readonly mask?: "network" | "consensus";
   readonly zoom?: Zoom;

@@ -260,6 +260,11 @@ export interface SegmentOptions {
    * Bound of what `outer` misses and of what is wrong in `inner`, in expectation; between 0 and 1, default 0.1.
    */
   readonly alpha?: number;
+  /**
+   * How often that bound may fail for an object, between 0 and 1: `outer` and `inner` then hold for single objects, with probability 1 − `delta` each. Without it the
+   * bound holds in expectation.
+   */
+  readonly delta?: number;
   /** `false` leaves probabilities as the network gives them, without guarantees. Default `true`. */
   readonly calibrated?: boolean;
   /**
@@ -320,6 +325,14 @@ export interface Suggestion {
   readonly probability: number;
 }
 
+/** What holds of a result's `outer` and `inner`, for images like those of the calibration. */
+export interface Guarantee {
+  /** Bound of the share of the object that `outer` misses, and of the share of `inner` that is wrong; what was calibrated, at most `SegmentOptions.alpha`. */
+  readonly alpha: number;
+  /** How often the bound may fail for an object, at most `SegmentOptions.delta`; `null` of a bound that holds in expectation. */
+  readonly delta: number | null;
+}
+
 /** What the network says of one prompt. Maps have `width · height` values, row by row. */
 export interface Segmentation {
   /** The box as it was used: corners in order, clipped to the image; `null` of a prompt without one. */
@@ -332,12 +345,14 @@ export interface Segmentation {
   readonly probability: Float32Array<ArrayBuffer>;
   readonly uncertainty: UncertaintyMaps;
   /**
-   * 1 where the object may be, the mask included: misses a share of `alpha` of it in expectation, for images like those of the calibration. `null` if
+   * 1 where the object may be, the mask included: misses at most a share of `alpha` of it, as `guarantee` says, for images like those of the calibration. `null` if
    * nothing was calibrated for these options.
    */
   readonly outer: Uint8Array<ArrayBuffer> | null;
-  /** 1 where the object surely is, always within the mask: a share of `alpha` of it is wrong in expectation, for images like those of the calibration. `null` as above. */
+  /** 1 where the object surely is, always within the mask: at most a share of `alpha` of it is wrong, as `guarantee` says, for images like those of the calibration. `null` as above. */
   readonly inner: Uint8Array<ArrayBuffer> | null;
+  /** What holds of `outer` and `inner`; `null` if nothing was calibrated for these options, and with `mask: "consensus"`, for which `inner` was not. */
+  readonly guarantee: Guarantee | null;
   /** The DSC that is to be expected of the mask, 0–1. */
   readonly expectedDsc: number;
   /** Whether the expected DSC is so low that someone should look; `null` without calibration. */
@@ -352,6 +367,11 @@ export interface Segmentation {
   readonly predictedIou: number;
   /** Pixels inside the mask. */
   readonly area: number;
+  /**
+   * Between how many pixels the object's area is, in 90 % of the objects of images like those of the calibration; contains `area`. `null` if nothing was calibrated for
+   * these options, as on slices that an object was followed to.
+   */
+  readonly areaInterval: readonly [smallest: number, largest: number] | null;
   /** The network's own answer, to be corrected by the next prompt. */
   readonly lowRes: LowResMask;
   /**

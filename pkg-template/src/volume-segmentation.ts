@@ -30,7 +30,7 @@ export interface VolumeEstimate {
   readonly ml: number;
   /**
    * Where the probability is at least 95 %, and where it is at least 5 %, ml. It is the interval of 90 % if voxels are in doubt together, as those along an outline
-   * mostly are; its coverage is not guaranteed.
+   * mostly are; its coverage is not guaranteed. It is no sum of `areaInterval`, which slices beyond the prompted one do not have.
    */
   readonly intervalMl: readonly [low: number, high: number];
 }

@@ -17,6 +17,7 @@ use crate::segment::{Answer, Crop, EncodedImage, PlacedPrompt, SegmentOptions, S
 use crate::uncertainty::fit::{
     BoxSamples, DscSample, RiskCurves, conformal_thresholds, fit_expected_dsc, fit_review, fit_scaling, threshold_grid,
 };
+use crate::uncertainty::fit_objects::{ObjectScores, fit_objects};
 use crate::uncertainty::{
     Calibration, CalibrationData, ConformalThresholds, ExpectedDsc, PromptKind, ReviewRule, Setting, UncertaintyOptions,
 };
@@ -35,6 +36,8 @@ pub struct CalibrateSettings {
     pub zoom: bool,
     /// Whether clicks and corrected masks are calibrated as well.
     pub corrections: bool,
+    /// Whether every structure has a box that is drawn too large beside that of the file.
+    pub drawn_boxes: bool,
     /// At most this many boxes of an image, evenly spread.
     pub boxes_per_image: usize,
     /// Masks with a DSC below this are poor.
@@ -74,7 +77,7 @@ struct Image {
     prompted: Vec<Prompted>,
 }
 
-/// Learns a calibration: of boxes, half of them as the files bring them and half drawn up to a quarter too large; of boxes in crops; of clicks; of masks that were
+/// Learns a calibration: of boxes as the files bring them and, if wanted, as many drawn up to a quarter too large; of boxes in crops; of clicks; of masks that were
 /// corrected. Files that cannot be used are told to `progress` and left out.
 ///
 /// # Errors
@@ -124,8 +127,8 @@ pub fn calibrate(
         if calibration.settings.is_empty() {
             let data = &mut calibration.data;
             data.cases = images.len();
-            // Every structure has two boxes.
-            data.boxes = images.iter().map(|image| image.prompted.len() / 2).sum();
+            let of_structure = if settings.drawn_boxes { 2 } else { 1 };
+            data.boxes = images.iter().map(|image| image.prompted.len() / of_structure).sum();
             images.iter().for_each(|image| *data.modalities.entry(image.modality.clone()).or_insert(0) += 1);
         }
         let prompted: Vec<&[Prompted]> =
@@ -211,8 +214,10 @@ fn decode(
             (PromptKind::Box, false) => {
                 let packed = PlacedPrompt::of_box(bounding_box, &encoded.geometry);
                 push(&encoded, packed, bounding_box, truth.clone())?;
-                let drawn = person.drawn_box(data.width, data.height);
-                push(&encoded, PlacedPrompt::of_box(drawn, &encoded.geometry), drawn, truth.clone())?;
+                if settings.drawn_boxes {
+                    let drawn = person.drawn_box(data.width, data.height);
+                    push(&encoded, PlacedPrompt::of_box(drawn, &encoded.geometry), drawn, truth.clone())?;
+                }
             }
             (PromptKind::Box, true) => {
                 let Some(crop) = Crop::around(&bounding_box, data.width, data.height) else { continue };
@@ -267,6 +272,8 @@ fn fit_setting(
             sensitivity: settings.sensitivity,
             flagged: 0.0,
         },
+        per_object: Vec::new(),
+        area: Vec::new(),
     };
     let calibrated = segmenter.with_calibration(Calibration {
         source_sha256: String::new(),
@@ -275,25 +282,33 @@ fn fit_setting(
     });
     let segment_options = SegmentOptions { uncertainty: *options, ..Default::default() };
     let grid = threshold_grid();
-    let judged: Vec<(RiskCurves, Vec<DscSample>)> = images
+    let judged: Vec<(RiskCurves, Vec<ObjectScores>, Vec<DscSample>)> = images
         .par_iter()
         .enumerate()
         .map(|(number, boxes)| {
-            let (mut curves, mut samples) = (Vec::new(), Vec::new());
+            let (mut curves, mut objects, mut samples) = (Vec::new(), Vec::new(), Vec::new());
             for found in *boxes {
                 let answers = found.answers[kind].iter();
                 let result = calibrated.combine(answers, found.geometry, found.region, &segment_options)?;
-                curves.push(RiskCurves::of_box(&result.probability, &result.mask, &found.truth, &grid));
+                let risks = RiskCurves::of_box(&result.probability, &result.mask, &found.truth, &grid);
+                let area = found.truth.iter().filter(|&&inside| inside).count();
+                objects.push(ObjectScores::new(&risks, &result.probability, area, &grid));
+                curves.push(risks);
                 let truth: Vec<u8> = found.truth.iter().map(|&inside| u8::from(inside)).collect();
                 let weight = 1.0 / boxes.len() as f64;
                 let dsc = dsc(&result.mask, &truth);
                 samples.push(DscSample { image: number, weight, agreement: result.agreement, dsc });
             }
-            Ok((RiskCurves::mean(&curves), samples))
+            Ok((RiskCurves::mean(&curves), objects, samples))
         })
         .collect::<Result<_>>()?;
-    let (curves, samples): (Vec<RiskCurves>, Vec<Vec<DscSample>>) = judged.into_iter().unzip();
-    let samples = samples.concat();
+    let (mut curves, mut objects, mut samples) = (Vec::new(), Vec::new(), Vec::new());
+    for (of_image, of_objects, of_boxes) in judged {
+        curves.push(of_image);
+        objects.push(of_objects);
+        samples.extend(of_boxes);
+    }
+    fit_objects(&mut setting, &objects, &grid);
     setting.conformal = conformal_rows(&curves, &grid);
     setting.expected_dsc = fit_expected_dsc(&samples);
     setting.review = fit_review(&samples, &setting.expected_dsc, settings.poor_dsc, settings.sensitivity);

@@ -10,6 +10,7 @@ use super::raters::RaterScores;
 use super::volume;
 use crate::data::{CaseBoxes, ChallengeCase};
 use crate::error::{Error, Result};
+use crate::eval::ObjectGuarantees;
 use crate::image::BoundingBox;
 use crate::metrics::{Confusion, Mask, PixelStatistics, contour_nsd, dsc, nsd};
 use crate::segment::{EncodedImage, SegmentOptions, Segmentation, Segmenter, Zoom};
@@ -65,6 +66,9 @@ pub struct BoxScores {
     pub share: f64,
     /// DSC of the box's own mask.
     pub dsc: f64,
+    /// What was guaranteed of the object itself; of images only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub guarantees: Option<ObjectGuarantees>,
     /// What was expected of it.
     pub expected_dsc: f64,
     /// Whether it was flagged; `None` without calibration.
@@ -211,6 +215,7 @@ struct Judge<'a> {
     current: Vec<u8>,
     outer: Vec<Vec<u8>>,
     inner: Vec<Vec<u8>>,
+    guarantees: Option<ObjectGuarantees>,
     /// Sum of expected DSC weighted by area, and the area.
     expected: [f64; 2],
     needs_review: Option<bool>,
@@ -241,6 +246,7 @@ impl<'a> Judge<'a> {
             current: blank(),
             outer: alphas.iter().map(|_| blank()).collect(),
             inner: alphas.iter().map(|_| blank()).collect(),
+            guarantees: None,
             expected: [0.0; 2],
             needs_review: None,
             has_risks: false,
@@ -269,6 +275,10 @@ impl<'a> Judge<'a> {
             .segmenter
             .thresholds(self.options, self.options.alpha, found.zoom.is_some(), found.prompt_kind)
             .is_some();
+        if let CaseBoxes::Image(_) = self.case.boxes {
+            let truth = self.gts.iter().map(|&label| usize::from(label) == index + 1);
+            self.guarantees = ObjectGuarantees::of(self.segmenter, self.options, found, truth);
+        }
         let bounding_box = found.bounding_box.expect("cases have boxes");
         let [x0, y0, x1, y1] = bounding_box.0;
         self.share = (x1 - x0).max(y1 - y0) / self.case.width.max(self.case.height) as f64;
@@ -313,6 +323,7 @@ impl<'a> Judge<'a> {
         self.scores.boxes.push(BoxScores {
             share: self.share,
             dsc: dsc(&self.current, &truth),
+            guarantees: self.guarantees.take(),
             expected_dsc: self.expected[0] / self.expected[1].max(1.0),
             needs_review: self.needs_review,
             risks: self.alphas.iter().enumerate().filter(|_| self.has_risks).map(risk).collect(),

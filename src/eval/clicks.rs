@@ -235,6 +235,7 @@ impl Game<'_> {
             needs_review: found.needs_review,
             risks,
             mask: Some(MaskScores::new(found, is_single, None, &truth, width, &region)),
+            guarantees: None,
         });
     }
 

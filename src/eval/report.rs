@@ -8,6 +8,7 @@ use super::case::{BoxScores, CaseScores};
 use super::group::GroupReport;
 use super::rater_report::RaterReport;
 use super::rounds::{RoundSums, Rounds};
+use crate::eval::GuaranteeReport;
 use crate::metrics::PixelStatistics;
 
 /// At most this many pixels of a case count, so that large images do not outweigh the others.
@@ -96,6 +97,9 @@ pub struct Metrics {
 pub struct Report {
     /// What was evaluated, and how.
     pub about: serde_json::Value,
+    /// How often what is guaranteed of single objects held, of all and by modality; empty where nothing is.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub guarantees: BTreeMap<String, GuaranteeReport>,
     /// All cases.
     pub overall: GroupReport,
     /// By modality.
@@ -156,6 +160,7 @@ impl Report {
         Self {
             about,
             last_round: last_round.map(Box::new),
+            guarantees: GuaranteeReport::by_modality(cases),
             overall: GroupReport::new(&cases.iter().collect::<Vec<_>>()),
             modalities: by(|case| &case.modality),
             datasets: by(|case| &case.dataset),
@@ -300,7 +305,8 @@ pub(super) mod tests {
             errors: [0.1, 0.0],
         };
         let needs_review = Some(dsc < 0.5);
-        let found = BoxScores { share: 0.2, dsc, expected_dsc: 0.7, needs_review, risks, mask: Some(mask) };
+        let found =
+            BoxScores { share: 0.2, dsc, expected_dsc: 0.7, needs_review, risks, mask: Some(mask), guarantees: None };
         CaseReport {
             case: format!("{modality}-{dsc}"),
             modality: modality.into(),

@@ -116,6 +116,7 @@ pub fn evaluate(
                     an image is a volume of one slice whose faces are surface",
             "contour_nsd": "the same of the contours alone, images only",
             "region": "pixels in the box enlarged by 12.5 % of its size on each side; a case counts as at most 4000 pixels",
+            "guarantees": "one object of an image, chosen by a hash of the image's name; 95 % intervals by Clopper and Pearson; the area's width as a share of the true area",
             "ece": "15 equal bins of the foreground probability",
             "rounds": "0 is the first prompt, each further one a click where the policy says (error: in the middle of the largest connected part of the error), with \
                        the logits of the round before as mask prompt; every structure's mask by itself, NSD also where the DSC is low; pixels in the truth's \

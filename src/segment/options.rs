@@ -14,6 +14,10 @@ pub struct SegmentOptions {
     pub uncertainty: UncertaintyOptions,
     /// Bound of the outer mask's expected false-negative rate and of the inner mask's expected false-positive share, between 0 and 1.
     pub alpha: f64,
+    /// How often that bound may fail for an object, between 0 and 1: the outer and the inner mask then hold for single objects with probability 1 − δ each. `None` for
+    /// the bound in expectation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub delta: Option<f64>,
     /// Whether probabilities are calibrated, where the weights bring a calibration.
     pub calibrated: bool,
     /// What the mask is.
@@ -39,6 +43,7 @@ impl Default for SegmentOptions {
         Self {
             uncertainty: UncertaintyOptions::default(),
             alpha: 0.1,
+            delta: None,
             calibrated: true,
             mask: MaskSource::Network,
             zoom: Zoom::Off,
@@ -53,9 +58,35 @@ impl SegmentOptions {
     /// [`Error::InvalidOption`] that names the value and its range.
     pub fn checked(self) -> Result<Self> {
         self.uncertainty.checked()?;
-        match self.alpha > 0.0 && self.alpha < 1.0 {
-            true => Ok(self),
-            false => Err(Error::InvalidOption(format!("alpha is {}; use a number between 0 and 1", self.alpha))),
+        let is_share = |share: f64| share > 0.0 && share < 1.0;
+        if !is_share(self.alpha) {
+            return Err(Error::InvalidOption(format!("alpha is {}; use a number between 0 and 1", self.alpha)));
         }
+        match self.delta.filter(|&delta| !is_share(delta)) {
+            None => Ok(self),
+            Some(delta) => Err(Error::InvalidOption(format!(
+                "delta is {delta}; use a number between 0 and 1, or leave it out for a bound in expectation"
+            ))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares_out_of_range_are_refused_by_name() {
+        let checked = |alpha, delta| SegmentOptions { alpha, delta, ..Default::default() }.checked();
+        assert!(checked(0.1, None).is_ok() && checked(0.1, Some(0.1)).is_ok());
+        for delta in [0.0, 1.0, -0.1, f64::NAN, f64::INFINITY] {
+            let error = checked(0.1, Some(delta)).unwrap_err();
+            assert_eq!(error.code(), "invalid-option");
+            assert!(error.to_string().contains(&format!("delta is {delta};")), "{error}");
+        }
+        assert!(checked(1.0, Some(0.1)).unwrap_err().to_string().contains("alpha is 1;"));
+        let options: SegmentOptions = serde_json::from_str(r#"{ "delta": 0.1 }"#).unwrap();
+        assert_eq!(options.delta, Some(0.1));
+        assert!(!serde_json::to_string(&SegmentOptions::default()).unwrap().contains("delta"));
     }
 }

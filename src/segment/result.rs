@@ -7,8 +7,8 @@ use serde::Serialize;
 use super::{Crop, LowResMask, MaskSource, PlacedPrompt, SegmentOptions, Segmenter};
 use crate::image::{BoundingBox, Flip, Geometry};
 use crate::uncertainty::{
-    Agreement, Calibration, CalibrationUse, ConformalThresholds, Doubt, Ensemble, ExpectedDsc, PromptKind, ReviewRule,
-    Scaling, Suggestion, UncertaintyMaps,
+    AREA_COVERAGE, Agreement, AreaThresholds, Calibration, CalibrationUse, ConformalThresholds, Doubt, Ensemble,
+    ExpectedDsc, Guarantee, PromptKind, ReviewRule, Scaling, Suggestion, UncertaintyMaps,
 };
 
 /// What the network says of one prompt.
@@ -27,13 +27,15 @@ pub struct Segmentation {
     /// Uncertainty in bits; `height · width` values each.
     #[serde(skip)]
     pub uncertainty: UncertaintyMaps,
-    /// Contains the mask and, for images like those of the calibration, all but a share of `alpha` of the object in expectation. `None` where nothing
+    /// Contains the mask and, for images like those of the calibration, all but a share of `alpha` of the object, as `guarantee` says. `None` where nothing
     /// was calibrated for this.
     #[serde(skip)]
     pub outer: Option<Vec<u8>>,
-    /// Lies in the mask and consists, for images like those of the calibration, of the object but for a share of `alpha` in expectation. `None` as above.
+    /// Lies in the mask and consists, for images like those of the calibration, of the object but for a share of `alpha`, as `guarantee` says. `None` as above.
     #[serde(skip)]
     pub inner: Option<Vec<u8>>,
+    /// What holds of `outer` and `inner`. `None` where nothing was calibrated for this, and of [`MaskSource::Consensus`], whose inner mask was not.
+    pub guarantee: Option<Guarantee>,
     /// The network's own estimate of the mask's IoU with the truth; near 0–1 but not bounded.
     pub predicted_iou: f32,
     /// The DSC that is to be expected of the mask, 0–1.
@@ -47,6 +49,9 @@ pub struct Segmentation {
     pub agreement: Agreement,
     /// Pixels inside the mask.
     pub area: usize,
+    /// Between how many pixels the object's area is in 90 % of the objects of images like those of the calibration; contains `area`. `None` where nothing was
+    /// calibrated for this.
+    pub area_interval: Option<[usize; 2]>,
     /// The network's answer before it was enlarged, to be corrected: see [`Prompt::previous`](super::Prompt::previous).
     #[serde(skip)]
     pub low_res: LowResMask,
@@ -93,6 +98,8 @@ impl Answer {
 pub(super) struct Calibrated {
     pub(super) scaling: Scaling,
     pub(super) thresholds: Option<ConformalThresholds>,
+    guarantee: Option<Guarantee>,
+    pub(super) area: Option<AreaThresholds>,
     pub(super) expected_dsc: ExpectedDsc,
     pub(super) review: Option<ReviewRule>,
     pub(super) state: CalibrationUse,
@@ -108,17 +115,25 @@ impl Calibrated {
         kind: PromptKind,
     ) -> Self {
         match calibration.and_then(|calibration| calibration.setting(&options.uncertainty, zoom, kind)) {
-            Some((setting, state)) => Self {
-                scaling: setting.scaling,
-                thresholds: (state == CalibrationUse::Fitted).then(|| setting.thresholds(options.alpha)),
-                expected_dsc: setting.expected_dsc,
-                review: Some(setting.review),
-                state,
-                kind,
-            },
+            Some((setting, state)) => {
+                let fitted = Some(setting).filter(|_| state == CalibrationUse::Fitted);
+                let guaranteed = fitted.and_then(|setting| setting.guaranteed(options.alpha, options.delta));
+                Self {
+                    scaling: setting.scaling,
+                    thresholds: guaranteed.map(|(thresholds, _)| thresholds),
+                    guarantee: guaranteed.map(|(_, guarantee)| guarantee),
+                    area: fitted.and_then(|setting| setting.area_thresholds(AREA_COVERAGE)),
+                    expected_dsc: setting.expected_dsc,
+                    review: Some(setting.review),
+                    state,
+                    kind,
+                }
+            }
             None => Self {
                 scaling: Scaling::default(),
                 thresholds: None,
+                guarantee: None,
+                area: None,
                 expected_dsc: ExpectedDsc::default(),
                 review: None,
                 state: CalibrationUse::None,
@@ -150,15 +165,18 @@ impl Calibrated {
                 Doubt { mask: &mask, probability: &probability, epistemic, width }.suggestions(&prompt.said(geometry))
             }
         };
+        let area = mask.iter().map(|&inside| usize::from(inside)).sum();
         Segmentation {
             bounding_box: prompt.bounding_box,
             suggestions,
+            guarantee: self.guarantee.filter(|_| options.mask == MaskSource::Network),
+            area_interval: self.area.map(|thresholds| thresholds.interval(&probability, area)),
             outer: self.thresholds.map(|thresholds| thresholds.outer_mask(&probability, &mask)),
             inner: self.thresholds.map(|thresholds| thresholds.inner_mask(&probability, &mask)),
             zoom: None,
             low_res,
             prompt_kind: self.kind,
-            area: mask.iter().map(|&inside| usize::from(inside)).sum(),
+            area,
             mask,
             probability,
             uncertainty,

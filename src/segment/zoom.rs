@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::image::EncodedImage;
 use super::prompt::{LowResMask, Prompt};
-use super::result::Segmentation;
+use super::result::{Calibrated, Segmentation};
 use crate::image::{BoundingBox, Geometry, Image8, Preprocessed};
 use crate::uncertainty::Suggestion;
 
@@ -151,14 +151,16 @@ impl Crop {
         whole
     }
 
-    /// What the network says of a box of the crop, as one of the image: nothing is outside of the crop, but where no threshold was found the outer mask is the
-    /// whole image.
+    /// What the network says of a box of the crop, as one of the image: nothing is outside of the crop, but where no threshold was found the outer mask and the largest
+    /// area are the whole image.
     pub(super) fn whole(
         self,
         found: Segmentation,
-        has_outer_threshold: bool,
+        calibrated: &Calibrated,
         [width, height]: [usize; 2],
     ) -> Segmentation {
+        let has_outer_threshold = calibrated.thresholds.is_some_and(|thresholds| thresholds.outer.is_some());
+        let has_largest = calibrated.area.is_some_and(|thresholds| thresholds.largest.is_some());
         let map = |values: Vec<f32>| self.paste(&values, 0.0, width, height);
         let mask = |values: Vec<u8>, fill: u8| self.paste(&values, fill, width, height);
         let mut uncertainty = found.uncertainty;
@@ -171,6 +173,9 @@ impl Crop {
             uncertainty,
             outer: found.outer.map(|values| mask(values, u8::from(!has_outer_threshold))),
             inner: found.inner.map(|values| mask(values, 0)),
+            area_interval: found
+                .area_interval
+                .map(|[low, high]| [low, if has_largest { high } else { width * height }]),
             suggestions: found.suggestions.into_iter().map(|suggestion| self.moved(suggestion)).collect(),
             zoom: Some(self),
             low_res: LowResMask { crop: Some(self), ..found.low_res },

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::agreement::Agreement;
+use super::guarantee::{AreaThresholds, PerObjectThresholds};
 use super::options::UncertaintyOptions;
 use super::prompt_kind::PromptKind;
 
@@ -54,6 +55,12 @@ pub struct Setting {
     pub expected_dsc: ExpectedDsc,
     /// When to ask for a second look.
     pub review: ReviewRule,
+    /// Thresholds that hold for single objects, rising by α, then δ; empty where none were learned.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub per_object: Vec<PerObjectThresholds>,
+    /// Thresholds of the area's interval, rising by coverage; empty where none were learned.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub area: Vec<AreaThresholds>,
 }
 
 fn is_box(kind: &PromptKind) -> bool {
@@ -211,7 +218,8 @@ impl Calibration {
     /// # Errors
     /// A message that names the value.
     pub fn check(&self) -> Result<(), String> {
-        for Setting { options, scaling, conformal, expected_dsc, review, .. } in &self.settings {
+        for setting in &self.settings {
+            let Setting { options, scaling, conformal, expected_dsc, review, .. } = setting;
             options.checked().map_err(|error| error.to_string())?;
             if !(scaling.temperature > 0.0 && scaling.temperature.is_finite() && scaling.bias.is_finite()) {
                 return Err(format!("impossible scaling {scaling:?}"));
@@ -231,6 +239,7 @@ impl Calibration {
             if let Some(number) = numbers.into_iter().find(|number| number.is_nan() || number.abs() > LARGEST_WEIGHT) {
                 return Err(format!("the expected DSC's model has {number}; at most {LARGEST_WEIGHT}"));
             }
+            setting.check_objects()?;
         }
         match self.settings.is_empty() {
             true => Err("the calibration is empty".into()),
@@ -240,11 +249,11 @@ impl Calibration {
 }
 
 impl Setting {
-    /// The thresholds for a bound: those of the largest α of the table that is not above it; no thresholds below all.
+    /// The thresholds for a bound: those of the largest α of the table that is not above it, and that α; no thresholds below all.
     pub fn thresholds(&self, alpha: f64) -> ConformalThresholds {
         let rows = self.conformal.partition_point(|row| row.alpha <= alpha + 1e-9);
         match rows.checked_sub(1) {
-            Some(row) => ConformalThresholds { alpha, ..self.conformal[row] },
+            Some(row) => self.conformal[row],
             None => ConformalThresholds { alpha, outer: None, inner: None },
         }
     }
@@ -264,6 +273,8 @@ mod tests {
             conformal: vec![row(0.05, None, Some(0.9)), row(0.1, Some(0.2), Some(0.7))],
             expected_dsc: ExpectedDsc::default(),
             review: ReviewRule { poor_dsc: 0.7, threshold: 0.8, sensitivity: 0.9, flagged: 0.2 },
+            per_object: Vec::new(),
+            area: Vec::new(),
         };
         Calibration {
             source_sha256: String::new(),
@@ -327,6 +338,9 @@ mod tests {
         let mut broken = calibration();
         broken.settings[0].expected_dsc.soft_dice = 1e300;
         assert!(broken.check().is_err());
+        let mut broken = calibration();
+        broken.settings[2].area = vec![AreaThresholds { coverage: 1.0, smallest: None, largest: None }];
+        assert!(broken.check().unwrap_err().contains("coverage: 1.0"));
         let mut broken = calibration();
         broken.settings.clear();
         assert!(broken.check().is_err());

@@ -11,6 +11,9 @@ mod ensemble;
 mod entropy;
 #[cfg(feature = "cli")]
 pub mod fit;
+#[cfg(feature = "cli")]
+pub mod fit_objects;
+mod guarantee;
 mod options;
 mod prompt_kind;
 mod suggestion;
@@ -22,6 +25,7 @@ pub use calibration::{
 pub use doubt_split::{DoubtSplit, OutlineBand};
 pub use ensemble::{Ensemble, UncertaintyMaps};
 pub use entropy::{binary_entropy, entropy_of_logit, logit, sigmoid};
+pub use guarantee::{AREA_COVERAGE, AreaThresholds, Guarantee, PerObjectThresholds};
 pub use options::{MAX_JITTER, MAX_SAMPLES, UncertaintyOptions};
 pub use prompt_kind::PromptKind;
 pub use suggestion::{Doubt, MOST_SUGGESTIONS, Suggestion};

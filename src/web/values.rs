@@ -46,7 +46,7 @@ pub fn segment_options(value: JsValue) -> Result<SegmentOptions> {
             None => Ok(()),
         }
     };
-    check(&value, &["uncertainty", "alpha", "calibrated", "mask", "zoom"])?;
+    check(&value, &["uncertainty", "alpha", "delta", "calibrated", "mask", "zoom"])?;
     let uncertainty = Reflect::get(&value, &"uncertainty".into()).unwrap_or(JsValue::UNDEFINED);
     check(&uncertainty, &["samples", "jitter", "multimask", "flips", "seed"])?;
     from_js::<SegmentOptions>(value, Error::InvalidOption)?.checked()

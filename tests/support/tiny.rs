@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use burn::tensor::Device;
 use umedsam::model::Config;
 use umedsam::uncertainty::{
-    Calibration, CalibrationData, ConformalThresholds, ExpectedDsc, PromptKind, ReviewRule, Scaling, Setting,
-    UncertaintyOptions,
+    AreaThresholds, Calibration, CalibrationData, ConformalThresholds, ExpectedDsc, PerObjectThresholds, PromptKind,
+    ReviewRule, Scaling, Setting, UncertaintyOptions,
 };
 use umedsam::weights::{Metadata, Precision, to_bytes};
 
@@ -44,6 +44,8 @@ pub fn calibration() -> Calibration {
             mean_absolute_error: 0.05,
         },
         review: ReviewRule { poor_dsc: 0.7, threshold: 0.8, sensitivity: 0.9, flagged: 0.2 },
+        per_object: vec![PerObjectThresholds { alpha: 0.1, delta: 0.1, outer: Some(0.1), inner: Some(0.8) }],
+        area: vec![AreaThresholds { coverage: 0.9, smallest: Some(0.8), largest: Some(0.2) }],
     };
     let (single, few) = (UncertaintyOptions::single_pass(), UncertaintyOptions { samples: 2, ..Default::default() });
     Calibration {

@@ -272,6 +272,12 @@ async fn maps_and_contours_are_shown(page: &Page) -> Result<()> {
     page.choose("alpha", "0.1").await?;
     page.wait_for("the guarantee", "return document.getElementById('guarantee').innerText.includes('10 %')", 60)
         .await?;
+    // Of weights that know nothing of single objects the page says so.
+    for (delta, said) in [("0.1", "for 9 of 10 objects|single objects"), ("", "on average at most")] {
+        page.choose("delta", delta).await?;
+        let is_said = format!("return /{said}/.test(document.getElementById('guarantee').innerText)");
+        page.wait_for("the guarantee's kind", &is_said, 60).await?;
+    }
     for id in ["mask-on", "heat-on"] {
         page.click(id).await?;
     }

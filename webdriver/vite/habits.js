@@ -149,6 +149,7 @@ async function files() {
 const WRONG = {
   segment: {
     alpha: [null, "0.1", 0, 1, Number.NaN, {}],
+    delta: [null, "0.1", 0, 1, Number.NaN, {}],
     calibrated: [null, "false", 0],
     mask: [null, "outline", true, 1n],
     zoom: [null, "close", false],

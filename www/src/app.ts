@@ -15,7 +15,7 @@ import { showFormats } from "./export/saving.js";
 import { showPlace, showStack } from "./view/slice-bar.js";
 import { type Seen, SliceView, look, lookKey } from "./view/slice-view.js";
 import { type Begin, type Place, type Stack, countOf, isSame, keyOf } from "./open/slices.js";
-import { hideError, showError, showGuarantee, showModel, showProgress, showSuggestion } from "./status.js";
+import { askedBound, hideError, showError, showGuarantee, showModel, showProgress, showSuggestion } from "./status.js";
 import { choose, tool } from "./prompt/tools.js";
 import { Viewer } from "./view/viewer.js";
 import type { Range } from "./volume/course.js";
@@ -279,7 +279,7 @@ export class App {
     const image = this.#image;
     const { signal } = this.#stop;
     if (image === undefined || objects.length === 0) return;
-    const options = { alpha: Number(page.alpha.value), zoom: page.zoomOn.checked ? "auto" : "off" } as const;
+    const options = { ...askedBound(), zoom: page.zoomOn.checked ? "auto" : "off" } as const;
     const errors: unknown[] = [];
     try {
       // A copy, for objects come and go meanwhile.
@@ -301,7 +301,7 @@ export class App {
     page.memory.textContent = `${((await model.memoryBytes()) / 2 ** 20).toFixed(0)} MiB of WebAssembly, at most`;
   }
 
-  async #answer(object: SegmentedObject, image: EncodedImage, options: { alpha: number; zoom: "auto" | "off" }): Promise<void> {
+  async #answer(object: SegmentedObject, image: EncodedImage, options: { alpha: number; delta?: number; zoom: "auto" | "off" }): Promise<void> {
     const shown = () => {
       if (!this.prompting.parts.includes(object)) return;
       const { result, isFinal } = object;

@@ -71,7 +71,7 @@ function listenToResults(app: App): void {
     app.render();
   });
   page.zoomOn.addEventListener("change", () => app.guard(() => app.segmentAll()));
-  page.alpha.addEventListener("change", () => app.guard(() => app.segmentAll()));
+  for (const bound of [page.alpha, page.delta]) bound.addEventListener("change", () => app.guard(() => app.segmentAll()));
   const save = (button: HTMLButtonElement, write: (seen: NonNullable<App["seen"]>) => Promise<void>) => {
     button.addEventListener("click", () =>
       app.guard(async () => {

@@ -83,6 +83,7 @@ export const page = {
   outerOn: element("outer-on", HTMLInputElement),
   innerOn: element("inner-on", HTMLInputElement),
   alpha: element("alpha", HTMLSelectElement),
+  delta: element("delta", HTMLSelectElement),
   guarantee: element("guarantee", HTMLParagraphElement),
   legendTitle: element("legend-title", HTMLSpanElement),
   legendHalf: element("legend-half", HTMLSpanElement),

@@ -11,16 +11,40 @@ export function shownMap(): UncertaintyMap {
   return page.map.value as UncertaintyMap;
 }
 
+/** The bound that the person chose. */
+export function askedBound(): { readonly alpha: number; readonly delta?: number } {
+  const alpha = Number(page.alpha.value);
+  return page.delta.value === "" ? { alpha } : { alpha, delta: Number(page.delta.value) };
+}
+
 /** Says what the contours promise, or why there are none. */
 export function showGuarantee(results: readonly Answer[]): void {
-  const alpha = `${Math.round(100 * Number(page.alpha.value))} %`;
   const isFitted = results.every(({ calibration }) => calibration === "fitted");
   page.guarantee.textContent = isFitted
-    ? `On images like those of the calibration, the outer contour misses ${alpha} of the object on average at most, and ${alpha} of what is within the inner one is wrong at most.`
+    ? `${promise(results)}${areaPromise(results)}`
     : results.some(({ calibration }) => calibration === "nearest")
       ? "For some of these prompts the weights are not calibrated: for them there is nothing to promise."
       : "The weights are not calibrated: there is nothing to promise.";
-  for (const input of [page.outerOn, page.innerOn, page.alpha]) input.disabled = !isFitted;
+  for (const input of [page.outerOn, page.innerOn, page.alpha, page.delta]) input.disabled = !isFitted;
+}
+
+function promise(results: readonly Answer[]): string {
+  if (results.some(({ guarantee }) => guarantee === null)) {
+    return "The weights are not calibrated for single objects: there are no contours. Choose “on average” for those that hold so.";
+  }
+  const { alpha, delta } = results[0]?.guarantee ?? { delta: null, ...askedBound() };
+  const share = `${Number((100 * alpha).toPrecision(3))} %`;
+  if (delta === null) {
+    return `On images like those of the calibration, the outer contour misses ${share} of the object on average at most, and ${share} of what is within the inner one is wrong at most.`;
+  }
+  const many = `${Math.round(1 / delta) - 1} of ${Math.round(1 / delta)}`;
+  const whole = results.some(({ outer }) => outer?.includes(0) === false) ? " No outer contour is sure enough: it is the whole image." : "";
+  const nothing = results.some(({ inner }) => inner?.includes(1) === false) ? " Where there is no inner contour, nothing is sure enough." : "";
+  return `On images like those of the calibration, the outer contour misses at most ${share} of the object for ${many} objects, and for ${many} at most ${share} of what is within the inner one is wrong.${whole}${nothing}`;
+}
+
+function areaPromise(results: readonly Answer[]): string {
+  return results.some(({ areaInterval }) => areaInterval !== null) ? " The area of 9 of 10 objects is between the two in brackets." : "";
 }
 
 /** Asks about the spot where a click would help most. */

@@ -6,7 +6,7 @@ use burn::tensor::Device;
 use clap::Args;
 use umedsam::eval::{CalibrateSettings, EmbeddingCache, calibrate, find_cases};
 use umedsam::segment::Segmenter;
-use umedsam::uncertainty::UncertaintyOptions;
+use umedsam::uncertainty::{AREA_COVERAGE, UncertaintyOptions};
 use umedsam::weights::{sha256_hex, with_metadata, write_whole};
 use umedsam::{Error, Result};
 
@@ -38,6 +38,9 @@ pub struct Arguments {
     /// Also calibrate clicks and corrected masks
     #[arg(long)]
     corrections: bool,
+    /// Calibrate boxes as the files bring them alone, without as many that are drawn too large
+    #[arg(long)]
+    only_file_boxes: bool,
     /// At most this many boxes of an image, so that images with many objects do not take most of the time
     #[arg(long, default_value_t = 8)]
     boxes_per_image: usize,
@@ -62,6 +65,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         options: arguments.uncertainty.clone(),
         zoom: arguments.zoom,
         corrections: arguments.corrections,
+        drawn_boxes: !arguments.only_file_boxes,
         boxes_per_image: arguments.boxes_per_image,
         poor_dsc: arguments.poor_dsc,
         sensitivity: 0.9,
@@ -81,6 +85,17 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         for alpha in [0.05, 0.1, 0.2] {
             let row = setting.thresholds(alpha);
             println!("  α {alpha}: outer mask at {:?}, inner mask at {:?}", row.outer, row.inner);
+        }
+        for (alpha, delta) in [(0.1, 0.1), (0.2, 0.1), (0.3, 0.1), (0.2, 0.2)] {
+            if let Some((row, _)) = setting.guaranteed(alpha, Some(delta)) {
+                println!(
+                    "  α {alpha} for single objects, δ {delta}: outer mask at {:?}, inner mask at {:?}",
+                    row.outer, row.inner
+                );
+            }
+        }
+        if let Some(row) = setting.area_thresholds(AREA_COVERAGE) {
+            println!("  area at {} %: between those at {:?} and {:?}", 100.0 * row.coverage, row.smallest, row.largest);
         }
         println!("  expected DSC is off by {:.4} (cross-validated)", setting.expected_dsc.mean_absolute_error);
         println!("  flagged below {:.3}: {:.1} %", setting.review.threshold, setting.review.flagged * 100.0);

@@ -211,6 +211,7 @@ fn print_table(report: &Report) {
         let value = |name: &str| values.get(name).map_or_else(|| "–".into(), |value| format!("{value:.4}"));
         println!("{name:<14}{:>5}{}", group.metrics.n, columns.map(|name| format!("{:>18}", value(name))).concat());
     }
+    report.guarantees.get("all").iter().flat_map(|found| found.lines()).for_each(|line| println!("{line}"));
     for (alpha, risk) in &report.overall.metrics.conformal {
         println!("α = {alpha}: outer masks miss {:.4} of the truth, {:.4} of inner masks is wrong", risk.fnr, risk.fpr);
     }

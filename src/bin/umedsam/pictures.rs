@@ -55,6 +55,8 @@ pub fn write(
         "needs_review": segmentation.needs_review,
         "calibration": segmentation.calibration,
         "area_pixels": segmentation.area,
+        "area_interval_pixels": segmentation.area_interval,
+        "guarantee": segmentation.guarantee,
         "zoom": segmentation.zoom,
         "mean_uncertainty_bits": mean_uncertainty,
         "files": files,

@@ -67,6 +67,9 @@ pub struct Arguments {
     /// Bound of the outer mask's expected misses and of the inner mask's expected false alarms, between 0 and 1
     #[arg(long, default_value_t = 0.1)]
     alpha: f64,
+    /// How often that bound may fail for an object, between 0 and 1; without it the bound holds in expectation
+    #[arg(long)]
+    delta: Option<f64>,
     /// What the mask is: the network's for the box, or where the ensemble's calibrated probability is above one half
     #[arg(long, value_enum, default_value = "network")]
     mask: MaskArgument,
@@ -105,6 +108,7 @@ impl Arguments {
         SegmentOptions {
             uncertainty,
             alpha: self.alpha,
+            delta: self.delta,
             calibrated: !self.uncalibrated,
             mask: self.mask.into(),
             zoom: self.zoom.into(),

@@ -83,8 +83,10 @@ function describe({ result, results, isFinal, canUndo, place }: SegmentedObject,
   if (result === undefined) return !canUndo ? "nothing said yet" : isSame(place, seen.place) ? "waiting" : "waiting until its slice is seen";
   // Slices across the same axis have pixels of the same size, but for images without a place.
   const spacing = place.axis === seen.place.axis && result.width === seen.slice.image.width ? seen.slice.spacing : undefined;
-  const size = spacing === undefined ? "" : ` · ${square(result.area * spacing[0] * spacing[1])} mm²`;
-  const area = `${result.area.toLocaleString("en")} px${size}`;
+  const pixel = spacing === undefined ? undefined : spacing[0] * spacing[1];
+  const [low, high] = (result.areaInterval ?? []).map((end) => (pixel === undefined ? end.toLocaleString("en") : square(end * pixel)));
+  const interval = low === undefined ? "" : ` (${low}–${high})`;
+  const area = `${result.area.toLocaleString("en")} px${pixel === undefined ? interval : ` · ${square(result.area * pixel)} mm²${interval}`}`;
   const finding = isSame(place, seen.place) ? "finding where it is unsure" : "where it is unsure is found when its slice is seen";
   if (!isFinal) return `expected DSC ${result.expectedDsc.toFixed(2)} · ${area} · ${finding}`;
   const unsure = result.uncertainty.total?.reduce((count, value) => count + Number(value > 0.5), 0) ?? 0;

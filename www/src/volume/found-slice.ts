@@ -5,7 +5,7 @@ import type { Segmentation } from "../../umedsam/index.js";
 /** What the page paints, lists and saves of an answer. */
 export type Answer = Pick<
   Segmentation,
-  "width" | "height" | "mask" | "probability" | "uncertainty" | "outer" | "inner" | "area" | "expectedDsc" | "needsReview" | "calibration"
+  "width" | "height" | "mask" | "probability" | "uncertainty" | "outer" | "inner" | "guarantee" | "area" | "areaInterval" | "expectedDsc" | "needsReview" | "calibration"
 >;
 
 /** Uncertainty of a single pass in bits, by the probability in 8 bits. */
@@ -48,6 +48,8 @@ export class FoundSlice implements Answer {
   /** Nothing is guaranteed of slices beyond the prompted one. */
   readonly outer = null;
   readonly inner = null;
+  readonly guarantee = null;
+  readonly areaInterval = null;
   readonly #probability: Unpacked;
   readonly #total: Unpacked;
 
