@@ -206,6 +206,7 @@ fn chosen(case: &CaseReport) -> Option<&ObjectGuarantees> {
 mod tests {
     use super::*;
     use crate::eval::{BoxScores, CaseScores};
+    use crate::metrics::PixelStatistics;
 
     fn case(name: &str, objects: Vec<Option<ObjectGuarantees>>) -> CaseReport {
         let found = |guarantees| BoxScores {
@@ -221,7 +222,15 @@ mod tests {
             case: name.into(),
             modality: "CT".into(),
             dataset: "d".into(),
-            scores: CaseScores { boxes: objects.into_iter().map(found).collect(), ..Default::default() },
+            scores: CaseScores {
+                dsc: 0.9,
+                nsd: 0.9,
+                contour_nsd: None,
+                boxes: objects.into_iter().map(found).collect(),
+                pixels: PixelStatistics::default(),
+                interaction: None,
+                raters: Vec::new(),
+            },
         }
     }
 

@@ -159,8 +159,8 @@ impl Report {
         let last_round = (!last.is_empty()).then(|| GroupReport::new(&last.iter().collect::<Vec<_>>()));
         Self {
             about,
-            guarantees: GuaranteeReport::by_modality(cases),
             last_round: last_round.map(Box::new),
+            guarantees: GuaranteeReport::by_modality(cases),
             overall: GroupReport::new(&cases.iter().collect::<Vec<_>>()),
             modalities: by(|case| &case.modality),
             datasets: by(|case| &case.dataset),

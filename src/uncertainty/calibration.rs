@@ -333,14 +333,14 @@ mod tests {
         broken.settings[1].conformal.reverse();
         assert!(broken.check().is_err());
         let mut broken = calibration();
-        broken.settings[2].area = vec![AreaThresholds { coverage: 1.0, smallest: None, largest: None }];
-        assert!(broken.check().unwrap_err().contains("coverage: 1.0"));
-        let mut broken = calibration();
         broken.settings[0].conformal[1].outer = Some(f32::INFINITY);
         assert!(broken.check().unwrap_err().contains("inf"));
         let mut broken = calibration();
         broken.settings[0].expected_dsc.soft_dice = 1e300;
         assert!(broken.check().is_err());
+        let mut broken = calibration();
+        broken.settings[2].area = vec![AreaThresholds { coverage: 1.0, smallest: None, largest: None }];
+        assert!(broken.check().unwrap_err().contains("coverage: 1.0"));
         let mut broken = calibration();
         broken.settings.clear();
         assert!(broken.check().is_err());

@@ -30,7 +30,6 @@ pub fn weights(config: Config, precision: Precision, calibration: Option<Calibra
 /// A calibration that is possible, and was learned on nothing.
 pub fn calibration() -> Calibration {
     let row = |alpha, outer, inner| ConformalThresholds { alpha, outer, inner };
-    let object = |delta, outer, inner| PerObjectThresholds { alpha: 0.1, delta, outer, inner };
     let setting = |options, zoom, prompt| Setting {
         options,
         zoom,
@@ -45,8 +44,8 @@ pub fn calibration() -> Calibration {
             mean_absolute_error: 0.05,
         },
         review: ReviewRule { poor_dsc: 0.7, threshold: 0.8, sensitivity: 0.9, flagged: 0.2 },
-        per_object: vec![object(0.1, None, Some(0.9)), object(0.2, Some(0.1), Some(0.8))],
-        area: vec![AreaThresholds { coverage: 0.9, smallest: Some(0.9), largest: None }],
+        per_object: vec![PerObjectThresholds { alpha: 0.1, delta: 0.1, outer: Some(0.1), inner: Some(0.8) }],
+        area: vec![AreaThresholds { coverage: 0.9, smallest: Some(0.8), largest: Some(0.2) }],
     };
     let (single, few) = (UncertaintyOptions::single_pass(), UncertaintyOptions { samples: 2, ..Default::default() });
     Calibration {
