@@ -21,12 +21,10 @@ const ORDERS: [(&str, &str); 10] = [
     ("scattered_doubt", "scattered doubt"),
 ];
 
-/// A number with some digits; a dash where there is none.
+/// A number with some digits, by its keys and places in lists; a dash where there is none.
 fn cell(group: &Value, path: &str, digits: usize) -> String {
-    match number(group, path) {
-        value if value.is_nan() => "–".into(),
-        value => format!("{value:.digits$}"),
-    }
+    let value = group.pointer(&format!("/{path}")).and_then(Value::as_f64);
+    value.map_or_else(|| "–".into(), |value| format!("{value:.digits$}"))
 }
 
 fn ends(interval: &Value, digits: usize) -> Option<String> {
@@ -39,7 +37,7 @@ fn ends(interval: &Value, digits: usize) -> Option<String> {
 pub fn by_distance(val: &Value, more: &Value, only: &Value, loose: &Value, corrected: &Value) -> String {
     let mut text = format!(
         "umedsam-student, the default ensemble, at most {BOXES_PER_IMAGE} structures of an image ({BOXES_PER_IMAGE_CLICKS} with corrections: the file's box, then {CLICKS} clicks in \
-         the middle of the largest error). In brackets the 95 % bootstrap interval over images. AURC of masks: risk 1 − DSC, by expected DSC, with its multiple of the \
+         the middle of the largest error, judged around the truth's tight box). In brackets the 95 % bootstrap interval over images. AURC of masks: risk 1 − DSC, by expected DSC, with its multiple of the \
          ideal order's and of that by the members' pairwise Dice.\n\n\
          | | images | DSC | ECE | AUROC | AURC of pixels | AURC of masks | of the ideal | of pairwise Dice's | \\|expected − true DSC\\| | flagged | FNR, FPR at α 0.05 | FNR, FPR at α 0.1 |\n\
          |---|---|---|---|---|---|---|---|---|---|---|---|---|\n"
@@ -164,7 +162,7 @@ pub fn raters(ours: &Value, corrected: &Value, lite: &Value) -> String {
     let (ours, lite) = (&ours["overall"]["raters"], &lite["overall"]["raters"]);
     let mut text = format!(
         "{} cells of BU-BIL's first set (phase contrast) with {} outlines each that differ (of ten in the files the fourth repeats the third). The default ensemble, from the files' \
-         boxes; corrected: after {CLICKS} clicks in the middle of the largest error beside the raters' majority. People: what the mean of the other raters says beside each rater.\n\n\
+         boxes; corrected: after {CLICKS} clicks in the middle of the largest error beside the raters' majority, judged around its tight box. People: what the mean of the other raters says beside each rater.\n\n\
          | | umedsam-student | corrected | LiteMedSAM | people |\n|---|---|---|---|---|\n",
         ours["n"],
         cell(ours, "raters", 0),
@@ -225,6 +223,13 @@ mod tests {
         let text = by_distance(&report, &report, &report, &report, &report);
         assert!(text.contains("| 3 | 0.500 | – | – |") && !text.contains("NaN"), "{text}");
         assert!(!raters(&report, &report, &report).contains("NaN"));
+    }
+
+    #[test]
+    fn numbers_are_found_by_keys_and_places() {
+        let group = json!({ "ours": { "total": [0.25, 0.5], "epistemic": null } });
+        assert_eq!(cell(&group, "ours/total/1", 2), "0.50");
+        assert_eq!((cell(&group, "ours/epistemic/0", 2), cell(&group, "ours/total/2", 2)), ("–".into(), "–".into()));
     }
 
     #[test]
