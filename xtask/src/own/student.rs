@@ -114,8 +114,8 @@ pub fn own_weights() -> Result<()> {
         .args(["calibrate".as_ref(), "--weights".as_ref(), corrected.as_os_str()])
         .args(["--data".as_ref(), data("calib")?.as_os_str(), "--out".as_ref(), weights::student().as_os_str()])
         .args(["--uncertainty", "default", "--uncertainty", "none", "--uncertainty", "samples=8,jitter=5,flips=true"])
-        .args(["--zoom", "--corrections", "--boxes-per-image", "4", "--description"])
-        .arg("open 2D images of ten modalities (the project's calib split): boxes as packed and up to 25 % loose, clicks, corrected masks"))?;
+        .args(["--zoom", "--corrections", "--only-file-boxes", "--boxes-per-image", "6", "--description"])
+        .arg("open 2D images of ten modalities (the project's calib split): boxes as packed, clicks, corrected masks"))?;
     measure()
 }
 
