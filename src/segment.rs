@@ -3,6 +3,7 @@
 mod decode;
 mod encode;
 mod image;
+mod local;
 mod network;
 mod options;
 mod pace;
@@ -12,6 +13,7 @@ mod result;
 mod zoom;
 
 pub use image::EncodedImage;
+pub use local::{LocalFeatures, LocalMap};
 pub use options::{MaskSource, SegmentOptions};
 pub use pace::{Pace, Unpaced};
 pub use placed::PlacedPrompt;
@@ -21,13 +23,17 @@ pub use zoom::{Crop, Zoom};
 
 pub(crate) use pace::at_once;
 
+use std::sync::Arc;
+
 use burn::tensor::Device;
 
 use crate::error::{Error, Result};
 use crate::image::{BoundingBox, Flip, Geometry, upsample_logits};
 use crate::model::InferenceModel;
-use crate::uncertainty::{Calibration, ConformalThresholds, PromptKind};
+use crate::model::local_scaling::LocalScalingCpu;
+use crate::uncertainty::{Calibration, ConformalThresholds, PromptKind, UncertaintyOptions};
 use crate::weights::{self, Metadata};
+use local::Region;
 use network::Network;
 use pace::Part;
 use result::{Calibrated, Combination};
@@ -36,6 +42,8 @@ use result::{Calibrated, Combination};
 #[derive(Debug, Clone)]
 pub struct Segmenter {
     network: Network,
+    /// What says how far each place of a box's mask is to be trusted.
+    local_scaling: Option<Arc<LocalScalingCpu>>,
     metadata: Metadata,
 }
 
@@ -58,7 +66,9 @@ impl Segmenter {
 
     /// Uses a network that is there already.
     pub fn new(model: InferenceModel, metadata: Metadata, device: &Device) -> Self {
-        Self { network: Network::new(model, device), metadata }
+        let network = model.network.local_scaling.as_ref().zip(metadata.config.local_scaling.as_ref());
+        let local_scaling = network.map(|(network, config)| Arc::new(LocalScalingCpu::new(network, config.side)));
+        Self { network: Network::new(model, device), local_scaling, metadata }
     }
 
     /// What the weights say of themselves.
@@ -214,6 +224,32 @@ impl Segmenter {
         self.network.predicted_iou(&image.embedding, &prompt.input, mask_prompt).await
     }
 
+    /// What a local scaling of `side · side` places can learn from one box.
+    ///
+    /// # Shapes
+    /// - `truth`: `[low_res_size, low_res_size]`, 1 inside
+    ///
+    /// # Errors
+    /// [`Error::InvalidPrompt`] without a box; [`Error::Computation`] if the device fails.
+    pub async fn local_features(
+        &self,
+        image: &EncodedImage,
+        prompt: &PlacedPrompt,
+        side: usize,
+        truth: &[f32],
+    ) -> Result<LocalFeatures> {
+        let corners =
+            prompt.input.bounding_box.ok_or_else(|| Error::InvalidPrompt("local scaling is of boxes".into()))?;
+        let mut found = None;
+        let options = UncertaintyOptions::single_pass();
+        let visit = |_, answer: Answer| {
+            let region = Region::around(&answer.logits[0], corners, &image.geometry, side);
+            found = Some(LocalFeatures { map: region.features(&answer.logits[0]), truth: region.resample(truth) });
+        };
+        self.answers(image, std::slice::from_ref(prompt), &options, visit).await?;
+        Ok(found.expect("one prompt has one answer"))
+    }
+
     /// Segments prompts that are placed already, in the whole image.
     ///
     /// # Errors
@@ -284,10 +320,15 @@ impl Segmenter {
         Ok(combination.finish(&PlacedPrompt::of_box(bounding_box, &geometry)))
     }
 
-    /// Logits at the image's size of an answer's hypotheses, with their weights.
+    /// Logits at the image's size of an answer's hypotheses, scaled locally where the network can, with their weights.
     pub fn weighted_logits(&self, answer: &Answer, geometry: &Geometry, multimask: f64) -> Vec<(f32, Vec<f32>)> {
         let weighted = answer.weights(multimask).into_iter().zip(&answer.logits).filter(|(weight, _)| *weight > 0.0);
-        weighted.map(|(weight, logits)| (weight, self.upsample(logits, answer.flip, geometry))).collect()
+        let scaled = |(weight, logits): (f32, &Vec<f32>)| {
+            let mut logits = self.upsample(logits, answer.flip, geometry);
+            answer.local.iter().for_each(|map| map.apply(&mut logits, geometry.width));
+            (weight, logits)
+        };
+        weighted.map(scaled).collect()
     }
 
     fn upsample(&self, logits: &[f32], flip: Option<Flip>, geometry: &Geometry) -> Vec<f32> {

@@ -7,10 +7,11 @@ pub mod efficient_vit;
 pub mod efficient_vit_sam;
 pub mod image_encoder;
 pub mod layers;
+pub mod local_scaling;
 pub mod mask_decoder;
 mod packing;
 pub mod prompt_encoder;
-mod seeded;
+pub(crate) mod seeded;
 pub mod student;
 pub mod tiny_vit;
 pub mod transformer;
@@ -20,6 +21,7 @@ use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
 use image_encoder::{ImageEncoder, ImageEncoderConfig};
+use local_scaling::{LocalScaling, LocalScalingConfig};
 use mask_decoder::{MaskDecoder, MaskDecoderConfig, MaskOutput, MaskPrediction};
 use prompt_encoder::{InputPrompt, PromptEncoder, PromptEncoderConfig};
 use student::StudentConfig;
@@ -44,6 +46,9 @@ pub struct Config {
     /// Whether there are a prompt encoder and a mask decoder of their own for whatever is not a box alone, see [`CorrectionHead`].
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub corrections: bool,
+    /// Sizes of what says how far each place of a box's mask is to be trusted, if anything does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub local_scaling: Option<LocalScalingConfig>,
 }
 
 impl Config {
@@ -60,6 +65,7 @@ impl Config {
                 multimask: true,
             },
             corrections: false,
+            local_scaling: None,
         }
     }
 
@@ -76,6 +82,7 @@ impl Config {
                 multimask: true,
             },
             corrections: false,
+            local_scaling: None,
         }
     }
 
@@ -102,6 +109,7 @@ impl Config {
     /// What is wrong with the sizes, if anything.
     pub fn check(&self) -> Result<(), String> {
         self.image_encoder.check()?;
+        self.local_scaling.as_ref().map_or(Ok(()), LocalScalingConfig::check)?;
         let transformer = &self.mask_decoder.transformer;
         let dim = transformer.embedding_dim;
         if dim != self.image_encoder.out_channels() {
@@ -142,6 +150,7 @@ impl Config {
                 prompt_encoder: prompt_encoder.init(device),
                 mask_decoder: self.mask_decoder.init(device),
             }),
+            local_scaling: self.local_scaling.as_ref().map(|config| config.init(&Device::flex())),
         }
     }
 
@@ -162,6 +171,8 @@ pub struct Umedsam {
     pub mask_decoder: MaskDecoder,
     /// What answers prompts that are not a box alone, where that is apart.
     pub corrections: Option<CorrectionHead>,
+    /// How far each place of a box's mask is to be trusted.
+    pub local_scaling: Option<LocalScaling>,
 }
 
 /// A prompt encoder and a mask decoder for points, strokes and earlier masks.

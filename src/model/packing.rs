@@ -5,7 +5,8 @@ use burn::tensor::Tensor;
 
 use super::common::{LayerNorm2d, Mlp};
 use super::layers::{self, Conv2d, ConvTranspose2d, LAYER_NORM_EPSILON, Linear};
-use crate::kernels::cpu::{Depthwise, LayerNorm, PackedMatrix};
+use super::student::ConvNextBlock;
+use crate::kernels::cpu::{ConvNext, Depthwise, LayerNorm, PackedMatrix};
 
 /// LayerNorm2d's ε; see [`LayerNorm2d`].
 const LAYER_NORM_2D_EPSILON: f32 = 1e-6;
@@ -76,4 +77,24 @@ pub fn spreading(conv: &ConvTranspose2d) -> PackedMatrix {
 /// Layers of an MLP.
 pub fn mlp(mlp: &Mlp) -> Vec<PackedMatrix> {
     mlp.layers.iter().map(linear).collect()
+}
+
+/// ConvNeXt's block; the scale of its branch becomes part of it.
+pub fn conv_next(block: &ConvNextBlock) -> ConvNext {
+    ConvNext {
+        depthwise: depthwise(&block.depthwise),
+        norm: layer_norm_2d(&block.norm),
+        fc1: linear(&block.fc1),
+        fc2: scaled(&block.fc2, &values(&block.scale)),
+    }
+}
+
+/// A linear layer each of whose outputs is multiplied by a number of its own.
+fn scaled(linear: &Linear, scale: &[f32]) -> PackedMatrix {
+    let [features_in, features_out] = linear.weight.dims();
+    let scaled = |values: Vec<f32>| -> Vec<f32> {
+        values.iter().enumerate().map(|(index, value)| value * scale[index % features_out]).collect()
+    };
+    let weight = PackedMatrix::new(&scaled(values(&linear.weight)), features_in, features_out);
+    weight.with_bias(&scaled(bias_values(linear.bias.as_ref(), features_out)))
 }

@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
+use super::local::LocalMap;
 use super::pace::{Pace, Unpaced};
 use super::placed::PlacedPrompt;
 use super::{Answer, EncodedImage, Segmenter};
 use crate::error::{Error, Result};
 use crate::image::Flip;
+use crate::model::are_boxes_alone;
 use crate::model::mask_decoder::MaskOutput;
 use crate::model::prompt_encoder::InputPrompt;
 use crate::uncertainty::UncertaintyOptions;
@@ -64,6 +66,7 @@ impl Segmenter {
                 }));
             }
         }
+        let mut locals: Vec<Option<Arc<LocalMap>>> = vec![None; prompts.len()];
         let output = if options.multimask > 0.0 { MaskOutput::All } else { MaskOutput::Single };
         let (all, mut done) = (members.len() as f64, 0);
         for together in members.chunk_by(Member::is_decoded_with) {
@@ -76,7 +79,14 @@ impl Segmenter {
             let answered = async |batch: Vec<super::network::Masks>| {
                 done += batch.len();
                 for ((logits, ious), member) in batch.into_iter().zip(&mut waiting) {
-                    visit(member.index, Answer { sample: member.sample, flip: member.flip, logits, ious });
+                    // The plain answer comes first; what is said of its places holds for all members.
+                    if let (true, Some(network)) = (member.is_plain(), self.local_scaling.as_deref()) {
+                        let boxed = member.prompt.bounding_box.filter(|_| member.is_box_alone());
+                        let map = |corners| LocalMap::new(network, &logits[0], corners, &image.geometry);
+                        locals[member.index] = boxed.map(|corners| Arc::new(map(corners)));
+                    }
+                    let local = locals[member.index].clone();
+                    visit(member.index, Answer { sample: member.sample, flip: member.flip, logits, ious, local });
                 }
                 pace.after(done as f64 / all).await
             };
@@ -97,6 +107,16 @@ struct Member {
 }
 
 impl Member {
+    /// Whether this is the prompt as it was given.
+    fn is_plain(&self) -> bool {
+        self.sample == 0 && self.flip.is_none()
+    }
+
+    /// Whether the prompt is a box and nothing else.
+    fn is_box_alone(&self) -> bool {
+        are_boxes_alone(std::slice::from_ref(&self.prompt), self.mask_prompt.is_some())
+    }
+
     /// Whether both go through the decoder in one batch: on the same image, with the same mask prompt, and as many tokens.
     fn is_decoded_with(&self, other: &Self) -> bool {
         let layout = |member: &Self| (member.prompt.points.len(), member.prompt.bounding_box.is_some());

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::{Crop, LowResMask, MaskSource, PlacedPrompt, SegmentOptions, Segmenter};
+use super::{Crop, LocalMap, LowResMask, MaskSource, PlacedPrompt, SegmentOptions, Segmenter};
 use crate::image::{BoundingBox, Flip, Geometry};
 use crate::uncertainty::{
     Agreement, Calibration, CalibrationUse, ConformalThresholds, Doubt, Ensemble, ExpectedDsc, PromptKind, ReviewRule,
@@ -69,6 +69,8 @@ pub struct Answer {
     pub logits: Vec<Vec<f32>>,
     /// Predicted IoU of each.
     pub ious: Vec<f32>,
+    /// How far each place is to be trusted, of networks that say so, of boxes alone.
+    pub local: Option<Arc<LocalMap>>,
 }
 
 impl Answer {
@@ -192,7 +194,15 @@ impl<'a> Combination<'a> {
     ) -> Self {
         let logits = segmenter.upsample(&plain.logits[0], None, &geometry);
         let ensemble = match options.uncertainty.is_single_pass() {
-            true => Ensemble::single(&logits, calibrated.scaling),
+            true => {
+                let mut scaled = logits.clone();
+                plain
+                    .local
+                    .iter()
+                    .filter(|_| options.calibrated)
+                    .for_each(|map| map.apply(&mut scaled, geometry.width));
+                Ensemble::single(&logits, &scaled, calibrated.scaling)
+            }
             false => Ensemble::new(&logits, calibrated.scaling),
         };
         let predicted_iou = plain.ious[0];
@@ -210,7 +220,10 @@ impl<'a> Combination<'a> {
         }
         let weights = answer.weights(self.options.uncertainty.multimask);
         for (logits, weight) in answer.logits.iter().zip(weights).filter(|(_, weight)| *weight > 0.0) {
-            self.ensemble.add(&self.segmenter.upsample(logits, answer.flip, &self.geometry), weight);
+            let mut logits = self.segmenter.upsample(logits, answer.flip, &self.geometry);
+            let local = answer.local.iter().filter(|_| self.options.calibrated);
+            local.for_each(|map| map.apply(&mut logits, self.geometry.width));
+            self.ensemble.add(&logits, weight);
         }
     }
 

@@ -12,6 +12,7 @@ pub mod data;
 mod ema;
 pub mod example;
 mod identity;
+mod local_scaling;
 pub mod log;
 pub mod loss;
 pub mod objective;
@@ -28,5 +29,6 @@ mod teacher;
 mod values;
 
 pub use checkpoint::Best;
+pub use local_scaling::{LocalScalingEvent, LocalScalingSettings, train_local_scaling};
 pub use run::{BEST, CHECKPOINT, Event, LAST, LOG, Outcome, TrainSettings, train};
 pub use student::{BeginStudent, begin_student};

@@ -72,7 +72,7 @@ impl Trainee {
     /// [`Part::Prompts`] the prompt encoder is too, as in LiteMedSAM's and MedSAM's fine-tuning. With [`Part::Corrections`] the network gets what answers them, if it
     /// has not.
     pub fn new(network: Umedsam, part: Part, device: &Device) -> Self {
-        let Umedsam { image_encoder, prompt_encoder, mask_decoder, corrections } = match part {
+        let Umedsam { image_encoder, prompt_encoder, mask_decoder, corrections, .. } = match part {
             Part::Corrections => network.with_corrections(),
             _ => network,
         };
@@ -91,6 +91,8 @@ impl Trainee {
                 prompt_encoder: tracked_encoder(prompt_encoder, part == Part::Corrections),
                 mask_decoder: tracked(mask_decoder, part == Part::Corrections),
             }),
+            // It was learned for the decoder as it was.
+            local_scaling: None,
         };
         Self { network, weighting: UncertaintyAware::new(TERMS, device), dense_pe }
     }

@@ -133,6 +133,8 @@ pub fn train(
         source_key += &sha256;
     }
     metadata.config.corrections |= config.part == Part::Corrections;
+    // It was learned for the decoder as it was.
+    metadata.config.local_scaling = None;
     let segmenter = Segmenter::from_weights(weights, &device.clone().inner())?;
     let input_size = metadata.config.input_size();
 

@@ -67,7 +67,7 @@ pub fn begin_student(settings: &BeginStudent) -> Result<usize> {
     student.adapt_norms(first_inputs(&set, ADAPT_IMAGES, settings.config.input_size)?);
 
     let parameters = student.num_params();
-    let mut network = Umedsam { image_encoder: ImageEncoder::Student(student), ..network };
+    let mut network = Umedsam { image_encoder: ImageEncoder::Student(student), local_scaling: None, ..network };
     // Nothing trains them, and no answer to a box needs them.
     network.mask_decoder.output_hypernetworks_mlps.truncate(1);
     let mask_decoder = MaskDecoderConfig { multimask: false, ..metadata.config.mask_decoder };
@@ -76,6 +76,7 @@ pub fn begin_student(settings: &BeginStudent) -> Result<usize> {
         config: Config {
             image_encoder: ImageEncoderConfig::Student(settings.config.clone()),
             mask_decoder,
+            local_scaling: None,
             ..metadata.config
         },
         precision: Precision::F32,

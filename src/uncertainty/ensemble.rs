@@ -46,11 +46,11 @@ impl Ensemble {
         }
     }
 
-    /// The result of a single pass.
-    pub fn single(logits: &[f32], scaling: Scaling) -> Self {
+    /// The result of a single pass, whose logits make the mask and, scaled locally, the probability.
+    pub fn single(logits: &[f32], scaled: &[f32], scaling: Scaling) -> Self {
         let mut ensemble = Self::new(logits, scaling);
         ensemble.weight = 1.0;
-        for ((probability, entropy), &logit) in ensemble.probability.iter_mut().zip(&mut ensemble.entropy).zip(logits) {
+        for ((probability, entropy), &logit) in ensemble.probability.iter_mut().zip(&mut ensemble.entropy).zip(scaled) {
             let logit = scaling.apply(logit);
             *probability = sigmoid(logit);
             *entropy = entropy_of_logit(logit);
@@ -142,7 +142,8 @@ mod tests {
         let mut ensemble = Ensemble::new(&logits, PLAIN);
         (0..9).for_each(|_| ensemble.add(&logits, 1.0));
         let (mask, probability, maps, _) = ensemble.finish(0.8);
-        let (single_mask, single_probability, single_maps, agreement) = Ensemble::single(&logits, PLAIN).finish(0.8);
+        let (single_mask, single_probability, single_maps, agreement) =
+            Ensemble::single(&logits, &logits, PLAIN).finish(0.8);
         assert_eq!(mask, single_mask);
         assert!(maps.epistemic.iter().all(|&value| (0.0..1e-4).contains(&value)));
         assert!(probability.iter().zip(&single_probability).all(|(a, b)| (a - b).abs() < 1e-5));
@@ -156,7 +157,7 @@ mod tests {
     fn scaling_changes_probabilities_and_not_the_mask() {
         let logits = [-1.0, 1.0, 3.0];
         let scaling = Scaling { temperature: 2.0, bias: -1.0 };
-        let (mask, probability, ..) = Ensemble::single(&logits, scaling).finish(0.5);
+        let (mask, probability, ..) = Ensemble::single(&logits, &logits, scaling).finish(0.5);
         assert_eq!(mask, [0, 1, 1]);
         for (probability, logit) in probability.iter().zip([-1.5, -0.5, 0.5]) {
             assert_eq!(*probability, sigmoid(logit));
@@ -165,10 +166,10 @@ mod tests {
 
     #[test]
     fn empty_and_full_masks_are_defined() {
-        let (mask, _, maps, agreement) = Ensemble::single(&[-30.0; 4], PLAIN).finish(-0.2);
+        let (mask, _, maps, agreement) = Ensemble::single(&[-30.0; 4], &[-30.0; 4], PLAIN).finish(-0.2);
         assert_eq!((mask, agreement.soft_dice, agreement.predicted_dice), (vec![0; 4], 0.0, 0.0));
         assert!(maps.total.iter().all(|value| value.is_finite()));
-        let (mask, _, _, agreement) = Ensemble::single(&[30.0; 4], PLAIN).finish(1.3);
+        let (mask, _, _, agreement) = Ensemble::single(&[30.0; 4], &[30.0; 4], PLAIN).finish(1.3);
         assert_eq!((mask, agreement.soft_dice, agreement.predicted_dice), (vec![1; 4], 1.0, 1.0));
     }
 }

@@ -15,7 +15,7 @@ pub use average::average;
 pub use convert::{Architecture, Converted, convert, write_whole};
 pub use error::WeightsError;
 pub use metadata::{FORMAT, FORMAT_VERSION, Metadata, Precision};
-pub use save::{to_bytes, with_metadata};
+pub use save::{to_bytes, with_local_scaling, with_metadata};
 
 use burn::tensor::{DType, Device};
 use burn_store::{

@@ -8,6 +8,7 @@ use safetensors::tensor::{Dtype, TensorView};
 use safetensors::{SafeTensorError, SafeTensors, serialize};
 
 use super::WeightsError;
+use super::save::LOCAL_SCALING;
 
 /// The end of a scale's name.
 const SCALE: &str = ".scale";
@@ -35,7 +36,8 @@ pub fn quantized(bytes: &[u8]) -> Result<Vec<u8>, WeightsError> {
     for (name, tensor) in file.tensors() {
         let shape = tensor.shape().to_vec();
         let least = if name.starts_with("image_encoder.") { LEAST_IN_IMAGE_ENCODER } else { LEAST };
-        if shape.len() < 2 || shape.iter().product::<usize>() < least {
+        let is_small = shape.len() < 2 || shape.iter().product::<usize>() < least;
+        if is_small || name.starts_with(LOCAL_SCALING) {
             stored.push((name, tensor.dtype(), shape, tensor.data().to_vec()));
             continue;
         }

@@ -12,6 +12,7 @@ use super::quantized::quantized;
 use super::{Metadata, Precision, WeightsError};
 use crate::model::Umedsam;
 use crate::model::image_encoder::ImageEncoderConfig;
+use crate::model::local_scaling::LocalScaling;
 
 /// The bytes of a weight file for a network on the CPU that is not folded.
 ///
@@ -50,6 +51,26 @@ pub fn with_metadata(bytes: &[u8], metadata: &Metadata) -> Result<Vec<u8>, Weigh
     let tensors = SafeTensors::deserialize(bytes).map_err(malformed)?;
     safetensors::serialize(tensors.tensors(), Some(metadata.to_entries().into_iter().collect())).map_err(malformed)
 }
+
+/// The bytes of a weight file with a local scaling in 32 bits, in place of the one it had, and metadata that tell of it.
+///
+/// # Errors
+/// [`WeightsError::Malformed`] if the bytes are not a safetensors file, or the network's tensors cannot be read.
+pub fn with_local_scaling(bytes: &[u8], network: &LocalScaling, metadata: &Metadata) -> Result<Vec<u8>, WeightsError> {
+    let malformed = |error: safetensors::SafeTensorError| WeightsError::Malformed(error.to_string());
+    let stored = |error: burn_store::SafetensorsStoreError| WeightsError::Malformed(error.to_string());
+    let mut store = SafetensorsStore::from_bytes(None).with_to_adapter(BurnToPyTorchAdapter);
+    network.save_into(&mut store).map_err(stored)?;
+    let added = store.get_bytes().map_err(stored)?;
+    let added = SafeTensors::deserialize(&added).map_err(malformed)?;
+    let before = SafeTensors::deserialize(bytes).map_err(malformed)?;
+    let kept = before.tensors().into_iter().filter(|(name, _)| !name.starts_with(LOCAL_SCALING));
+    let added = added.tensors().into_iter().map(|(name, tensor)| (format!("{LOCAL_SCALING}{name}"), tensor));
+    safetensors::serialize(kept.chain(added), Some(metadata.to_entries().into_iter().collect())).map_err(malformed)
+}
+
+/// What the names of a local scaling's tensors begin with. They weigh too little to be stored in fewer bits.
+pub(super) const LOCAL_SCALING: &str = "local_scaling.";
 
 /// Stores large tensors in 16 bits. Small ones, norms among them, stay in 32.
 #[derive(Debug, Clone)]

@@ -5,6 +5,8 @@ mod calibrate;
 mod convert;
 mod eval;
 mod info;
+#[cfg(feature = "train")]
+mod local_scaling;
 mod pictures;
 mod prompt;
 mod segment;
@@ -43,6 +45,9 @@ enum Command {
     /// Begin a light image encoder, to be trained with a teacher
     #[cfg(feature = "train")]
     Student(student::Arguments),
+    /// Learn how far each place of a mask is to be trusted, for weights that are done
+    #[cfg(feature = "train")]
+    LocalScaling(local_scaling::Arguments),
     /// Train on a folder of challenge cases
     #[cfg(feature = "train")]
     Train(train::Arguments),
@@ -81,6 +86,8 @@ fn main() -> ExitCode {
         Command::Average(arguments) => average::run(&arguments),
         #[cfg(feature = "train")]
         Command::Student(arguments) => student::run(&arguments),
+        #[cfg(feature = "train")]
+        Command::LocalScaling(arguments) => local_scaling::run(&arguments),
         #[cfg(feature = "train")]
         Command::Train(arguments) => train::run(&arguments),
     };

@@ -4,7 +4,6 @@
 //! packed once for the processor's vectors.
 
 use super::Student;
-use super::neck::ConvNextBlock;
 use super::trunk::{DEVIATION, MEAN, StudentMbConv};
 use crate::error::Result;
 use crate::kernels::cpu::{
@@ -13,8 +12,8 @@ use crate::kernels::cpu::{
 };
 use crate::model::efficient_vit::EfficientVitCpu;
 use crate::model::image_encoder::Observe;
-use crate::model::layers::{Conv2d, Linear};
-use crate::model::packing::{bias_values, depthwise, layer_norm_2d, linear, pointwise, values};
+use crate::model::layers::Conv2d;
+use crate::model::packing::{bias_values, conv_next, depthwise, layer_norm_2d, pointwise, values};
 
 /// A folded [`Student`] with its weights packed.
 #[derive(Debug, Clone)]
@@ -154,25 +153,6 @@ fn mb_conv(block: &StudentMbConv) -> MbConv {
         residual: block.residual,
         output_activation: Activation::None,
     }
-}
-
-fn conv_next(block: &ConvNextBlock) -> ConvNext {
-    ConvNext {
-        depthwise: depthwise(&block.depthwise),
-        norm: layer_norm_2d(&block.norm),
-        fc1: linear(&block.fc1),
-        fc2: scaled(&block.fc2, &values(&block.scale)),
-    }
-}
-
-/// A linear layer each of whose outputs is multiplied by a number of its own.
-fn scaled(linear: &Linear, scale: &[f32]) -> PackedMatrix {
-    let [features_in, features_out] = linear.weight.dims();
-    let scaled = |values: Vec<f32>| -> Vec<f32> {
-        values.iter().enumerate().map(|(index, value)| value * scale[index % features_out]).collect()
-    };
-    let weight = PackedMatrix::new(&scaled(values(&linear.weight)), features_in, features_out);
-    weight.with_bias(&scaled(bias_values(linear.bias.as_ref(), features_out)))
 }
 
 #[cfg(test)]

@@ -138,7 +138,8 @@ pub struct ConvNextBlock {
 }
 
 impl ConvNextBlock {
-    fn init(channels: usize, device: &Device) -> Self {
+    /// Creates the block with random weights.
+    pub fn init(channels: usize, device: &Device) -> Self {
         Self {
             depthwise: Conv2d::init_in_groups([channels, channels], KERNEL, 1, channels, device).with_bias(),
             norm: LayerNorm2dConfig { channels }.init(device),
