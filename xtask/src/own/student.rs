@@ -115,7 +115,9 @@ pub fn own_weights() -> Result<()> {
         .args(["--data".as_ref(), data("calib")?.as_os_str(), "--out".as_ref(), weights::student().as_os_str()])
         .args(["--uncertainty", "default", "--uncertainty", "none", "--uncertainty", "samples=8,jitter=5,flips=true"])
         .args(["--zoom", "--corrections", "--only-file-boxes", "--boxes-per-image", "6", "--description"])
-        .arg("open 2D images of ten modalities (the project's calib split): boxes as packed, clicks, corrected masks"))?;
+        .arg(
+            "open 2D images of ten modalities (the project's calib split): boxes as packed, clicks, corrected masks",
+        ))?;
     measure()
 }
 
