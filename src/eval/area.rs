@@ -1,4 +1,4 @@
-//! What is believed of a mask's area, to be compared with the areas that raters drew. The one place to exchange for another interval.
+//! What is believed of a mask's area, to be compared with the areas that raters drew.
 
 use super::raters::AREA_INTERVAL;
 use crate::metrics::{crps, quantile};
@@ -16,10 +16,16 @@ pub struct AreaBelief {
 }
 
 impl AreaBelief {
-    /// What a segmentation believes: as if somebody drew all pixels above a level of the probability that is even from 0 to 1. Its mean is the sum of the
-    /// probabilities; its 90 % interval reaches from the pixels of at least 95 % to those of at least 5 %, as that of volumes. Nothing of it was calibrated.
+    /// What a segmentation believes: as if somebody drew all pixels above a level of the probability that is even from 0 to 1, so that the mean is the sum of the
+    /// probabilities. The interval is the calibrated one; without calibration it reaches from the pixels of at least 95 % to those of at least 5 %, as that of
+    /// volumes.
     pub fn of(found: &Segmentation) -> Self {
-        Self::of_levels(&found.probability)
+        Self::of_levels(&found.probability).with_interval(found.area_interval)
+    }
+
+    fn with_interval(self, calibrated: Option<[usize; 2]>) -> Self {
+        let interval = calibrated.map_or(self.interval, |ends| ends.map(|end| end as f64));
+        Self { interval, ..self }
     }
 
     fn of_levels(probability: &[f32]) -> Self {
@@ -69,6 +75,9 @@ mod tests {
         assert_eq!(belief.interval, [1.0, 2.0]);
         // Either as likely: E|X − 1| − ½ E|X − X'| = ½ − ¼.
         assert!((belief.crps(1.0) - 0.25).abs() < 1e-12);
+        let calibrated = belief.clone().with_interval(Some([0, 3]));
+        assert_eq!((calibrated.interval, calibrated.mean()), ([0.0, 3.0], belief.mean()));
+        assert_eq!(belief.clone().with_interval(None), belief);
         let empty = AreaBelief::of_levels(&[0.0; 5]);
         assert_eq!((empty.mean(), empty.interval, empty.crps(3.0)), (0.0, [0.0; 2], 3.0));
     }

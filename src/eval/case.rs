@@ -4,13 +4,13 @@ use serde::{Deserialize, Serialize};
 
 use super::clicks::Interaction;
 use super::embeddings::EmbeddingCache;
+use super::guarantees::ObjectGuarantees;
 use super::mask_scores::MaskScores;
 use super::members::MemberMasks;
 use super::raters::RaterScores;
 use super::volume;
 use crate::data::{CaseBoxes, ChallengeCase};
 use crate::error::{Error, Result};
-use crate::eval::ObjectGuarantees;
 use crate::image::BoundingBox;
 use crate::metrics::{Confusion, Mask, PixelStatistics, contour_nsd, dsc, nsd};
 use crate::segment::{EncodedImage, SegmentOptions, Segmentation, Segmenter, Zoom};
@@ -275,10 +275,6 @@ impl<'a> Judge<'a> {
             .segmenter
             .thresholds(self.options, self.options.alpha, found.zoom.is_some(), found.prompt_kind)
             .is_some();
-        if let CaseBoxes::Image(_) = self.case.boxes {
-            let truth = self.gts.iter().map(|&label| usize::from(label) == index + 1);
-            self.guarantees = ObjectGuarantees::of(self.segmenter, self.options, found, truth);
-        }
         let bounding_box = found.bounding_box.expect("cases have boxes");
         let [x0, y0, x1, y1] = bounding_box.0;
         self.share = (x1 - x0).max(y1 - y0) / self.case.width.max(self.case.height) as f64;
@@ -302,6 +298,7 @@ impl<'a> Judge<'a> {
         let bounding_box = found.bounding_box.expect("cases have boxes");
         let region = pixels_of_interest(&bounding_box, self.case.width, self.case.height);
         let truth: Vec<bool> = self.gts.iter().map(|&value| usize::from(value) == index + 1).collect();
+        self.guarantees = ObjectGuarantees::of(self.segmenter, self.options, found, &truth);
         let is_single = self.options.uncertainty.is_single_pass();
         self.mask = Some(MaskScores::new(found, is_single, members, &truth, self.case.width, &region));
         let areas = members.filter(|_| !is_single).map(MemberMasks::areas);

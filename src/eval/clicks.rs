@@ -346,7 +346,8 @@ impl Game<'_> {
 
     fn reliability(&self, found: &Segmentation, region: &[usize]) -> Reliability {
         let mut reliability = Reliability::default();
-        region.iter().for_each(|&pixel| reliability.push(found.probability[pixel], self.truth[pixel] != 0));
+        let inside = |pixel: usize| f64::from(u8::from(self.truth[pixel] != 0));
+        region.iter().for_each(|&pixel| reliability.push(f64::from(found.probability[pixel]), inside(pixel)));
         reliability
     }
 

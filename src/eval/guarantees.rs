@@ -58,9 +58,9 @@ impl ObjectGuarantees {
         segmenter: &Segmenter,
         options: &SegmentOptions,
         found: &Segmentation,
-        truth: impl Iterator<Item = bool>,
+        truth: &[bool],
     ) -> Option<Self> {
-        let truth: Vec<u8> = truth.map(u8::from).collect();
+        let truth: Vec<u8> = truth.iter().map(|&inside| u8::from(inside)).collect();
         let area = truth.iter().filter(|&&inside| inside != 0).count();
         if area == 0 {
             return None;

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::raters::{AreaFigures, RaterFigures, RaterReliability, RaterScores};
 use super::report::{CaseReport, PIXELS_PER_CASE};
-use crate::metrics::SoftReliability;
+use crate::metrics::RaterBins;
 
 /// Agreement with raters; figures are means over structures.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -71,8 +71,8 @@ impl RaterReport {
 
 impl RaterEce {
     fn new(all: &[&RaterScores], of: fn(&RaterScores) -> &RaterReliability) -> Self {
-        let mut by_rater: BTreeMap<usize, [SoftReliability; 2]> = BTreeMap::new();
-        let mut of_mean = SoftReliability::default();
+        let mut by_rater: BTreeMap<usize, [RaterBins; 2]> = BTreeMap::new();
+        let mut of_mean = RaterBins::default();
         let (mut by_structure, mut human_by_structure) = (Vec::new(), Vec::new());
         for scores in all {
             let RaterReliability { each, mean, human } = of(scores);
@@ -83,7 +83,7 @@ impl RaterEce {
                     by_rater.entry(rater).or_default()[kind].add(reliability, weight);
                 }
             }
-            let eces = |all: &[SoftReliability]| all.iter().filter_map(SoftReliability::ece).collect();
+            let eces = |all: &[RaterBins]| all.iter().filter_map(RaterBins::ece).collect();
             by_structure.extend(mean_of(eces(each)));
             human_by_structure.extend(mean_of(eces(human)));
         }

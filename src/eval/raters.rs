@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::area::AreaBelief;
-use crate::metrics::{SoftReliability, dsc, pearson, spearman, threshold_dice};
+use crate::metrics::{RaterBins, dsc, pearson, spearman, threshold_dice};
 use crate::segment::Segmentation;
 use crate::uncertainty::binary_entropy;
 
@@ -35,11 +35,11 @@ pub struct RaterScores {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct RaterReliability {
     /// Of the probability, beside each rater.
-    pub each: Vec<SoftReliability>,
+    pub each: Vec<RaterBins>,
     /// Beside the mean of the raters.
-    pub mean: SoftReliability,
+    pub mean: RaterBins,
     /// Of the mean of the other raters, beside each rater; empty of a single rater.
-    pub human: Vec<SoftReliability>,
+    pub human: Vec<RaterBins>,
 }
 
 /// Agreement with raters, means over them.
@@ -187,13 +187,13 @@ impl Outlines {
 
     fn reliability(&self, probability: &[f64], pixels: &[usize]) -> RaterReliability {
         let beside = |soft: &[f64], inside: &dyn Fn(usize) -> f64| {
-            let mut sums = SoftReliability::default();
+            let mut sums = RaterBins::default();
             pixels.iter().for_each(|&pixel| sums.push(soft[pixel], inside(pixel)));
             sums
         };
         let count = self.masks.len() as f64;
         let human = |mask: &Vec<u8>| {
-            let mut sums = SoftReliability::default();
+            let mut sums = RaterBins::default();
             for &pixel in pixels {
                 let own = f64::from(mask[pixel]);
                 let others = (self.mean[pixel] * count - own) / (count - 1.0);
@@ -280,7 +280,7 @@ mod tests {
         // The mask {0, 1} with areas 2, 1 and 3.
         assert!((scores.ours.dsc - (1.0 + 2.0 / 3.0 + 4.0 / 5.0) / 3.0).abs() < 1e-12);
         // Region: beside the first rater |0.75 − 1| + |0.25 − 0|, the others −; of the mean |0.75 − 2/3| + |0.25 − 1/3|, over three pixels.
-        let ece = |reliability: &SoftReliability| reliability.ece().unwrap();
+        let ece = |reliability: &RaterBins| reliability.ece().unwrap();
         let each: Vec<f64> = scores.region.each.iter().map(ece).collect();
         for (found, expected) in each.iter().zip([0.5, 1.0, 1.0]) {
             assert!((found - expected / 3.0).abs() < 1e-12, "{each:?}");

@@ -6,9 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use super::case::{BoxScores, CaseScores};
 use super::group::GroupReport;
+use super::guarantees::GuaranteeReport;
 use super::rater_report::RaterReport;
 use super::rounds::{RoundSums, Rounds};
-use crate::eval::GuaranteeReport;
 use crate::metrics::PixelStatistics;
 
 /// At most this many pixels of a case count, so that large images do not outweigh the others.

@@ -174,7 +174,7 @@ mod tests {
     fn interaction(first: FirstPrompt, structures: &[&[f64]]) -> Interaction {
         let round = |&dsc: &f64| Round { dsc, nsd: dsc / 2.0, expected_dsc: 0.9, risks: Vec::new() };
         let mut reliability = Reliability::default();
-        reliability.push(0.5, true);
+        reliability.push(0.5, 1.0);
         Interaction {
             first,
             structures: structures.iter().map(|rounds| rounds.iter().map(round).collect()).collect(),

@@ -10,7 +10,6 @@ mod regions;
 mod reliability;
 mod selective;
 mod soft_overlap;
-mod soft_reliability;
 mod surface;
 
 pub use correlation::{pearson, spearman};
@@ -20,8 +19,7 @@ pub use overlap::{Confusion, dsc};
 pub use pixelwise::{PixelMetrics, PixelStatistics};
 pub use proportion::{Proportion, clopper_pearson};
 pub use regions::{Region, regions};
-pub use reliability::{RELIABILITY_BINS, Reliability};
+pub use reliability::{RATER_RELIABILITY_BINS, RELIABILITY_BINS, RaterBins, Reliability};
 pub use selective::{Ordered, Selected, mean_risk};
 pub use soft_overlap::threshold_dice;
-pub use soft_reliability::{SOFT_RELIABILITY_BINS, SoftReliability};
 pub use surface::{Mask, contour_nsd, nsd};

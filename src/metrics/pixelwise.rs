@@ -71,7 +71,7 @@ impl PixelStatistics {
         self.squared_error += (p - truth).powi(2);
         let likelihood = if actual { p } else { 1.0 - p };
         self.negative_log_likelihood -= likelihood.max(SMALLEST_LIKELIHOOD).ln();
-        self.reliability.push(probability, actual);
+        self.reliability.push(p, truth);
         self.by_uncertainty[uncertainty_bin(uncertainty)][usize::from(predicted != actual)] += 1.0;
     }
 
