@@ -108,6 +108,21 @@ impl Page {
         Ok(())
     }
 
+    /// Opens a sample by its button and waits until it is shown, whatever was open before; says whether the site has it.
+    pub async fn open_sample(&self, name: &str) -> Result<bool> {
+        let script = format!(
+            "const sample = [...document.querySelectorAll('#samples button')].find((button) => button.textContent === {name:?});
+             if (sample !== undefined) document.getElementById('credit').textContent = '';
+             sample?.click();
+             return sample !== undefined"
+        );
+        if self.script(&script).await? != true {
+            return Ok(false);
+        }
+        self.wait_for(name, "return document.getElementById('credit').textContent !== ''", 60).await?;
+        Ok(true)
+    }
+
     /// Where a pixel of the image is in the window.
     pub async fn window_position(&self, x: f64, y: f64) -> Result<(i64, i64)> {
         let script = format!(

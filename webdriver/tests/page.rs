@@ -137,9 +137,8 @@ async fn review(page: &Page) -> Result<()> {
         page.log("browser").await?.into_iter().filter(|entry| entry["level"] == "SEVERE").collect();
     ensure!(complaints.is_empty(), "the browser complains: {complaints:#?}");
 
-    // The same page on a phone, with the first sample again.
-    page.script("document.querySelector('#samples button').click()").await?;
-    page.wait_for("the sample", "return document.getElementById('image-layer').width > 1", 20).await?;
+    // The same page on a phone, with a sample again.
+    page.open_sample("Phantom").await?;
     page.wait_for_results(1, ENCODE_LIMIT).await?;
     page.driver.set_window_rect(0, 0, 390, 844).await?;
     let overflow = page.script("return document.documentElement.scrollWidth - window.innerWidth").await?;

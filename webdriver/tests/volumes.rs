@@ -258,7 +258,7 @@ async fn a_folder_is_a_study_and_what_is_wrong_is_said() -> Result<()> {
         page.screenshot("v10-error").await?;
         keys(page, Key::PageDown + "").await?;
         page.wait_until_encoded(ENCODE_LIMIT).await?;
-        page.script("document.querySelector('#samples button').click()").await?;
+        page.open_sample("Phantom").await?;
         page.wait_for_results(1, ENCODE_LIMIT).await?;
         let hidden = page.script("return ['study', 'slice-bar'].every((id) => document.getElementById(id).hidden)").await?;
         ensure!(hidden == true, "a picture has slices or series");
@@ -345,12 +345,7 @@ async fn slices_without_values_are_passed_and_volumes_over_time_are_chosen() -> 
 #[tokio::test]
 async fn the_sample_volume_opens_with_a_mask() -> Result<()> {
     with_page(1280, "sample", async |page| {
-        let sample = "const sample = [...document.querySelectorAll('#samples button')].find((button) => button.textContent === 'Chest volume');
-            // So that what was open before is not taken for it.
-            document.getElementById('credit').textContent = '';
-            sample?.click();
-            return sample !== undefined";
-        if page.script(sample).await? != true {
+        if !page.open_sample("Chest volume").await? {
             eprintln!("SKIPPED: without pip the site has no sample volume");
             return Ok(());
         }
@@ -369,8 +364,7 @@ async fn the_sample_volume_opens_with_a_mask() -> Result<()> {
 
         // Labels lie where the masks were drawn, in every plane: the saved file is opened again.
         for (axis, slice) in [("2", "slice 15 of 34"), ("1", "slice 62 of 128"), ("0", "slice 62 of 128")] {
-            page.script(sample).await?;
-            wait_for_credit(page, "Chest CT volume").await?;
+            page.open_sample("Chest volume").await?;
             page.wait_for_results(1, 60).await?;
             keys(page, Key::Delete + "").await?;
             page.choose("plane", axis).await?;
@@ -378,7 +372,9 @@ async fn the_sample_volume_opens_with_a_mask() -> Result<()> {
             keys(page, ",,,").await?;
             wait_for_slice(page, slice).await?;
             page.wait_until_encoded(ENCODE_LIMIT).await?;
-            let size = page.script("const { width, height } = document.getElementById('image-layer'); return [width, height]").await?;
+            let size = page
+                .script("const { width, height } = document.getElementById('image-layer'); return [width, height]")
+                .await?;
             let [width, height] = [0, 1].map(|index| size[index].as_f64().unwrap_or_default());
             page.drag((0.1 * width, 0.15 * height), (0.45 * width, 0.6 * height)).await?;
             page.wait_for_results(1, 60).await?;
