@@ -34,6 +34,8 @@ export class App {
   readonly #encodings = new Encodings();
   /** What is seen, as the network knows it. */
   #image: EncodedImage | undefined;
+  /** What it was made from: a device, a window. */
+  #source = "";
   /** Counts opened images, slices, windows and changes of the device, so that what is slower and earlier does not replace what is later. */
   #generation = 0;
   /** Counts what was begun to be opened: the last one stays. */
@@ -260,7 +262,8 @@ export class App {
         this.#encodings.put(key, image);
       }
       this.#image = image;
-      for (const object of this.prompting.here) object.continueOn(image, `${this.#network.generation} ${lookKey(seen.look)}`);
+      this.#source = `${this.#network.generation} ${lookKey(seen.look)}`;
+      for (const object of this.prompting.here) object.continueOn(image, this.#source);
       const { preprocessMs, encodeMs } = image.timings;
       page.encodeTime.textContent = milliseconds(preprocessMs + encodeMs);
       showModel(model);
@@ -309,7 +312,7 @@ export class App {
       this.render();
     };
     try {
-      await object.answer(image, options, shown);
+      await object.answer(image, this.#source, options, shown);
     } catch (error) {
       // More was said, the image was closed, or another opened meanwhile.
       if (error instanceof UmedsamError && (error.code === "disposed" || error.code === "aborted")) return;

@@ -240,12 +240,14 @@ export class SegmentedObject {
   /**
    * Asks the network what waits, each with a quick single pass; `shown` after each. Then, unless more was said meanwhile, with the ensemble.
    * A correction that cannot be used is dropped; one that was ended by something else waits for the next call.
+   * `source` is what the image was made from: an answer from it stays when its slice is seen again.
    */
-  async answer(image: EncodedImage, options: Parameters<EncodedImage["segment"]>[1], shown: () => void): Promise<void> {
+  async answer(image: EncodedImage, source: string, options: Parameters<EncodedImage["segment"]>[1], shown: () => void): Promise<void> {
     // Of two calls the later one goes on.
     this.stop();
     const { signal } = this.#stop;
     if (this.#waiting.length === 0 && (this.isFinal || this.result === undefined)) return;
+    this.#source = source;
     const annotation = (this.#annotation ??= new Annotation(image));
     const quick = { ...options, uncertainty: { samples: 0 }, signal };
     if (this.#waiting.length === 0 && !this.isFinal) await annotation.refine(quick);
