@@ -168,16 +168,14 @@ impl Propagation {
         prompted.check_size(size)?;
         let mut segmentation = self.segment_by_box(prompted, segmenter, image, options, pace).await?;
         let opinion = self.second_opinion(segmenter, image).await?;
-        segmentation.outer = None;
-        segmentation.inner = None;
-        segmentation.guarantee = None;
-        segmentation.area_interval = None;
+        segmentation.withdraw();
         if segmentation.calibration == CalibrationUse::Fitted {
             segmentation.calibration = CalibrationUse::Nearest;
         }
         segmentation.expected_dsc *= self.before.expected_dsc;
         let threshold = segmenter.review_threshold(options, segmentation.prompt_kind);
-        segmentation.needs_review = threshold.map(|threshold| segmentation.expected_dsc < threshold);
+        let is_unlike = segmentation.shift.is_some_and(|shift| shift.alarm);
+        segmentation.needs_review = threshold.map(|threshold| is_unlike || segmentation.expected_dsc < threshold);
         let end = self.go_on(slice, &segmentation, opinion);
         Ok(PropagatedSlice { slice, segmentation, end })
     }

@@ -28,9 +28,10 @@ use burn::tensor::Device;
 use crate::error::{Error, Result};
 use crate::image::{BoundingBox, Flip, Geometry, upsample_logits};
 use crate::model::InferenceModel;
-use crate::uncertainty::{Calibration, ConformalThresholds, PromptKind};
+use crate::uncertainty::{Calibration, ConformalThresholds, PromptKind, Shift, ShiftAlarm};
 use crate::weights::{self, Metadata};
-use network::Network;
+use image::Features;
+use network::{Network, read};
 use pace::Part;
 use result::{Calibrated, Combination};
 
@@ -182,7 +183,7 @@ impl Segmenter {
                 crop.whole(found, &calibrated, [whole.width, whole.height])
             }));
         }
-        segmentations.iter_mut().for_each(|found| image.doubt(found));
+        self.judge(image, &options, &mut segmentations).await?;
         Ok(segmentations)
     }
 
@@ -227,8 +228,35 @@ impl Segmenter {
     ) -> Result<Vec<Segmentation>> {
         let options = options.checked()?;
         let mut found = self.segment_seen(image, prompts, &options, false, &mut Unpaced(|_| ())).await?;
-        found.iter_mut().for_each(|found| image.doubt(found));
+        self.judge(image, &options, &mut found).await?;
         Ok(found)
+    }
+
+    /// How unlike the calibration's images one is; `None` where the weights do not know.
+    ///
+    /// # Errors
+    /// [`Error::Computation`] if the device fails.
+    pub async fn shift(&self, image: &EncodedImage) -> Result<Option<Shift>> {
+        let (Some(alarm), Some(look)) = (self.alarm(), &image.look) else { return Ok(None) };
+        if let Some(&known) = look.shift.get() {
+            return Ok(Some(known));
+        }
+        let shift = match &look.features {
+            Features::Values(features) => alarm.shift(features),
+            Features::Tensor(features) => alarm.shift(&read(features.clone()).await?),
+        };
+        Ok(Some(*look.shift.get_or_init(|| shift)))
+    }
+
+    fn alarm(&self) -> Option<&ShiftAlarm> {
+        self.metadata.calibration.as_ref()?.shift.as_ref()
+    }
+
+    /// What the image as a whole says of masks on it.
+    async fn judge(&self, image: &EncodedImage, options: &SegmentOptions, found: &mut [Segmentation]) -> Result<()> {
+        let shift = if options.calibrated { self.shift(image).await? } else { None };
+        found.iter_mut().for_each(|found| image.doubt(found, shift));
+        Ok(())
     }
 
     /// Segments prompts in what the network sees of an image: the whole, or a crop of it.

@@ -1,5 +1,7 @@
 //! Weight files that are wrong in ten thousand ways: each loads or is refused with a typed error, in little time and memory.
 
+#[path = "support/alarm.rs"]
+mod alarm;
 #[path = "damaged_weights/allocations.rs"]
 mod allocations;
 #[path = "damaged_weights/mutations.rs"]
@@ -20,7 +22,7 @@ use umedsam::model::efficient_vit_sam::EfficientVitSamConfig;
 use umedsam::model::image_encoder::ImageEncoderConfig;
 use umedsam::model::prompt_encoder::PointLabel;
 use umedsam::segment::{Point, Prompt, SegmentOptions, Segmenter};
-use umedsam::uncertainty::UncertaintyOptions;
+use umedsam::uncertainty::{Calibration, UncertaintyOptions};
 use umedsam::weights::Precision;
 
 #[global_allocator]
@@ -49,17 +51,21 @@ fn used(segmenter: &Segmenter) -> Result<(), Error> {
         let is_share = |value: &f32| (0.0..=1.0).contains(value);
         assert!(result.probability.iter().all(is_share), "a probability is not within 0–1");
         assert!((0.0..=1.0).contains(&result.expected_dsc), "the expected DSC is {}", result.expected_dsc);
+        let p_value = result.shift.map_or(1.0, |shift| shift.p_value);
+        assert!(p_value > 0.0 && p_value <= 1.0, "a p-value is {p_value}");
     }
     Ok(())
 }
 
 fn files() -> Vec<File> {
     let corrections = |config| Config { corrections: true, ..config };
+    let features = 2 * Config::tiny_student().image_encoder.out_channels();
+    let with_alarm = Calibration { shift: Some(alarm::alarm(features, 0.0)), ..tiny::calibration() };
     let file = |config, precision, calibration| File::read(&tiny::weights(config, precision, calibration, 3));
     vec![
         file(Config::tiny(), Precision::F16, None),
         file(corrections(Config::tiny_student()), Precision::I8, Some(tiny::calibration())),
-        file(Config::tiny_student(), Precision::F32, Some(tiny::calibration())),
+        file(Config::tiny_student(), Precision::F32, Some(with_alarm)),
     ]
 }
 

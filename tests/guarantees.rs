@@ -46,7 +46,7 @@ fn segmenter(settings: Vec<Setting>) -> Segmenter {
         source: "random".into(),
         source_sha256: String::new(),
         umedsam_version: String::new(),
-        calibration: Some(Calibration { source_sha256: String::new(), data, settings }),
+        calibration: Some(Calibration { source_sha256: String::new(), data, settings, shift: None }),
         training: None,
     };
     Segmenter::new(config.init_seeded(5, &device).into_inference(), metadata, &device)

@@ -5,6 +5,8 @@
 mod gpu_kernels;
 #[path = "support/images.rs"]
 mod images;
+#[path = "web/shift.rs"]
+mod shift;
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -61,6 +63,7 @@ fn calibrated_weights() -> Vec<u8> {
             boxes: 9,
             modalities: [("CT".to_string(), 7)].into(),
         },
+        shift: None,
         settings: vec![Setting {
             prompt: PromptKind::Box,
             options: UncertaintyOptions::default(),

@@ -35,7 +35,7 @@ fn setting(zoom: bool, outer: Option<f32>) -> Setting {
 
 fn calibration(settings: Vec<Setting>) -> Calibration {
     let data = CalibrationData { description: String::new(), cases: 1, boxes: 1, modalities: Default::default() };
-    Calibration { source_sha256: String::new(), data, settings }
+    Calibration { source_sha256: String::new(), data, settings, shift: None }
 }
 
 fn segmenter(calibration: Option<Calibration>) -> Segmenter {

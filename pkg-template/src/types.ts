@@ -59,6 +59,8 @@ export interface CalibrationInfo {
   readonly poorDsc: number;
   /** Share of the poor masks that `needsReview` flags at least, in expectation, 0–1. */
   readonly reviewSensitivity: number;
+  /** Whether the weights tell images that are unlike those of the calibration; see `Segmentation.shift`. */
+  readonly shiftAlarm: boolean;
 }
 
 /** How far a load, an encode or a segmentation is. */
@@ -333,6 +335,14 @@ export interface Guarantee {
   readonly delta: number | null;
 }
 
+/** How unlike the calibration's images an image is. */
+export interface Shift {
+  /** Of images like those of the calibration, at most this share is as unlike them, 0–1. */
+  readonly pValue: number;
+  /** Whether that is so small (at most 0.04) that nothing is promised of the image. */
+  readonly alarm: boolean;
+}
+
 /** What the network says of one prompt. Maps have `width · height` values, row by row. */
 export interface Segmentation {
   /** The box as it was used: corners in order, clipped to the image; `null` of a prompt without one. */
@@ -346,17 +356,22 @@ export interface Segmentation {
   readonly uncertainty: UncertaintyMaps;
   /**
    * 1 where the object may be, the mask included: misses at most a share of `alpha` of it, as `guarantee` says, for images like those of the calibration. `null` if
-   * nothing was calibrated for these options.
+   * nothing was calibrated for these options, and with an alarm of `shift`.
    */
   readonly outer: Uint8Array<ArrayBuffer> | null;
   /** 1 where the object surely is, always within the mask: at most a share of `alpha` of it is wrong, as `guarantee` says, for images like those of the calibration. `null` as above. */
   readonly inner: Uint8Array<ArrayBuffer> | null;
-  /** What holds of `outer` and `inner`; `null` if nothing was calibrated for these options, and with `mask: "consensus"`, for which `inner` was not. */
+  /** What holds of `outer` and `inner`; `null` if nothing was calibrated for these options, with `mask: "consensus"`, for which `inner` was not, and with an alarm of `shift`. */
   readonly guarantee: Guarantee | null;
   /** The DSC that is to be expected of the mask, 0–1. */
   readonly expectedDsc: number;
-  /** Whether the expected DSC is so low that someone should look; `null` without calibration. */
+  /** Whether someone should look, for the expected DSC is low or `shift` has an alarm; `null` without calibration. */
   readonly needsReview: boolean | null;
+  /**
+   * How unlike the calibration's images this one is. With an alarm, what was learned on them is not promised of it: `outer`, `inner`, `guarantee` and `areaInterval` are
+   * `null`, and `needsReview` is `true`. `null` where the weights do not know, and with `calibrated: false`.
+   */
+  readonly shift: Shift | null;
   /**
    * - `"fitted"`: probabilities are calibrated and guarantees are given for these options.
    * - `"nearest"`: probabilities are calibrated for other options; no guarantees.
@@ -369,7 +384,7 @@ export interface Segmentation {
   readonly area: number;
   /**
    * Between how many pixels the object's area is, in 90 % of the objects of images like those of the calibration; contains `area`. `null` if nothing was calibrated for
-   * these options, as on slices that an object was followed to.
+   * these options, as on slices that an object was followed to, and with an alarm of `shift`.
    */
   readonly areaInterval: readonly [smallest: number, largest: number] | null;
   /** The network's own answer, to be corrected by the next prompt. */

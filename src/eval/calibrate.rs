@@ -106,6 +106,7 @@ pub fn calibrate(
             modalities: BTreeMap::new(),
         },
         settings: Vec::new(),
+        shift: None,
     };
     let done = Mutex::new(0);
     // One after the other, since the answers of one take gigabytes.
@@ -279,6 +280,7 @@ fn fit_setting(
         source_sha256: String::new(),
         data: CalibrationData { description: String::new(), cases: 0, boxes: 0, modalities: BTreeMap::new() },
         settings: vec![setting.clone()],
+        shift: None,
     });
     let segment_options = SegmentOptions { uncertainty: *options, ..Default::default() };
     let grid = threshold_grid();

@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::image::BoundingBox;
 use crate::metrics::{Confusion, Mask, PixelStatistics, contour_nsd, dsc, nsd};
 use crate::segment::{EncodedImage, SegmentOptions, Segmentation, Segmenter, Zoom};
-use crate::uncertainty::UncertaintyMaps;
+use crate::uncertainty::{Shift, UncertaintyMaps};
 
 /// Tolerance of the NSD, in pixels of images and mm of volumes: the challenge's.
 pub(super) const NSD_TOLERANCE: f64 = 2.0;
@@ -96,6 +96,9 @@ pub struct CaseScores {
     /// Each structure of an image that several raters outlined.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub raters: Vec<RaterScores>,
+    /// How unlike the calibration's images it is; of images only. What is measured of guarantees is measured whether they are withdrawn or not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shift: Option<Shift>,
     /// Every round, where clicks were simulated; the scores above are then the first round's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub interaction: Option<Interaction>,
@@ -132,6 +135,8 @@ pub fn evaluate_case(
                 [case.width, case.height, case.channels],
                 &options.uncertainty,
             )?;
+            judge.scores.shift = pollster::block_on(segmenter.shift(&image))?;
+            image.without_alarm();
             for (index, corners) in clipped(&boxes[..labels], case)?.into_iter().enumerate() {
                 let (found, members) = segment(segmenter, &mut image, corners, options)?;
                 judge.slice(0, index, &found);

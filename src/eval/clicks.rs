@@ -127,6 +127,8 @@ pub fn play_case(
     let boxes = clipped(&boxes[..labels], case)?;
     let shape = [case.width, case.height, case.channels];
     let mut image = embeddings.encode(segmenter, &case.imgs, shape, &options.uncertainty)?;
+    let shift = pollster::block_on(segmenter.shift(&image))?;
+    image.without_alarm();
     let mut interaction = Interaction {
         first: clicks.first,
         structures: Vec::new(),
@@ -158,6 +160,7 @@ pub fn play_case(
         boxes: Vec::new(),
         pixels,
         raters: Vec::new(),
+        shift,
         interaction: Some(interaction),
     })
 }

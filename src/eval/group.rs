@@ -9,6 +9,7 @@ use super::doubt::DoubtReport;
 use super::rater_report::RaterReport;
 use super::report::{CaseReport, Metrics, Sum};
 use super::selective::Selective;
+use super::shift::ShiftReport;
 use crate::random::SplitMix64;
 
 /// Draws of the bootstrap.
@@ -32,6 +33,9 @@ pub struct GroupReport {
     pub doubt: Option<DoubtReport>,
     /// Agreement with several raters, where there are any.
     pub raters: Option<RaterReport>,
+    /// How often images were taken for unlike the calibration's; of images only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shift: Option<ShiftReport>,
 }
 
 impl GroupReport {
@@ -61,6 +65,7 @@ impl GroupReport {
             selective: Selective::new(cases),
             doubt: DoubtReport::new(cases),
             raters: RaterReport::new(cases),
+            shift: ShiftReport::new(cases),
         }
     }
 }

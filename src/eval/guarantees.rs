@@ -230,6 +230,7 @@ mod tests {
                 pixels: PixelStatistics::default(),
                 interaction: None,
                 raters: Vec::new(),
+                shift: None,
             },
         }
     }

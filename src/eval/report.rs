@@ -10,6 +10,7 @@ use super::guarantees::GuaranteeReport;
 use super::rater_report::RaterReport;
 use super::rounds::{RoundSums, Rounds};
 use crate::metrics::PixelStatistics;
+use crate::uncertainty::Shift;
 
 /// At most this many pixels of a case count, so that large images do not outweigh the others.
 pub(super) const PIXELS_PER_CASE: f64 = 4000.0;
@@ -131,6 +132,9 @@ pub struct CaseSummary {
     pub boxes: Vec<BoxScores>,
     /// Agreement with several raters, where there are any.
     pub raters: Option<RaterReport>,
+    /// How unlike the calibration's images it is; of images only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shift: Option<Shift>,
 }
 
 impl Report {
@@ -154,6 +158,7 @@ impl Report {
             metrics: Sum::of(&[case], &[1.0]).metrics(),
             boxes: case.scores.boxes.clone(),
             raters: RaterReport::new(&[case]),
+            shift: case.scores.shift,
         });
         let last: Vec<CaseReport> = cases.iter().filter_map(CaseReport::after_the_last_click).collect();
         let last_round = (!last.is_empty()).then(|| GroupReport::new(&last.iter().collect::<Vec<_>>()));
@@ -318,6 +323,7 @@ pub(super) mod tests {
                 boxes: vec![found],
                 pixels,
                 raters: Vec::new(),
+                shift: None,
                 interaction: None,
             },
         }

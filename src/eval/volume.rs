@@ -37,7 +37,9 @@ pub fn segment(
     let mut object = [Propagation::of_box(*corners, case.depth)?.with_label((index + 1) as u8)];
     let encode = async |z: usize| {
         let shape = [case.width, case.height, case.channels];
-        embeddings.encode(segmenter, case.slice(z), shape, &options.uncertainty)
+        let mut image = embeddings.encode(segmenter, case.slice(z), shape, &options.uncertainty)?;
+        image.without_alarm();
+        Ok(image)
     };
     let visit = |_, found: crate::propagation::PropagatedSlice| {
         visit(found.slice, &found.segmentation);

@@ -1,7 +1,10 @@
 //! From an image to its embedding.
 
+use std::sync::OnceLock;
+
 use burn::tensor::Tensor;
 
+use super::image::Look;
 use super::pace::{Pace, Unpaced, at_once};
 use super::zoom::{CROPS_KEPT, EncodedCrop};
 use super::{Crop, EncodedImage, Segmenter};
@@ -34,7 +37,11 @@ impl Segmenter {
 
     /// An image whose embedding `[1, embedding_size, embedding_size, dim]` is there already.
     pub(crate) fn encoded(&self, embedding: Tensor<4>, geometry: Geometry) -> EncodedImage {
+        let look = self
+            .alarm()
+            .map(|_| Look { features: self.network.features(&embedding, &geometry), shift: OnceLock::new() });
         EncodedImage {
+            look,
             embedding: self.network.prepare(embedding),
             flipped: Vec::new(),
             pixels: None,

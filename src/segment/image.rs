@@ -10,6 +10,7 @@ use super::zoom::EncodedCrop;
 use crate::error::Result;
 use crate::image::{Flip, Geometry, Image8};
 use crate::model::mask_decoder::PreparedImage;
+use crate::uncertainty::Shift;
 
 /// An image's embedding, kept to answer prompts.
 #[derive(Debug, Clone)]
@@ -21,8 +22,25 @@ pub struct EncodedImage {
     pub(super) pixels: Option<Arc<Image8>>,
     /// Parts that were looked at closer, the last first.
     pub(super) crops: Vec<EncodedCrop>,
+    /// What it looks like as a whole, where the weights know what is familiar.
+    pub(super) look: Option<Look>,
     /// Where the image lies in the network's input.
     pub geometry: Geometry,
+}
+
+/// What an image looks like as a whole, to be compared with the calibration's.
+#[derive(Debug, Clone)]
+pub(super) struct Look {
+    pub features: Features,
+    pub shift: OnceLock<Shift>,
+}
+
+/// Features of an embedding, as [`features`](crate::uncertainty::shift::features()) has them.
+#[derive(Debug, Clone)]
+pub(super) enum Features {
+    Values(Vec<f32>),
+    /// On the device, to be read when they are needed.
+    Tensor(Tensor<1>),
 }
 
 /// What the mask decoder of a device takes.
@@ -84,10 +102,21 @@ impl EncodedImage {
         (y0.saturating_sub(down)..(y1 + down).min(height)).all(is_same)
     }
 
-    /// Nothing is to be expected of a mask where there is nothing to be seen.
-    pub(super) fn doubt(&self, found: &mut Segmentation) {
+    /// Leaves the guarantees of an unlike image in its results, for who measures them.
+    #[cfg(feature = "cli")]
+    pub(crate) fn without_alarm(&mut self) {
+        self.look = None;
+    }
+
+    /// Nothing is to be expected of a mask where there is nothing to be seen, and nothing to be promised of an image that is unlike the calibration's.
+    pub(super) fn doubt(&self, found: &mut Segmentation, shift: Option<Shift>) {
         if self.is_flat_around(&found.mask) {
             found.expected_dsc = 0.0;
+            found.needs_review = found.needs_review.map(|_| true);
+        }
+        found.shift = shift;
+        if shift.is_some_and(|shift| shift.alarm) {
+            found.withdraw();
             found.needs_review = found.needs_review.map(|_| true);
         }
     }

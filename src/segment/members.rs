@@ -21,7 +21,7 @@ impl Segmenter {
         self.answers(image, std::slice::from_ref(&prompt), &options.uncertainty, |_, answer| members.push(answer))
             .await?;
         let mut found = self.combine(members.iter(), image.geometry, bounding_box, &options)?;
-        image.doubt(&mut found);
+        self.judge(image, &options, std::slice::from_mut(&mut found)).await?;
         Ok((found, members))
     }
 

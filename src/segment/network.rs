@@ -7,13 +7,15 @@ use std::sync::Arc;
 
 use burn::tensor::{Device, Tensor, TensorData};
 
-use super::image::{CpuEmbedding, Embedding};
+use super::image::{CpuEmbedding, Embedding, Features};
 use super::pace::Pace;
 use crate::error::{Error, Result};
+use crate::image::Geometry;
 use crate::model::image_encoder::ImageEncoderCpu;
 use crate::model::mask_decoder::{MaskDecoderCpu, MaskOutput, PreparedImage};
 use crate::model::prompt_encoder::InputPrompt;
 use crate::model::{Config, InferenceModel, are_boxes_alone};
+use crate::uncertainty::shift::{features, features_of_tensor};
 
 /// Prompts decoded in one batch: enough to share the image-side work, few enough to bound memory (about 25 MB a prompt). The default
 /// ensemble is one batch.
@@ -112,6 +114,18 @@ impl Network {
             pace.after(share).await?;
         }
         Ok(embedding)
+    }
+
+    /// What an embedding says of the image as a whole; on the CPU at once.
+    pub fn features(&self, embedding: &Tensor<4>, geometry: &Geometry) -> Features {
+        match &self.cpu {
+            Some(_) => {
+                let side = embedding.dims()[1];
+                let values: Vec<f32> = embedding.to_data().try_into_vec().expect("embeddings are f32");
+                Features::Values(features(&values, side, geometry))
+            }
+            None => Features::Tensor(features_of_tensor(embedding.clone(), geometry)),
+        }
     }
 
     /// An embedding as the mask decoder of the device takes it.

@@ -8,7 +8,7 @@ use super::{Crop, LowResMask, MaskSource, PlacedPrompt, SegmentOptions, Segmente
 use crate::image::{BoundingBox, Flip, Geometry};
 use crate::uncertainty::{
     AREA_COVERAGE, Agreement, AreaThresholds, Calibration, CalibrationUse, ConformalThresholds, Doubt, Ensemble,
-    ExpectedDsc, Guarantee, PromptKind, ReviewRule, Scaling, Suggestion, UncertaintyMaps,
+    ExpectedDsc, Guarantee, PromptKind, ReviewRule, Scaling, Shift, Suggestion, UncertaintyMaps,
 };
 
 /// What the network says of one prompt.
@@ -40,8 +40,11 @@ pub struct Segmentation {
     pub predicted_iou: f32,
     /// The DSC that is to be expected of the mask, 0–1.
     pub expected_dsc: f64,
-    /// Whether the expected DSC is so low that someone should look; `None` without calibration.
+    /// Whether someone should look, for the expected DSC is low or the image unlike the calibration's; `None` without calibration.
     pub needs_review: Option<bool>,
+    /// How unlike the calibration's images this one is: with an alarm, nothing is promised of it, and `outer`, `inner`, `guarantee` and `area_interval` are `None`.
+    /// `None` where the weights do not know.
+    pub shift: Option<Shift>,
     /// Whether the numbers are calibrated for these options.
     pub calibration: CalibrationUse,
     /// What the expected DSC is made of.
@@ -61,6 +64,16 @@ pub struct Segmentation {
     pub prompt_kind: PromptKind,
     /// The part of the image that was looked at by itself; `None` if it was the whole.
     pub zoom: Option<Crop>,
+}
+
+impl Segmentation {
+    /// Promises nothing any more.
+    pub(crate) fn withdraw(&mut self) {
+        self.outer = None;
+        self.inner = None;
+        self.guarantee = None;
+        self.area_interval = None;
+    }
 }
 
 /// What the decoder says of one member of an ensemble.
@@ -174,6 +187,7 @@ impl Calibrated {
             outer: self.thresholds.map(|thresholds| thresholds.outer_mask(&probability, &mask)),
             inner: self.thresholds.map(|thresholds| thresholds.inner_mask(&probability, &mask)),
             zoom: None,
+            shift: None,
             low_res,
             prompt_kind: self.kind,
             area,

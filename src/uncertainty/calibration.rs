@@ -8,6 +8,7 @@ use super::agreement::Agreement;
 use super::guarantee::{AreaThresholds, PerObjectThresholds};
 use super::options::UncertaintyOptions;
 use super::prompt_kind::PromptKind;
+use super::shift::ShiftAlarm;
 
 /// Calibration of one network, stored in its weight file by `umedsam calibrate`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -19,6 +20,9 @@ pub struct Calibration {
     pub data: CalibrationData,
     /// What was learned, for each kind of ensemble; the first is the default.
     pub settings: Vec<Setting>,
+    /// What its images look like; `None` of a calibration that cannot tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shift: Option<ShiftAlarm>,
 }
 
 /// Images that a calibration was learned on.
@@ -241,6 +245,7 @@ impl Calibration {
             }
             setting.check_objects()?;
         }
+        self.shift.as_ref().map_or(Ok(()), ShiftAlarm::check)?;
         match self.settings.is_empty() {
             true => Err("the calibration is empty".into()),
             false => Ok(()),
@@ -284,6 +289,7 @@ mod tests {
                 setting(UncertaintyOptions::single_pass(), false),
                 setting(UncertaintyOptions::single_pass(), true),
             ],
+            shift: None,
         }
     }
 

@@ -16,6 +16,7 @@ pub mod fit_objects;
 mod guarantee;
 mod options;
 mod prompt_kind;
+pub mod shift;
 mod suggestion;
 
 pub use agreement::Agreement;
@@ -28,4 +29,5 @@ pub use entropy::{binary_entropy, entropy_of_logit, logit, sigmoid};
 pub use guarantee::{AREA_COVERAGE, AreaThresholds, Guarantee, PerObjectThresholds};
 pub use options::{MAX_JITTER, MAX_SAMPLES, UncertaintyOptions};
 pub use prompt_kind::PromptKind;
+pub use shift::{SHIFT_LEVEL, Shift, ShiftAlarm};
 pub use suggestion::{Doubt, MOST_SUGGESTIONS, Suggestion};

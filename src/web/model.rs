@@ -160,6 +160,7 @@ struct CalibrationInfo<'a> {
     expected_dsc_error: f64,
     poor_dsc: f64,
     review_sensitivity: f64,
+    shift_alarm: bool,
 }
 
 impl<'a> CalibrationInfo<'a> {
@@ -177,6 +178,7 @@ impl<'a> CalibrationInfo<'a> {
             expected_dsc_error: setting.expected_dsc.mean_absolute_error,
             poor_dsc: setting.review.poor_dsc,
             review_sensitivity: setting.review.sensitivity,
+            shift_alarm: calibration.shift.is_some(),
         })
     }
 }

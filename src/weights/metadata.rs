@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::WeightsError;
 use crate::model::Config;
-use crate::uncertainty::Calibration;
+use crate::uncertainty::{Calibration, ShiftAlarm};
 
 /// Value of the metadata entry `umedsam.format`.
 pub const FORMAT: &str = "umedsam-weights";
@@ -84,7 +84,8 @@ impl Metadata {
         let config: Config = serde_json::from_str(&entry("config")?)
             .map_err(|error| foreign(format!("unknown architecture ({error})")))?;
         config.check().map_err(|message| foreign(format!("impossible architecture ({message})")))?;
-        let calibration = entry("calibration").ok().map(|text| read_calibration(&text)).transpose().map_err(foreign)?;
+        let calibration =
+            entry("calibration").ok().map(|text| read_calibration(&text, &config)).transpose().map_err(foreign)?;
         Ok(Self {
             architecture: entry("architecture")?,
             config,
@@ -132,9 +133,16 @@ impl Metadata {
     }
 }
 
-fn read_calibration(text: &str) -> Result<Calibration, String> {
+fn read_calibration(text: &str, config: &Config) -> Result<Calibration, String> {
     let calibration: Calibration =
         serde_json::from_str(text).map_err(|error| format!("unreadable calibration ({error})"))?;
     calibration.check().map_err(|message| format!("impossible calibration ({message})"))?;
+    let (learned, features) =
+        (calibration.shift.as_ref().map(ShiftAlarm::features), 2 * config.image_encoder.out_channels());
+    if let Some(learned) = learned.filter(|&learned| learned != features) {
+        return Err(format!(
+            "the calibration's shift alarm has {learned} features, the network's embeddings have {features}"
+        ));
+    }
     Ok(calibration)
 }

@@ -56,6 +56,7 @@ pub fn calibration() -> Calibration {
             boxes: 1,
             modalities: BTreeMap::from([("none".to_string(), 1)]),
         },
+        shift: None,
         settings: vec![
             setting(few, false, PromptKind::Box),
             setting(single, false, PromptKind::Box),

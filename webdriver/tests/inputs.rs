@@ -226,3 +226,29 @@ async fn drops_are_opened_or_explained_and_the_last_device_wins() -> Result<()> 
     })
     .await
 }
+
+#[tokio::test]
+async fn nothing_is_promised_of_a_picture_of_no_patient() -> Result<()> {
+    with_page(async |page| {
+        let contours = "return [document.getElementById('outer-on').disabled, document.getElementById('inner-on').disabled].join()";
+        let path = std::env::temp_dir().join("checkerboard.png");
+        GrayImage::from_fn(256, 256, |x, y| Luma([if (x / 16 + y / 16) % 2 == 0 { 30 } else { 220 }])).save(&path)?;
+        open(page, &path).await?;
+        page.click("add-box").await?;
+        page.wait_for_results(1, 60).await?;
+        let (said, flag) = (page.text("guarantee").await?, page.text("objects").await?);
+        ensure!(said.contains("unlike") && said.contains("nothing is promised"), "the page says {said:?}");
+        ensure!(flag.contains("unlike the calibration: check"), "the list says {flag:?}");
+        ensure!(page.script(contours).await? == "true,true", "contours can be asked for");
+        page.click("outer-on").await.ok();
+        page.screenshot("8-unlike").await?;
+        if page.open_sample("Chest CT").await? {
+            page.wait_for_results(1, ENCODE_LIMIT).await?;
+            let said = page.text("guarantee").await?;
+            ensure!(said.contains("On images like those of the calibration"), "of the sample the page says {said:?}");
+            ensure!(page.script(contours).await? == "false,false", "contours cannot be asked for");
+        }
+        Ok(())
+    })
+    .await
+}

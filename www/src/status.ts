@@ -1,6 +1,6 @@
 /** What the page says of the model, of progress, errors and guarantees. */
 
-import { type Model, type Progress, type Suggestion, type UncertaintyMap, colorize } from "../umedsam/index.js";
+import { type Model, type Progress, type Shift, type Suggestion, type UncertaintyMap, colorize } from "../umedsam/index.js";
 import { context2d } from "./dom.js";
 import { MAPS } from "./layers/overlay.js";
 import { page } from "./page.js";
@@ -20,12 +20,20 @@ export function askedBound(): { readonly alpha: number; readonly delta?: number 
 /** Says what the contours promise, or why there are none. */
 export function showGuarantee(results: readonly Answer[]): void {
   const isFitted = results.every(({ calibration }) => calibration === "fitted");
-  page.guarantee.textContent = isFitted
-    ? `${promise(results)}${areaPromise(results)}`
-    : results.some(({ calibration }) => calibration === "nearest")
-      ? "For some of these prompts the weights are not calibrated: for them there is nothing to promise."
-      : "The weights are not calibrated: there is nothing to promise.";
-  for (const input of [page.outerOn, page.innerOn, page.alpha, page.delta]) input.disabled = !isFitted;
+  const unlike = results.find(({ shift }) => shift?.alarm === true)?.shift;
+  page.guarantee.classList.toggle("alarm", unlike != null);
+  const isNearest = results.some(({ calibration }) => calibration === "nearest");
+  if (unlike != null) page.guarantee.textContent = withdrawal(unlike);
+  else if (isFitted) page.guarantee.textContent = `${promise(results)}${areaPromise(results)}`;
+  else if (isNearest) page.guarantee.textContent = "For some of these prompts the weights are not calibrated: for them there is nothing to promise.";
+  else page.guarantee.textContent = "The weights are not calibrated: there is nothing to promise.";
+  for (const input of [page.outerOn, page.innerOn, page.alpha, page.delta]) input.disabled = !isFitted || unlike != null;
+}
+
+/** Why nothing is promised of an image. */
+function withdrawal({ pValue }: Shift): string {
+  const share = `${Number((100 * pValue).toPrecision(2))} %`;
+  return `This image is unlike those that the model was calibrated on (at most ${share} of them look as unusual to it): nothing is promised of it, there are no contours, and every mask is to be checked.`;
 }
 
 function promise(results: readonly Answer[]): string {

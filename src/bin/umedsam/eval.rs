@@ -211,6 +211,10 @@ fn print_table(report: &Report) {
         let value = |name: &str| values.get(name).map_or_else(|| "–".into(), |value| format!("{value:.4}"));
         println!("{name:<14}{:>5}{}", group.metrics.n, columns.map(|name| format!("{:>18}", value(name))).concat());
     }
+    if let Some(shift) = &report.overall.shift {
+        let (alarms, p_value) = (shift.alarms, shift.median_p_value);
+        println!("unlike the calibration's: {} of {} images, median p-value {p_value:.3}", alarms.held, alarms.of);
+    }
     report.guarantees.get("all").iter().flat_map(|found| found.lines()).for_each(|line| println!("{line}"));
     for (alpha, risk) in &report.overall.metrics.conformal {
         println!("α = {alpha}: outer masks miss {:.4} of the truth, {:.4} of inner masks is wrong", risk.fnr, risk.fpr);

@@ -51,6 +51,9 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         Some(calibration) => {
             let data = &calibration.data;
             println!("calibration    {} images with {} boxes: {}", data.cases, data.boxes, data.description);
+            if let Some(alarm) = &calibration.shift {
+                println!("shift alarm    learned from {} familiar and {} made-up images", alarm.familiar, alarm.unlike);
+            }
         }
     }
     if let Some(training) = &metadata.training {

@@ -8,6 +8,7 @@ mod info;
 mod pictures;
 mod prompt;
 mod segment;
+mod shift_alarm;
 #[cfg(feature = "train")]
 mod student;
 #[cfg(feature = "train")]
@@ -38,6 +39,8 @@ enum Command {
     Eval(eval::Arguments),
     /// Learn probabilities that hold, guarantees and expected DSC from a folder of challenge cases
     Calibrate(calibrate::Arguments),
+    /// Teach calibrated weights what images are familiar, so that nothing is promised of others
+    ShiftAlarm(shift_alarm::Arguments),
     /// Make the mean of weight files of one network
     Average(average::Arguments),
     /// Begin a light image encoder, to be trained with a teacher
@@ -78,6 +81,7 @@ fn main() -> ExitCode {
         Command::Segment(arguments) => segment::run(&arguments),
         Command::Eval(arguments) => eval::run(&arguments),
         Command::Calibrate(arguments) => calibrate::run(&arguments),
+        Command::ShiftAlarm(arguments) => shift_alarm::run(&arguments),
         Command::Average(arguments) => average::run(&arguments),
         #[cfg(feature = "train")]
         Command::Student(arguments) => student::run(&arguments),

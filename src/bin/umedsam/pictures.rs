@@ -6,6 +6,7 @@ use image::{GrayImage, ImageBuffer, Luma, RgbImage};
 use serde_json::{Value, json};
 use umedsam::image::Image8;
 use umedsam::segment::Segmentation;
+use umedsam::uncertainty::Shift;
 use umedsam::{Error, Result};
 
 /// Opacity of the heatmap where the uncertainty is 1 bit.
@@ -57,10 +58,16 @@ pub fn write(
         "area_pixels": segmentation.area,
         "area_interval_pixels": segmentation.area_interval,
         "guarantee": segmentation.guarantee,
+        "shift": segmentation.shift.map(shift),
         "zoom": segmentation.zoom,
         "mean_uncertainty_bits": mean_uncertainty,
         "files": files,
     }))
+}
+
+/// How unlike the calibration's images one is, as JSON has it.
+pub fn shift(Shift { p_value, alarm }: Shift) -> Value {
+    json!({ "p_value": p_value, "alarm": alarm })
 }
 
 /// A path as JSON has it: bytes that are no UTF-8 as `%XX`, and `%` itself as `%25` in such a name.

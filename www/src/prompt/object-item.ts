@@ -25,7 +25,7 @@ export function objectItem(object: SegmentedObject, seen: Seen, actions: ObjectA
   if (object.isFinal && object.result?.needsReview === true) {
     const flag = document.createElement("span");
     flag.className = "flag";
-    flag.textContent = "check this one";
+    flag.textContent = object.result.shift?.alarm === true ? "unlike the calibration: check" : "check this one";
     select.append(flag);
   }
   const details = document.createElement("small");

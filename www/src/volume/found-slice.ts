@@ -5,7 +5,7 @@ import type { Segmentation } from "../../umedsam/index.js";
 /** What the page paints, lists and saves of an answer. */
 export type Answer = Pick<
   Segmentation,
-  "width" | "height" | "mask" | "probability" | "uncertainty" | "outer" | "inner" | "guarantee" | "area" | "areaInterval" | "expectedDsc" | "needsReview" | "calibration"
+  "width" | "height" | "mask" | "probability" | "uncertainty" | "outer" | "inner" | "guarantee" | "area" | "areaInterval" | "expectedDsc" | "needsReview" | "shift" | "calibration"
 >;
 
 /** Uncertainty of a single pass in bits, by the probability in 8 bits. */
@@ -50,6 +50,7 @@ export class FoundSlice implements Answer {
   readonly inner = null;
   readonly guarantee = null;
   readonly areaInterval = null;
+  readonly shift = null;
   readonly #probability: Unpacked;
   readonly #total: Unpacked;
 

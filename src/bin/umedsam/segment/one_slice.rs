@@ -7,6 +7,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 use umedsam::image::{Image8, Window};
 use umedsam::segment::{Prompt, SegmentOptions, Unpaced};
+use umedsam::uncertainty::Shift;
 use umedsam::volume::{Turn, Turned};
 use umedsam::{Error, Result};
 use umedsam_picture::Picture;
@@ -82,12 +83,14 @@ pub fn run(arguments: &Arguments, options: &SegmentOptions, input: Input) -> Res
         segment_ms += elapsed_ms(start);
         std::fs::create_dir_all(folder).map_err(|error| Error::file(folder, error))?;
         for segmentation in found {
-            let said = format!(
-                "{} pixels, expected DSC {:.3}{}",
-                segmentation.area,
-                segmentation.expected_dsc,
-                if segmentation.needs_review == Some(true) { " (check this one)" } else { "" },
-            );
+            let check = match (segmentation.needs_review, segmentation.shift) {
+                (Some(true), Some(Shift { alarm: true, .. })) => {
+                    " (check this one: the image is unlike the calibration's, and nothing is promised of it)"
+                }
+                (Some(true), _) => " (check this one)",
+                _ => "",
+            };
+            let said = format!("{} pixels, expected DSC {:.3}{check}", segmentation.area, segmentation.expected_dsc);
             let segmentation = match turn {
                 Some(turn) => turn.stored_segmentation(segmentation),
                 None => segmentation,

@@ -202,6 +202,7 @@ impl ObjectReport {
             "predicted_iou": found.predicted_iou,
             "expected_dsc": found.expected_dsc,
             "needs_review": found.needs_review,
+            "shift": found.shift.map(pictures::shift),
             "calibration": found.calibration,
             "mean_uncertainty_bits": mean,
             "end": end,
