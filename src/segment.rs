@@ -243,7 +243,7 @@ impl Segmenter {
         }
         let shift = match &look.features {
             Features::Values(features) => alarm.shift(features),
-            Features::Tensor(features) => alarm.shift(&read(features.clone()).await?),
+            Features::Tensor(features) => alarm.shift(&read((**features).clone()).await?),
         };
         Ok(Some(*look.shift.get_or_init(|| shift)))
     }

@@ -12,11 +12,14 @@ use crate::segment::Segmenter;
 use crate::uncertainty::ShiftAlarm;
 use crate::uncertainty::shift::{ShiftImages, features_of_tensor, fit_shift_alarm};
 
+/// Gets every image that is done, with what went wrong with it.
+pub type AlarmProgress<'a> = dyn Fn(Option<(&CasePath, &Error)>) + Sync + 'a;
+
 /// Every how many-th familiar image is shown inverted, and another one shuffled.
 const CHANGED: usize = 15;
 
 /// Learns an alarm: from `familiar` images what is alike, from made-up ones what is not, and from those of the `calibration`, which are of the same kinds as the
-/// familiar ones and no others, how often it may go off. `progress` gets every image that is done, with what went wrong with it.
+/// familiar ones and no others, how often it may go off. Files that cannot be used are told to `progress` and left out.
 ///
 /// # Errors
 /// [`Error::InvalidImage`] if there are too few images.
@@ -26,7 +29,7 @@ pub fn learn_shift_alarm(
     calibration: &[CasePath],
     embeddings: &EmbeddingCache,
     jobs: usize,
-    progress: &(dyn Fn(Option<(&CasePath, &Error)>) + Sync),
+    progress: &AlarmProgress,
 ) -> Result<ShiftAlarm> {
     let pool = rayon::ThreadPoolBuilder::new()
         .num_threads(jobs)

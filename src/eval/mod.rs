@@ -36,7 +36,7 @@ pub use clicks::{Clicks, FirstPrompt, Interaction, Policy, Round, play_case};
 pub use dataset::{CasePath, find_cases, find_files};
 pub use doubt::{DoubtPart, DoubtReport};
 pub use embeddings::EmbeddingCache;
-pub use familiar::learn_shift_alarm;
+pub use familiar::{AlarmProgress, learn_shift_alarm};
 pub use group::GroupReport;
 pub use guarantees::{Area, AreaCoverage, GuaranteeReport, Held, MaskCoverage, ObjectGuarantees};
 pub use html::to_html;

@@ -40,7 +40,7 @@ pub(super) struct Look {
 pub(super) enum Features {
     Values(Vec<f32>),
     /// On the device, to be read when they are needed.
-    Tensor(Tensor<1>),
+    Tensor(Box<Tensor<1>>),
 }
 
 /// What the mask decoder of a device takes.

@@ -124,7 +124,7 @@ impl Network {
                 let values: Vec<f32> = embedding.to_data().try_into_vec().expect("embeddings are f32");
                 Features::Values(features(&values, side, geometry))
             }
-            None => Features::Tensor(features_of_tensor(embedding.clone(), geometry)),
+            None => Features::Tensor(Box::new(features_of_tensor(embedding.clone(), geometry))),
         }
     }
 

@@ -12,6 +12,7 @@ use crate::study::{data, embeddings, read, replace_in, umedsam};
 use crate::{root, target, weights};
 
 mod tables;
+mod unlike;
 
 /// Begins and ends what is generated in the document.
 const MARKS: [&str; 2] = ["<!-- made by cargo xtask trust -->\n", "<!-- end of what cargo xtask trust makes -->\n"];
@@ -74,5 +75,7 @@ pub fn trust() -> Result<()> {
     text.push_str(&tables::doubt(&[("val", &val), ("val_more", &more), ("eval_only", &only), ("loose boxes", &loose)]));
     text.push_str("\n### Beside several raters\n\n");
     text.push_str(&tables::raters(&ours, &ours_corrected, &lite));
+    text.push_str("\n### Images unlike the calibration's\n\n");
+    text.push_str(&unlike::table(&measuring, &own)?);
     replace_in(&root().join("docs/uncertainty.md"), MARKS, &text)
 }

@@ -118,6 +118,10 @@ pub fn own_weights() -> Result<()> {
         .arg(
             "open 2D images of ten modalities (the project's calib split): boxes as packed, clicks, corrected masks",
         ))?;
+    say("Learning what images are familiar");
+    run(command(&umedsam)
+        .args(["shift-alarm".as_ref(), "--weights".as_ref(), weights::student().as_os_str()])
+        .args(["--familiar".as_ref(), data("train")?.as_os_str(), "--data".as_ref(), data("calib")?.as_os_str()]))?;
     measure()
 }
 
