@@ -12,6 +12,7 @@ pub(super) struct Numbers(Vec<f32>);
 
 impl Numbers {
     /// Rounds to 16 bits, as they will be read.
+    #[cfg(any(feature = "cli", test))]
     pub fn new(values: impl IntoIterator<Item = f32>) -> Self {
         let limit = f16::MAX.to_f32();
         Self(values.into_iter().map(|value| f16::from_f32(value.clamp(-limit, limit)).to_f32()).collect())
