@@ -43,6 +43,7 @@ const OPTIONS = {
   preEncode: flag,
   keep: number(1, Number.MAX_SAFE_INTEGER, "whole"),
   alpha: anything,
+  delta: anything,
   zoom: anything,
   uncertainty: anything,
 };

@@ -17,6 +17,8 @@ class Network {
   encoded = [];
   disposed = [];
   asked = [];
+  /** Options of the calls. */
+  options = [];
   /** What the next calls fail with. */
   failures = [];
   /** Answers wait for `release()`, or their end. */
@@ -42,7 +44,8 @@ class Network {
     let isDisposed = false;
     return {
       ...SIZE,
-      segment: async ([prompt], { uncertainty, signal: stop }) => {
+      segment: async ([prompt], { uncertainty, signal: stop, ...options }) => {
+        this.options.push(options);
         await rest();
         const isEnsemble = uncertainty?.samples !== 0;
         if (isEnsemble ? this.isEnsembleHeld : this.isQuickHeld) {
@@ -83,6 +86,15 @@ function connected(options) {
   session.listeners.on("error", ({ code }) => told.push(code));
   return { network, session, told };
 }
+
+test("what is asked for of contours goes with every call", async () => {
+  const { network, session } = connected({ alpha: 0.2, delta: 0.1, zoom: "auto" });
+  await session.say(slice("a"), box);
+  assert.deepEqual(network.options, Array(2).fill({ alpha: 0.2, delta: 0.1, zoom: "auto" }));
+  const { network: other, session: plain } = connected();
+  await plain.say(slice("a"), box);
+  assert.deepEqual(other.options, [{}, {}]);
+});
 
 test("a box is answered quickly, then with the uncertainty", async () => {
   const { network, session, told } = connected();

@@ -34,7 +34,7 @@ export interface SessionEvents<Slice extends ViewedSlice> {
   error: UmedsamError;
 }
 
-export interface SessionOptions extends Pick<SegmentOptions, "alpha" | "zoom"> {
+export interface SessionOptions extends Pick<SegmentOptions, "alpha" | "delta" | "zoom"> {
   /** Of the final answer; default the default ensemble. `{ samples: 0 }` leaves the second answer out. */
   readonly uncertainty?: UncertaintyOptions;
   /** How many encoded slices are kept, each 4 to 12 MB; default 8. */
@@ -239,8 +239,12 @@ export class PromptSession<Slice extends ViewedSlice> {
   }
 
   get #segmentOptions(): SegmentOptions {
-    const { alpha, zoom } = this.#options;
-    return { ...(alpha === undefined ? {} : { alpha }), ...(zoom === undefined ? {} : { zoom }) };
+    const { alpha, delta, zoom } = this.#options;
+    return {
+      ...(alpha === undefined ? {} : { alpha }),
+      ...(delta === undefined ? {} : { delta }),
+      ...(zoom === undefined ? {} : { zoom }),
+    };
   }
 
   get #isSingle(): boolean {

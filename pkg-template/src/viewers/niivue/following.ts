@@ -29,7 +29,7 @@ export interface Followed {
 export interface Course {
   readonly prompt: Prompt;
   readonly range: readonly [first: number, last: number] | undefined;
-  readonly options: Pick<PropagateOptions, "alpha" | "zoom">;
+  readonly options: Pick<PropagateOptions, "alpha" | "delta" | "zoom">;
   readonly signal: AbortSignal;
   readonly onProgress: (done: number, atMost: number) => void;
   /** Told of what is there from the beginning. */

@@ -126,11 +126,11 @@ export class Connected implements NiivueConnection {
     const stop = new AbortController();
     this.#following = stop;
     this.#hideDoubts();
-    const { alpha, zoom } = this.#options;
+    const { alpha, delta, zoom } = this.#options;
     const course = {
       prompt,
       range,
-      options: { alpha, zoom } as Course["options"],
+      options: { alpha, delta, zoom } as Course["options"],
       signal: stop.signal,
       onProgress: (done: number, atMost: number) => this.#listeners.tell("progress", { done, atMost }),
       onBegin: (followed: Followed) => (this.#followed = followed),

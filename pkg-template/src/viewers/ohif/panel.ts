@@ -145,7 +145,8 @@ class Panel {
   #updateObject(object: SegmentedObject): void {
     const { last, isPending, isUndone } = object;
     this.#name.textContent = this.#segmenting.labelOf(object);
-    const check = last?.needsReview === true ? [h("span", { className: "check" }, "Check this one")] : [];
+    const reason = last?.segmentation.shift?.alarm === true ? "Unlike the calibration's images: check" : "Check this one";
+    const check = last?.needsReview === true ? [h("span", { className: "check" }, reason)] : [];
     this.#expected.replaceChildren(last === undefined ? "Drag a box around it." : `Expected DSC ${dsc(last.expectedDsc)}`, ...check);
     for (const button of [this.#accept, this.#reject, this.#undo]) button.disabled = !isPending;
     this.#redo.disabled = !isPending && !isUndone;
