@@ -81,7 +81,7 @@ async function run() {
       types: [result.mask.constructor.name, result.probability.constructor.name, result.uncertainty.total.constructor.name],
       maps: Object.entries(few.uncertainty).map(([name, map]) => [name, map?.length ?? null]),
       few: [few.calibration, few.outer, few.inner],
-      default: [result.calibration, result.outer?.length ?? null, result.needsReview !== null, result.expectedDsc > 0.8],
+      default: [result.calibration, result.outer, result.shift.alarm, result.needsReview, result.expectedDsc > 0.8],
       same_mask,
       info: model.info,
       progress: [...progress].sort(),

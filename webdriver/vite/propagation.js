@@ -70,6 +70,7 @@ export async function propagation() {
     asked: volume.asked,
     ends: found.filter(({ end }) => end !== null).map(({ slice, end }) => [slice, end]),
     guaranteed: found.filter(({ segmentation }) => segmentation.outer !== null).map(({ slice }) => slice),
+    alarms: found.every(({ segmentation }) => segmentation.shift.alarm && segmentation.needsReview),
     progress: progress.every(([done, atMost]) => done <= atMost) && progress.at(-1)[0] === found.length && progress.at(-1)[1] === found.length,
     volume: kept.volume(0, 2),
     reviewed: kept.toReview().every(({ expectedDsc }, index, list) => index === 0 || expectedDsc >= list[index - 1].expectedDsc),

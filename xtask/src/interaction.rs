@@ -104,8 +104,13 @@ pub fn interaction() -> Result<()> {
         }
     }
     text.push_str(&by_modality(&measuring.report(&compared[1], CLICKS, "none", &["--first", "box"])?));
-    text.push_str(&suggestions(&measuring, &compared[1])?);
-    replace_in(&root().join("docs/interaction.md"), MARKS, &text)
+    let document = root().join("docs/interaction.md");
+    for first in ["loose=0.2", "click"] {
+        // What took an hour is written before the next hour begins.
+        replace_in(&document, MARKS, &text)?;
+        text.push_str(&suggestions(&measuring, &compared[1], first)?);
+    }
+    replace_in(&document, MARKS, &text)
 }
 
 fn rounds_head() -> String {
@@ -145,22 +150,22 @@ fn by_modality(report: &Value) -> String {
     text
 }
 
-/// What answering questions brings, with the default ensemble.
-fn suggestions(measuring: &Measuring, of: &(&str, PathBuf)) -> Result<String> {
+/// What answering questions after a first prompt brings, with the default ensemble.
+fn suggestions(measuring: &Measuring, of: &(&str, PathBuf), first: &str) -> Result<String> {
     let mut text = format!(
-        "\n**Suggested clicks**: a person who answers truthfully, with the default ensemble, from a box 20 % loose and from a click; {}, one structure an image, at most 10 clicks\n\n",
+        "\n**Suggested clicks** after {first}: a person who answers truthfully, with the default ensemble; {}, one structure an image, at most 10 clicks\n\n",
         of.0
     );
-    text.push_str("| first prompt, clicks | DSC at first | after 1 | 2 | 3 | 5 | NoC@90 mean, median, never |\n|---|---|---|---|---|---|---|\n");
-    for first in ["loose=0.2", "click"] {
-        for (policy, name) in POLICIES {
-            let report = measuring.report(of, 10, "default", &["--first", first, "--policy", policy])?;
-            let dsc = |round: usize| {
-                format!("{:.1}", 100.0 * report["overall"]["rounds"][round]["dsc"].as_f64().unwrap_or(f64::NAN))
-            };
-            let cells = [0, 1, 2, 3, 5].map(dsc).join(" | ");
-            let _ = writeln!(text, "| {first}, {name} | {cells} | {} |", needed(&report, "90"));
-        }
+    text.push_str(
+        "| clicks | DSC at first | after 1 | 2 | 3 | 5 | NoC@90 mean, median, never |\n|---|---|---|---|---|---|---|\n",
+    );
+    for (policy, name) in POLICIES {
+        let report = measuring.report(of, 10, "default", &["--first", first, "--policy", policy])?;
+        let dsc = |round: usize| {
+            format!("{:.1}", 100.0 * report["overall"]["rounds"][round]["dsc"].as_f64().unwrap_or(f64::NAN))
+        };
+        let cells = [0, 1, 2, 3, 5].map(dsc).join(" | ");
+        let _ = writeln!(text, "| {name} | {cells} | {} |", needed(&report, "90"));
     }
     Ok(text)
 }
