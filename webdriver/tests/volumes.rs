@@ -1,9 +1,6 @@
 //! Volumes on the real page, as a person opens, looks through, prompts and saves them.
 
-use std::time::Duration;
-
 use anyhow::{Context, Result, ensure};
-use serde_json::Value;
 use thirtyfour::prelude::*;
 
 #[path = "volumes/exporting.rs"]
@@ -19,8 +16,8 @@ mod steps;
 
 use files::{cine, gaps};
 use steps::{
-    ENCODE_LIMIT, dsc, keys, names_nobody, open_all, painted, picture, saved, saved_mask, truth, volumes,
-    wait_for_credit, wait_for_other_picture, wait_for_slice, wheel, with_page, written,
+    ENCODE_LIMIT, dsc, keys, names_nobody, nothing_was_asked_again, open_all, painted, picture, saved, saved_mask,
+    truth, volumes, wait_for_credit, wait_for_other_picture, wait_for_slice, watch_the_list, wheel, with_page, written,
 };
 
 /// Words of the real files.
@@ -92,21 +89,12 @@ async fn a_series_is_opened_looked_through_segmented_and_saved() -> Result<()> {
         wait_for_slice(page, "slice 26 of 48").await?;
         page.wait_until_encoded(ENCODE_LIMIT).await?;
         ensure!(painted(page).await? == 0, "the mask of slice 25 lies on slice 26");
-        page.script(
-            "window.asked = [];
-             const look = () => window.asked.push(document.getElementById('objects').textContent.includes('finding where'));
-             new MutationObserver(look).observe(document.getElementById('objects'), { childList: true, subtree: true, characterData: true })",
-        )
-        .await?;
+        watch_the_list(page).await?;
         keys(page, Key::PageUp + "").await?;
         wait_for_slice(page, "slice 25 of 48").await?;
         page.wait_until_encoded(ENCODE_LIMIT).await?;
         ensure!(painted(page).await? == on_slice, "the mask is another one than before");
-        // An ensemble that is asked anew would show its single pass first.
-        tokio::time::sleep(Duration::from_millis(300)).await;
-        let asked = page.script("return window.asked").await?;
-        ensure!(asked.as_array().is_some_and(|asked| !asked.is_empty()), "the list was not drawn");
-        ensure!(!asked.as_array().is_some_and(|asked| asked.contains(&Value::Bool(true))), "the object was asked for again");
+        nothing_was_asked_again(page).await?;
 
         // Another window by drag, right button and keys, live; and presets.
         let before = picture(page).await?;

@@ -1,6 +1,7 @@
 //! What a person does with volumes, step by step.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use image::GrayImage;
@@ -177,4 +178,25 @@ pub fn written(name: &str, content: &[u8]) -> Result<PathBuf> {
     let path = std::env::temp_dir().join(name);
     std::fs::write(&path, content)?;
     Ok(path)
+}
+
+/// Begins to write down whether an object of the list waits for an ensemble, at every change of the list.
+pub async fn watch_the_list(page: &Page) -> Result<()> {
+    page.script(
+        "window.asked = [];
+         const look = () => window.asked.push(document.getElementById('objects').textContent.includes('finding where'));
+         new MutationObserver(look).observe(document.getElementById('objects'), { childList: true, subtree: true, characterData: true })",
+    )
+    .await
+    .map(drop)
+}
+
+/// An ensemble that is asked anew would show its single pass first.
+pub async fn nothing_was_asked_again(page: &Page) -> Result<()> {
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let asked = page.script("return window.asked").await?;
+    let asked = asked.as_array().context("a list")?;
+    ensure!(!asked.is_empty(), "the list was not drawn");
+    ensure!(!asked.contains(&Value::Bool(true)), "the object was asked for again");
+    Ok(())
 }
