@@ -5,7 +5,7 @@ use umedsam::web::Model;
 use umedsam::weights::{read_metadata, with_metadata};
 use wasm_bindgen_test::wasm_bindgen_test;
 
-use super::{BOX, calibrated_weights, encode, get, mask, segment_with};
+use super::support::{BOX, calibrated_weights, encode, get, mask, segment_with};
 
 #[path = "../support/alarm.rs"]
 mod alarm;
